@@ -1,0 +1,401 @@
+//! The configuration: what the user wrote ([`file`]) is resolved once, and checked, into what the program uses ([`Config`]).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobMatcher};
+
+use crate::asset::LogicalPath;
+use crate::encoding::Encoding;
+use crate::environment::Environment;
+use crate::error::{Error, Fault, Result};
+use crate::fs;
+
+mod file;
+
+/// The file that is read where none is named.
+pub const DEFAULT_FILE: &str = "fingerpost.toml";
+
+/// A site's configuration, resolved: every path absolute, every value checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The site's root, canonical. Nothing outside it is ever read into a build.
+    pub root: PathBuf,
+    pub assets: PathBuf,
+    pub templates: PathBuf,
+    pub out: PathBuf,
+    /// The URL folder of fingerprinted files, without slashes at its ends.
+    pub prefix: String,
+    /// A browserslist query.
+    pub targets: String,
+    pub source_maps: SourceMaps,
+    pub bundles: Vec<Bundle>,
+    pub encodings: Vec<Encoding>,
+    /// Values for the templates.
+    pub context: BTreeMap<String, serde_json::Value>,
+    pub environments: BTreeMap<String, Environment>,
+    pub headers: Vec<HeaderRule>,
+    /// What the file asks for and this version does not do.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceMaps {
+    /// Written where nothing is served or published from.
+    Private,
+    /// Written beside the file, which refers to them.
+    Public,
+    None,
+}
+
+/// Several sources that make one output, in that order.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    pub name: LogicalPath,
+    /// Absolute paths.
+    pub inputs: Vec<PathBuf>,
+}
+
+/// Response headers for the files whose path below the output folder matches.
+#[derive(Debug, Clone)]
+pub struct HeaderRule {
+    matcher: GlobMatcher,
+    pub set: BTreeMap<String, String>,
+}
+
+impl HeaderRule {
+    /// A pattern without a `/` is matched against the file's name alone.
+    pub fn matches(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        match self.matcher.glob().glob().contains('/') {
+            true => self.matcher.is_match(path),
+            false => self.matcher.is_match(name),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file` (below `root`), or the default file if there is one, or else takes the defaults.
+    pub fn load(root: &Path, file: Option<&Path>) -> Result<Self> {
+        let root = root.canonicalize().map_err(Error::io("open the root", root))?;
+        let path = root.join(file.unwrap_or(Path::new(DEFAULT_FILE)));
+        if file.is_none() && !path.exists() {
+            return Config::parse(&root, DEFAULT_FILE, "");
+        }
+        let name = fs::display_name(&root, &path);
+        let bytes = std::fs::read(&path).map_err(|error| Error::Usage {
+            message: format!("could not read the configuration `{name}`: {error}"),
+            help: "check `--config` and `--root`; without `--config`, `fingerpost.toml` is read if it exists"
+                .to_owned(),
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| Error::Config(Box::new(fs::not_utf8(&name, error.utf8_error().valid_up_to()))))?;
+        Config::parse(&root, &name, &text)
+    }
+
+    fn parse(root: &Path, name: &str, text: &str) -> Result<Self> {
+        let file = file::parse(name, text).map_err(|fault| Error::Config(Box::new(fault)))?;
+        resolve(root, &Text { name, text }, file).map_err(|fault| Error::Config(Box::new(fault)))
+    }
+
+    /// The environment of that name.
+    pub fn environment(&self, name: &str) -> Result<&Environment> {
+        self.environments.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.environments.keys().map(String::as_str).collect();
+            Error::Usage {
+                message: format!("there is no environment `{name}`"),
+                help: match nearest(name, &names) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("there are {}; add `[env.{name}]` to the configuration", quoted(&names)),
+                },
+            }
+        })
+    }
+}
+
+/// The configuration file, for pointing at a place in it.
+struct Text<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Text<'_> {
+    /// A fault at the first place where `value` stands in quotes, or with no place if it stands nowhere.
+    fn fault(&self, message: impl Into<String>, value: &str) -> Fault {
+        let fault = Fault::new(message);
+        match self.text.find(&format!("\"{value}\"")) {
+            Some(at) => fault.at(self.name, self.text, at, value.len() + 2),
+            None => fault,
+        }
+    }
+}
+
+fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> {
+    let folder = |path: &str| {
+        inside(root, path).ok_or_else(|| {
+            text.fault(format!("`{path}` leads out of the site's root"), path)
+                .help("name a folder below the root, or pass another `--root`")
+        })
+    };
+    let build = file.build;
+    let assets = folder(&build.assets)?;
+    let templates = folder(&build.templates)?;
+    let out = folder(&build.out)?;
+    for (what, source) in [("assets", &assets), ("templates", &templates)] {
+        if out.starts_with(source) || source.starts_with(&out) {
+            return Err(text
+                .fault(
+                    format!("the output folder and `{what}` overlap: the output is replaced whole by each build"),
+                    &build.out,
+                )
+                .help("choose an `out` that holds no sources"));
+        }
+    }
+    let prefix = LogicalPath::new(build.prefix.trim_matches('/')).map_err(|_| {
+        text.fault(format!("`{}` can't be the URL folder of fingerprinted files", build.prefix), &build.prefix)
+            .help("write a name such as `assets`")
+    })?;
+    let bundles = file
+        .bundle
+        .into_iter()
+        .map(|bundle| resolve_bundle(root, &assets, text, bundle))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut encodings = Vec::new();
+    for token in &file.compress.encodings {
+        let encoding = Encoding::ALL.into_iter().find(|e| e.token() == token).ok_or_else(|| {
+            text.fault(format!("unknown encoding `{token}`"), token).help("there are `br`, `zstd` and `gzip`")
+        })?;
+        encodings.push(encoding);
+    }
+    encodings.sort_unstable();
+    encodings.dedup();
+    browserslist::resolve([&build.targets], &browserslist::Opts::default()).map_err(|error| {
+        text.fault(format!("`{}` is no browserslist query: {error}", build.targets), &build.targets)
+            .help("write a query such as `defaults` or `last 2 versions`")
+    })?;
+    let mut warnings = Vec::new();
+    let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
+    for (name, env) in file.env {
+        for (key, given) in [("cdn", env.cdn.is_some()), ("keep", env.keep.is_some())] {
+            if given {
+                warnings
+                    .push(format!("`{key}` of `[env.{name}]` has no effect yet: publishing neither purges nor prunes"));
+            }
+        }
+        let resolved = resolve_environment(text, &name, &env)?;
+        environments.insert(name, resolved);
+    }
+    let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
+    if !file.library.is_empty() {
+        warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
+    }
+    Ok(Config {
+        root: root.to_owned(),
+        assets,
+        templates,
+        out,
+        prefix: prefix.as_str().to_owned(),
+        targets: build.targets,
+        source_maps: build.source_maps,
+        bundles,
+        encodings,
+        context: file.context,
+        environments,
+        headers,
+        warnings,
+    })
+}
+
+/// The path below the root, without following links; `None` if it leads out.
+fn inside(root: &Path, path: &str) -> Option<PathBuf> {
+    let mut out = root.to_owned();
+    for part in Path::new(path).components() {
+        match part {
+            std::path::Component::Normal(part) => out.push(part),
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir if out != root => {
+                out.pop();
+            }
+            _ => return None,
+        }
+    }
+    (out != root).then_some(out)
+}
+
+fn resolve_bundle(root: &Path, assets: &Path, text: &Text, bundle: file::Bundle) -> Result<Bundle, Fault> {
+    let name = LogicalPath::new(bundle.name.clone()).map_err(|error| {
+        text.fault(error.to_string(), &bundle.name)
+            .help("name the bundle as a path below the assets folder, such as `css/site.css`")
+    })?;
+    if !matches!(name.extension().as_str(), "css" | "js" | "mjs") {
+        return Err(text
+            .fault(format!("the bundle `{name}` is neither a stylesheet nor a script"), &bundle.name)
+            .help("let the name end in `.css` or `.js`"));
+    }
+    if bundle.inputs.is_empty() {
+        return Err(text
+            .fault(format!("the bundle `{name}` has no inputs"), &bundle.name)
+            .help("list its sources in `inputs`"));
+    }
+    let mut inputs = Vec::with_capacity(bundle.inputs.len());
+    for input in &bundle.inputs {
+        let path =
+            [assets, root].into_iter().filter_map(|base| inside(base, input)).find(|path| path.is_file()).ok_or_else(
+                || {
+                    text.fault(format!("the bundle `{name}` names `{input}`, which isn't there"), input).help(format!(
+                        "inputs are paths below `{}`, or below the root (`node_modules/…`)",
+                        fs::display_name(root, assets)
+                    ))
+                },
+            )?;
+        inputs.push(path);
+    }
+    Ok(Bundle { name, inputs })
+}
+
+fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Result<Environment, Fault> {
+    let mut out = Environment::new(name);
+    if let Some(base) = &env.asset_base {
+        out.asset_base = base.parse().map_err(|message: String| text.fault(message, base))?;
+    }
+    if let Some(store) = &env.store {
+        out.store = Some(store.parse().map_err(|message: String| text.fault(message, store))?);
+    }
+    if let Some(site) = &env.site {
+        if !site.starts_with("https://") && !site.starts_with("http://") {
+            return Err(text
+                .fault(format!("`{site}` is no origin"), site)
+                .help("write one such as `https://www.example.com`"));
+        }
+        out.site = Some(site.trim_end_matches('/').to_owned());
+    }
+    out.hosts.clone_from(&env.hosts);
+    out.endpoint.clone_from(&env.endpoint);
+    out.region.clone_from(&env.region);
+    out.website = env.website;
+    out.cdn_cache_control.clone_from(&env.cdn_cache_control);
+    Ok(out)
+}
+
+fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault> {
+    let glob = Glob::new(&rule.pattern).map_err(|error| {
+        text.fault(format!("`{}` is no pattern: {}", rule.pattern, error.kind()), &rule.pattern)
+            .help("write one such as `*.woff2` or `assets/fonts/*`")
+    })?;
+    let mut set = BTreeMap::new();
+    for (name, value) in rule.set {
+        let valid =
+            http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(&value).is_ok();
+        if !valid {
+            return Err(text
+                .fault(format!("`{name}: {value}` is no header"), &value)
+                .help("see RFC 9110 section 5 for what names and values may hold"));
+        }
+        let name = name.to_ascii_lowercase();
+        // These follow from the bytes that are sent; another value would be wrong.
+        if matches!(
+            name.as_str(),
+            "content-length"
+                | "content-encoding"
+                | "content-range"
+                | "transfer-encoding"
+                | "connection"
+                | "etag"
+                | "date"
+                | "vary"
+        ) {
+            return Err(text
+                .fault(format!("`{name}` can't be set: it follows from what is sent"), &value)
+                .help("leave it out of `[[headers]]`"));
+        }
+        set.insert(name, value);
+    }
+    Ok(HeaderRule { matcher: glob.compile_matcher(), set })
+}
+
+/// The candidate that is most like what was written, if one is like it at all.
+pub fn nearest<'a>(written: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(written, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(written.len()) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// `` `a`, `b` and `c` ``
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse(Path::new("/site"), "fingerpost.toml", text)
+    }
+
+    fn fault(text: &str) -> String {
+        use miette::Diagnostic;
+        let error = parse(text).expect_err("a bad configuration");
+        assert_eq!(error.exit_code(), 2, "{error}");
+        let help = error.help().map(|help| format!(" | {help}")).unwrap_or_default();
+        format!("{error}{help}")
+    }
+
+    #[test]
+    fn none_is_needed() {
+        let config = parse("").unwrap();
+        assert_eq!(config.assets, Path::new("/site/assets"));
+        assert_eq!(config.encodings, Encoding::ALL);
+        assert_eq!(config.environments.keys().collect::<Vec<_>>(), ["development"]);
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest() {
+        assert_eq!(fault("[build]\nasets = \"x\""), "unknown key `asets` | did you mean `assets`?");
+        assert_eq!(
+            fault("[env.production]\nasset_bas = \"/\""),
+            "unknown key `asset_bas` | did you mean `asset_base`?"
+        );
+        assert!(fault("[zzzzzzzzzzzz]").contains("there are `build`"));
+    }
+
+    #[test]
+    fn values_are_checked_where_they_are_written() {
+        for (text, want) in [
+            ("[build]\nout = \"../x\"", "leads out"),
+            ("[build]\nout = \"assets/x\"", "overlap"),
+            ("[build]\ntargets = \"netscape 4\"", "browserslist"),
+            ("[build]\nsource_maps = \"secret\"", "unknown variant `secret`"),
+            ("[compress]\nencodings = [\"lzma\"]", "unknown encoding `lzma`"),
+            ("[env.production]\nasset_base = \"cdn\"", "no base for URLs"),
+            ("[env.production]\nstore = \"https://x\"", "no store"),
+            ("[env.production]\nsite = \"www\"", "no origin"),
+            ("[[bundle]]\nname = \"../x.css\"\ninputs = [\"a\"]", "not a path below"),
+            ("[[bundle]]\nname = \"x.css\"\ninputs = [\"a.css\"]", "isn't there"),
+            ("[[bundle]]\nname = \"x.css\"\ninputs = []", "no inputs"),
+            ("[[headers]]\nmatch = \"[\"\nset = {}", "no pattern"),
+            ("[[headers]]\nmatch = \"*\"\nset = { \"a b\" = \"c\" }", "no header"),
+            ("[[headers]]\nmatch = \"*\"\nset = { ETag = \"c\" }", "can't be set"),
+            ("[build", "unclosed"),
+        ] {
+            let got = fault(text);
+            assert!(got.contains(want), "{text}: {got}");
+        }
+    }
+
+    #[test]
+    fn header_patterns_without_a_slash_match_the_name() {
+        let config = parse("[[headers]]\nmatch = \"*.woff2\"\nset = { A = \"b\" }").unwrap();
+        assert!(config.headers[0].matches("assets/fonts/x-0.woff2"));
+        assert!(!config.headers[0].matches("assets/fonts/x-0.woff"));
+        assert_eq!(config.headers[0].set.keys().collect::<Vec<_>>(), ["a"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! `fingerpost.toml` as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{SourceMaps, nearest, quoted};
+use crate::error::Fault;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub build: Build,
+    pub bundle: Vec<Bundle>,
+    pub compress: Compress,
+    pub library: BTreeMap<String, Library>,
+    pub context: BTreeMap<String, serde_json::Value>,
+    pub env: BTreeMap<String, Environment>,
+    pub headers: Vec<Headers>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Build {
+    pub assets: String,
+    pub templates: String,
+    pub out: String,
+    pub prefix: String,
+    pub targets: String,
+    pub source_maps: SourceMaps,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Build {
+            assets: "assets".to_owned(),
+            templates: "templates".to_owned(),
+            out: "dist".to_owned(),
+            prefix: "assets".to_owned(),
+            targets: "defaults".to_owned(),
+            source_maps: SourceMaps::Private,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    pub name: String,
+    pub inputs: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compress {
+    pub encodings: Vec<String>,
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        Compress { encodings: ["br", "zstd", "gzip"].map(str::to_owned).to_vec() }
+    }
+}
+
+/// A library that a public CDN has too; read so that a file which declares some is accepted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "checked for its shape, not used yet")]
+pub struct Library {
+    file: String,
+    cdn: String,
+    global: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Environment {
+    pub asset_base: Option<String>,
+    pub site: Option<String>,
+    pub hosts: Vec<String>,
+    pub store: Option<String>,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub website: Option<bool>,
+    /// Read so that a file which has them is accepted; publishing does not purge or prune yet.
+    pub cdn: Option<BTreeMap<String, String>>,
+    pub keep: Option<Keep>,
+    pub cdn_cache_control: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "checked for its shape, not used yet")]
+pub struct Keep {
+    releases: Option<u32>,
+    days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Headers {
+    #[serde(rename = "match")]
+    pub pattern: String,
+    pub set: BTreeMap<String, String>,
+}
+
+/// Parses the text; a fault points at the place, and an unknown key names the nearest known one.
+pub fn parse(name: &str, text: &str) -> Result<File, Fault> {
+    toml::from_str(text).map_err(|error| {
+        let (message, help) = explain(error.message());
+        let mut fault = Fault::new(message);
+        if let Some(help) = help {
+            fault = fault.help(help);
+        }
+        match error.span() {
+            Some(span) => fault.at(name, text, span.start, span.len().max(1)),
+            None => fault,
+        }
+    })
+}
+
+/// serde words an unknown key as ``unknown field `x`, expected one of `a`, `b` ``; what it knows is turned into a hint.
+fn explain(message: &str) -> (String, Option<String>) {
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return (message.to_owned(), None);
+    };
+    let mut quotes = rest.split('`');
+    let written = quotes.next().unwrap_or_default();
+    let known: Vec<&str> = quotes.skip(1).step_by(2).collect();
+    let help = match nearest(written, &known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", quoted(&known)),
+    };
+    (format!("unknown key `{written}`"), Some(help))
+}

@@ -1,0 +1,114 @@
+//! Content codings (RFC 9110 section 8.4.1): their tokens, the sidecar's extension, and compression at the highest level.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+/// A content coding, in the order of preference among those that a client accepts equally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Encoding {
+    #[serde(rename = "br")]
+    Brotli,
+    #[serde(rename = "zstd")]
+    Zstd,
+    #[serde(rename = "gzip")]
+    Gzip,
+}
+
+impl Encoding {
+    pub const ALL: [Encoding; 3] = [Encoding::Brotli, Encoding::Zstd, Encoding::Gzip];
+
+    /// The token of `Content-Encoding` and `Accept-Encoding`.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Encoding::Brotli => "br",
+            Encoding::Zstd => "zstd",
+            Encoding::Gzip => "gzip",
+        }
+    }
+
+    /// The extension of the sidecar, without the dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Encoding::Brotli => "br",
+            Encoding::Zstd => "zst",
+            Encoding::Gzip => "gz",
+        }
+    }
+
+    /// Compresses at the highest level that the library offers: slow, done once per build.
+    ///
+    /// The result depends on the input alone: gzip carries no name and a zero time.
+    pub fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Encoding::Brotli => brotli(bytes),
+            Encoding::Zstd => zstandard(bytes),
+            Encoding::Gzip => gzip(bytes),
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.token())
+    }
+}
+
+fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len() / 3);
+    // RFC 7932 section 9.1: a window of up to 16 MiB less 16 bytes; no larger than the input asks for.
+    let window = (usize::BITS - bytes.len().leading_zeros()).clamp(16, 24) as i32;
+    let params =
+        brotli::enc::BrotliEncoderParams { quality: 11, lgwin: window, size_hint: bytes.len(), ..Default::default() };
+    let mut writer = brotli::CompressorWriter::with_params(&mut out, 1 << 16, &params);
+    writer.write_all(bytes)?;
+    writer.flush()?;
+    drop(writer);
+    Ok(out)
+}
+
+fn zstandard(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(*zstd::compression_level_range().end())?;
+    // RFC 9659: on the web a window must not exceed 8 MiB; browsers refuse more.
+    compressor.set_parameter(zstd::zstd_safe::CParameter::WindowLog(23))?;
+    compressor.compress(bytes)
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
+    let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let length = compressor.gzip_compress(bytes, &mut out).map_err(|error| io::Error::other(error.to_string()))?;
+    out.truncate(length);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_coding_gives_back_what_it_took() {
+        let text = "a fingerpost points each traveller to a place; ".repeat(300);
+        for encoding in Encoding::ALL {
+            let packed = encoding.compress(text.as_bytes()).expect("compresses");
+            assert!(packed.len() < text.len() / 10, "{encoding}: {}", packed.len());
+            assert_eq!(packed, encoding.compress(text.as_bytes()).expect("compresses"), "{encoding} repeats");
+            let plain = match encoding {
+                Encoding::Brotli => {
+                    let mut out = Vec::new();
+                    brotli::BrotliDecompress(&mut packed.as_slice(), &mut out).expect("valid brotli");
+                    out
+                }
+                Encoding::Zstd => zstd::decode_all(packed.as_slice()).expect("valid zstd"),
+                Encoding::Gzip => {
+                    assert_eq!(&packed[4..8], [0; 4], "no time in the header");
+                    let mut out = vec![0; text.len()];
+                    libdeflater::Decompressor::new().gzip_decompress(&packed, &mut out).expect("valid gzip");
+                    out
+                }
+            };
+            assert_eq!(plain, text.as_bytes(), "{encoding}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What can go wrong, told so that it can be put right: each error names the file, key or address, and a way out.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file system said no.
+    #[error("could not {action} `{}`", .path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// What the user wrote can't be built. Every fault that was found is here, at least one.
+    #[error("{}", Summary(.0))]
+    Build(Vec<Fault>),
+    /// A configuration file is at fault.
+    #[error("{0}")]
+    Config(Box<Fault>),
+    /// The command line, or a value that it names, makes no sense here.
+    #[error("{message}")]
+    Usage { message: String, help: String },
+    /// The manifest of a build is missing or not what this version writes.
+    #[error("could not load the manifest `{}`: {reason}", .path.display())]
+    Manifest { path: PathBuf, reason: String },
+    /// A socket could not be opened.
+    #[error("could not listen on `{address}`")]
+    Listen { address: String, source: io::Error },
+    /// A store (a folder or a bucket) refused or failed; what is live there is still the old release.
+    #[error("could not {action} `{place}`")]
+    Store {
+        action: &'static str,
+        /// The key in the store, as a URL where it has one.
+        place: String,
+        help: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A publish stopped before the release went live.
+    #[error("{message}")]
+    Publish { message: String, help: String },
+}
+
+impl Error {
+    /// Turns an [`io::Error`] into one that says what was being done to which path.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// The process's exit code: 1 the work failed, 2 wrong usage or configuration, 4 a publish failed.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config(_) | Error::Usage { .. } => 2,
+            Error::Store { .. } | Error::Publish { .. } => 4,
+            _ => 1,
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Error::Build(vec![fault])
+    }
+}
+
+struct Summary<'a>(&'a [Fault]);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [fault] => write!(f, "{fault}"),
+            faults => write!(f, "{} errors in the site's sources", faults.len()),
+        }
+    }
+}
+
+impl Diagnostic for Error {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let help: Box<dyn fmt::Display + 'a> = match self {
+            Error::Io { source, path, .. } => Box::new(io_help(source, path)?),
+            Error::Build(faults) => match faults.as_slice() {
+                [fault] => return fault.help(),
+                _ => return None,
+            },
+            Error::Config(fault) => return fault.help(),
+            Error::Usage { help, .. } | Error::Publish { help, .. } | Error::Store { help, .. } => Box::new(help),
+            Error::Manifest { .. } => Box::new("run `fingerpost build` to make it"),
+            Error::Listen { source, address } => Box::new(listen_help(source, address)?),
+        };
+        Some(help)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.only_fault()?.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.only_fault()?.labels()
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        match self {
+            Error::Build(faults) if faults.len() > 1 => Some(Box::new(faults.iter().map(|f| f as &dyn Diagnostic))),
+            _ => None,
+        }
+    }
+}
+
+impl Error {
+    fn only_fault(&self) -> Option<&Fault> {
+        match self {
+            Error::Config(fault) => Some(fault),
+            Error::Build(faults) if faults.len() == 1 => faults.first(),
+            _ => None,
+        }
+    }
+}
+
+fn io_help(source: &io::Error, path: &Path) -> Option<String> {
+    Some(match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("give the current user access to `{}`", path.display())
+        }
+        io::ErrorKind::StorageFull => {
+            "free some space on that disk and run again; nothing that was there is lost".to_owned()
+        }
+        io::ErrorKind::NotFound => "check the path and `--root`".to_owned(),
+        _ => return None,
+    })
+}
+
+fn listen_help(source: &io::Error, address: &str) -> Option<String> {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => Some(format!(
+            "another program listens there: end it, or pass another `--listen` (`{}:0` takes a free port)",
+            address.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host)
+        )),
+        io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 need the right to bind them; pass a higher one with `--listen`".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A fault in something that the user wrote: what, where (with the source, so that a frame can be shown), and the way out.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    message: String,
+    help: Option<String>,
+    source: Option<NamedSource<String>>,
+    label: Option<LabeledSpan>,
+}
+
+impl Fault {
+    pub fn new(message: impl Into<String>) -> Self {
+        Fault { message: message.into(), help: None, source: None, label: None }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Marks `length` bytes from byte `offset` of `text`, which is the file named `name`.
+    pub fn at(mut self, name: impl AsRef<str>, text: impl Into<String>, offset: usize, length: usize) -> Self {
+        let text = text.into();
+        let offset = offset.min(text.len());
+        let length = length.min(text.len() - offset);
+        self.source = Some(NamedSource::new(name, text));
+        self.label = Some(LabeledSpan::new(Some("here".to_owned()), offset, length));
+        self
+    }
+
+    /// As [`Fault::at`], for tools that count lines and columns (both from 1, columns in characters).
+    pub fn at_line(self, name: impl AsRef<str>, text: impl Into<String>, line: usize, column: usize) -> Self {
+        let text = text.into();
+        let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let row = text[start..].lines().next().unwrap_or_default();
+        let offset = row.char_indices().nth(column.saturating_sub(1)).map_or(row.len(), |(at, _)| at);
+        let length = row[offset..].chars().next().map_or(0, char::len_utf8);
+        self.at(name, text, start + offset, length)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Diagnostic for Fault {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as _)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as _)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.label.clone().map(|label| Box::new(std::iter::once(label)) as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_and_column_become_the_right_bytes() {
+        let fault = Fault::new("bad").at_line("a.css", "ä {\n  é: x\n}\n", 2, 4);
+        let label = fault.label.expect("a label");
+        assert_eq!((label.offset(), label.len()), ("ä {\n  é".len(), 1));
+    }
+
+    #[test]
+    fn a_place_past_the_end_is_pulled_back_into_the_text() {
+        let fault = Fault::new("bad").at_line("a.css", "a {", 9, 9);
+        assert_eq!(fault.label.expect("a label").offset(), 3);
+    }
+
+    #[test]
+    fn exit_codes_are_the_contract() {
+        let usage = Error::Usage { message: String::new(), help: String::new() };
+        let publish = Error::Publish { message: String::new(), help: String::new() };
+        assert_eq!(Error::from(Fault::new("x")).exit_code(), 1);
+        assert_eq!(Error::Config(Box::new(Fault::new("x"))).exit_code(), 2);
+        assert_eq!(usage.exit_code(), 2);
+        assert_eq!(publish.exit_code(), 4);
+    }
+}

@@ -1,0 +1,136 @@
+//! The SHA-256 of a file's final bytes, and what is made of it: the name's fingerprint and the integrity attribute.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize, de};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest. Written as 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of several parts, each preceded by its length, so that no two lists of parts collide.
+    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Digest(hasher.finalize().into())
+    }
+
+    /// The 16 hex digits (64 bits) that stand in a fingerprinted name.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(hex::encode(&self.0[..8]))
+    }
+
+    /// The value of an `integrity` attribute, see <https://www.w3.org/TR/SRI/#integrity-metadata-description>.
+    pub fn integrity(&self) -> Integrity {
+        Integrity(format!("sha256-{}", STANDARD.encode(self.0)))
+    }
+
+    /// Base64, as S3's `x-amz-checksum-sha256` wants it.
+    pub fn base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| format!("`{text}` is not a SHA-256 in hex"))?;
+        Ok(Digest(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// 16 lower-case hex digits, the start of a [`Digest`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `css/main.css` becomes `css/main-3f2a9c1b7d4e8a60.css`.
+    pub fn name(&self, path: &str) -> String {
+        let (folder, file) = match path.rfind('/') {
+            Some(at) => path.split_at(at + 1),
+            None => ("", path),
+        };
+        match file.rfind('.') {
+            Some(dot) if dot > 0 => format!("{folder}{}-{}{}", &file[..dot], self.0, &file[dot..]),
+            _ => format!("{folder}{file}-{}", self.0),
+        }
+    }
+}
+
+/// `sha256-…` in base64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Integrity(String);
+
+impl Integrity {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_folder_and_last_extension() {
+        let print = Digest::of(b"").fingerprint();
+        assert_eq!(print.as_str(), "e3b0c44298fc1c14");
+        assert_eq!(print.name("css/a.min.css"), "css/a.min-e3b0c44298fc1c14.css");
+        assert_eq!(print.name("LICENSE"), "LICENSE-e3b0c44298fc1c14");
+        assert_eq!(print.name("x.y/.hidden"), "x.y/.hidden-e3b0c44298fc1c14");
+    }
+
+    #[test]
+    fn integrity_is_what_browsers_compute() {
+        assert_eq!(Digest::of(b"").integrity().as_str(), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    }
+
+    #[test]
+    fn parts_do_not_collide_by_concatenation() {
+        let digest = |parts: &[&[u8]]| Digest::of_parts(parts.iter().copied());
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+    }
+}

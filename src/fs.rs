@@ -1,0 +1,143 @@
+//! The file system, with errors that name the path, and a folder's replacement in one step.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Fault, Result};
+
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::io("read", path))
+}
+
+/// Reads a file that has to be UTF-8; `name` is how the user knows it.
+pub fn read_text(path: &Path, name: &str) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| not_utf8(name, error.utf8_error().valid_up_to()).into())
+}
+
+pub fn not_utf8(name: &str, valid_up_to: usize) -> Fault {
+    Fault::new(format!("`{name}` is not UTF-8: byte {valid_up_to} starts no valid character"))
+        .help("save the file as UTF-8, or keep it out of what is built as text")
+}
+
+/// Writes a file and the folders that it needs.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+    }
+    fs::write(path, bytes).map_err(Error::io("write", path))
+}
+
+/// The path as the user knows it: relative to the root where it lies below it, with `/` between its parts.
+pub fn display_name(root: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    relative.to_string_lossy().replace('\\', "/")
+}
+
+/// A new folder beside `target` that replaces it as a whole on [`Staged::commit`], and is removed if that is never called.
+pub struct Staged {
+    folder: tempfile::TempDir,
+    target: PathBuf,
+}
+
+impl Staged {
+    pub fn beside(target: &Path) -> Result<Self> {
+        let parent = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(Error::io("create the folder", parent))?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let folder = tempfile::Builder::new()
+            .prefix(&format!(".{name}-"))
+            .tempdir_in(parent)
+            .map_err(Error::io("create a folder in", parent))?;
+        Ok(Staged { folder, target: target.to_owned() })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts the new folder in the target's place; a reader sees the old one or the new one, whole.
+    pub fn commit(self) -> Result<()> {
+        let Staged { folder, target } = self;
+        open_to_readers(folder.path())?;
+        match exchange(folder.path(), &target) {
+            // The old folder now lies where the new one was staged, and goes with the guard.
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::rename(folder.path(), &target).map_err(Error::io("replace", &target))?;
+                let _gone = folder.keep();
+                Ok(())
+            }
+            Err(_) => two_renames(folder, &target),
+        }
+    }
+}
+
+/// For file systems that can't exchange two folders: the old one is put back if the new one can't take its place.
+fn two_renames(folder: tempfile::TempDir, target: &Path) -> Result<()> {
+    let aside = folder.path().with_extension("old");
+    fs::rename(target, &aside).map_err(Error::io("replace", target))?;
+    if let Err(error) = fs::rename(folder.path(), target) {
+        let _ = fs::rename(&aside, target);
+        return Err(Error::io("replace", target)(error));
+    }
+    let _gone = folder.keep();
+    fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))
+}
+
+/// A temporary folder is private to its owner; what is built is for web servers to read.
+fn open_to_readers(folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+            .map_err(Error::io("set the permissions of", folder))?;
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, b: &Path) -> io::Result<()> {
+    Err(match b.exists() {
+        true => io::ErrorKind::Unsupported.into(),
+        false => io::ErrorKind::NotFound.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_replaces_the_whole_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("dist");
+        write(&target.join("old/a.txt"), b"old").unwrap();
+        for round in ["one", "two"] {
+            let staged = Staged::beside(&target).unwrap();
+            write(&staged.path().join("new.txt"), round.as_bytes()).unwrap();
+            staged.commit().unwrap();
+            assert_eq!(fs::read(target.join("new.txt")).unwrap(), round.as_bytes());
+        }
+        assert!(!target.join("old").exists());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn without_a_commit_the_old_folder_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("dist");
+        write(&target.join("a.txt"), b"old").unwrap();
+        drop(Staged::beside(&target).unwrap());
+        assert_eq!(fs::read(target.join("a.txt")).unwrap(), b"old");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,12 @@
+//! fingerpost
+pub mod asset;
+pub mod config;
+pub mod encoding;
+pub mod environment;
+pub mod error;
+pub mod fingerprint;
+pub mod fs;
+pub mod manifest;
+pub mod page;
+pub mod progress;
+pub mod release;

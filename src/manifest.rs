@@ -1,0 +1,178 @@
+//! `.fingerpost/manifest.json`: everything that serving and publishing need to know of a build. Sorted, without times or absolute paths.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::asset::LogicalPath;
+use crate::encoding::Encoding;
+use crate::error::{Error, Result};
+use crate::fingerprint::{Digest, Integrity};
+use crate::release::ReleaseId;
+
+/// Where the manifest lies, below the output folder.
+pub const PATH: &str = ".fingerpost/manifest.json";
+
+/// The one version of the format that this program reads and writes.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    version: u32,
+    pub release: ReleaseId,
+    pub mode: Mode,
+    /// The URL folder of fingerprinted files, without slashes at its ends: `assets`.
+    pub prefix: String,
+    /// Every file of the build but the sidecars, by its path below the output folder, which is also its URL's path.
+    pub files: BTreeMap<String, File>,
+    /// What pages may refer to, by logical path (or a bundle's name): entries and assets.
+    pub entries: BTreeMap<LogicalPath, Entry>,
+    /// The import map: the stable path of each chunk (`assets/js/util~1f0c2a9b.js`) to its file.
+    pub chunks: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Production,
+    Development,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Production => "production",
+            Mode::Development => "development",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct File {
+    pub kind: Kind,
+    /// The file it was made from, below the root; none for what the bundler put together from several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// The whole `Content-Type`.
+    #[serde(rename = "type")]
+    pub media_type: String,
+    /// Bytes of the file as it is, not encoded.
+    pub length: u64,
+    /// SHA-256 of the file as it is, not encoded.
+    pub digest: Digest,
+    pub integrity: Integrity,
+    /// The sidecars that exist; each is smaller than the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub variants: BTreeMap<Encoding, Variant>,
+    /// Headers from `[[headers]]`, by lower-case name; they win over those that the program sets by itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A fingerprinted file: the same in every environment, cached for ever.
+    Asset,
+    /// A document that is bound to the environment when it is served or published (HTML, a web app manifest).
+    Page,
+    /// A file from `public/`, under its own name.
+    Public,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Bytes of the body after encoding.
+    pub length: u64,
+    /// SHA-256 of the body after encoding.
+    pub digest: Digest,
+}
+
+/// Something that a page can name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path below the output folder, a key of [`Manifest::files`].
+    pub file: String,
+    /// The chunks that a module needs before it can run, in order; for `modulepreload`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub imports: Vec<String>,
+    /// Whether a `<script>` that loads it must say `type="module"`.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub module: bool,
+}
+
+impl Manifest {
+    pub fn new(mode: Mode, prefix: impl Into<String>) -> Self {
+        Manifest {
+            version: VERSION,
+            release: ReleaseId::default(),
+            mode,
+            prefix: prefix.into(),
+            files: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            chunks: BTreeMap::new(),
+        }
+    }
+
+    /// Loads the manifest of the build in `out`.
+    pub fn load(out: &Path) -> Result<Self> {
+        let path = out.join(PATH);
+        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => bad(&path, "there is no such file"),
+            _ => Error::io("read", &path)(error),
+        })?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| bad(&path, error))?;
+        if manifest.version != VERSION {
+            return Err(bad(
+                &path,
+                format!("it is of version {}, this program reads version {VERSION}", manifest.version),
+            ));
+        }
+        if let Some(missing) = manifest.entries.values().find(|entry| !manifest.files.contains_key(&entry.file)) {
+            return Err(bad(&path, format!("an entry names `{}`, which is not among the files", missing.file)));
+        }
+        Ok(manifest)
+    }
+
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The file that a logical path stands for.
+    pub fn resolve(&self, path: &str) -> Option<&str> {
+        self.entries.get(path).map(|entry| entry.file.as_str())
+    }
+
+    /// The logical path that a URL's absolute, decoded path names: `/static/css/a.css`, or `/assets/css/a.css` under the prefix.
+    pub fn logical<'a>(&self, path: &'a str) -> Option<&'a str> {
+        logical_name(&self.prefix, path)
+    }
+}
+
+/// See [`Manifest::logical`]; also for when there is no manifest yet.
+pub fn logical_name<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    let path = path.strip_prefix('/')?;
+    path.strip_prefix("static/").or_else(|| path.strip_prefix(prefix)?.strip_prefix('/'))
+}
+
+impl File {
+    /// The sidecar's path, for the file at `path`.
+    pub fn sidecar(path: &str, encoding: Encoding) -> String {
+        format!("{path}.{}", encoding.extension())
+    }
+
+    /// `Cache-Control` by what the file is.
+    pub fn cache_control(&self) -> &'static str {
+        match self.kind {
+            Kind::Asset => "public, max-age=31536000, immutable",
+            Kind::Page | Kind::Public => "no-cache",
+        }
+    }
+}
+
+fn bad(path: &Path, reason: impl ToString) -> Error {
+    Error::Manifest { path: PathBuf::from(path), reason: reason.to_string() }
+}
