@@ -135,7 +135,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     let folder = |path: &str| {
         inside(root, path).ok_or_else(|| {
             text.fault(format!("`{path}` leads out of the site's root"), path)
-                .help("name a folder below the root, or pass another `--root`")
+                .hint("name a folder below the root, or pass another `--root`")
         })
     };
     let build = file.build;
@@ -149,12 +149,12 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
                     format!("the output folder and `{what}` overlap: the output is replaced whole by each build"),
                     &build.out,
                 )
-                .help("choose an `out` that holds no sources"));
+                .hint("choose an `out` that holds no sources"));
         }
     }
     let prefix = LogicalPath::new(build.prefix.trim_matches('/')).map_err(|_| {
         text.fault(format!("`{}` can't be the URL folder of fingerprinted files", build.prefix), &build.prefix)
-            .help("write a name such as `assets`")
+            .hint("write a name such as `assets`")
     })?;
     let bundles = file
         .bundle
@@ -164,7 +164,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     let mut encodings = Vec::new();
     for token in &file.compress.encodings {
         let encoding = Encoding::ALL.into_iter().find(|e| e.token() == token).ok_or_else(|| {
-            text.fault(format!("unknown encoding `{token}`"), token).help("there are `br`, `zstd` and `gzip`")
+            text.fault(format!("unknown encoding `{token}`"), token).hint("there are `br`, `zstd` and `gzip`")
         })?;
         encodings.push(encoding);
     }
@@ -172,7 +172,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     encodings.dedup();
     browserslist::resolve([&build.targets], &browserslist::Opts::default()).map_err(|error| {
         text.fault(format!("`{}` is no browserslist query: {error}", build.targets), &build.targets)
-            .help("write a query such as `defaults` or `last 2 versions`")
+            .hint("write a query such as `defaults` or `last 2 versions`")
     })?;
     let mut warnings = Vec::new();
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
@@ -226,24 +226,24 @@ fn inside(root: &Path, path: &str) -> Option<PathBuf> {
 fn resolve_bundle(root: &Path, assets: &Path, text: &Text, bundle: file::Bundle) -> Result<Bundle, Fault> {
     let name = LogicalPath::new(bundle.name.clone()).map_err(|error| {
         text.fault(error.to_string(), &bundle.name)
-            .help("name the bundle as a path below the assets folder, such as `css/site.css`")
+            .hint("name the bundle as a path below the assets folder, such as `css/site.css`")
     })?;
     if !matches!(name.extension().as_str(), "css" | "js" | "mjs") {
         return Err(text
             .fault(format!("the bundle `{name}` is neither a stylesheet nor a script"), &bundle.name)
-            .help("let the name end in `.css` or `.js`"));
+            .hint("let the name end in `.css` or `.js`"));
     }
     if bundle.inputs.is_empty() {
         return Err(text
             .fault(format!("the bundle `{name}` has no inputs"), &bundle.name)
-            .help("list its sources in `inputs`"));
+            .hint("list its sources in `inputs`"));
     }
     let mut inputs = Vec::with_capacity(bundle.inputs.len());
     for input in &bundle.inputs {
         let path =
             [assets, root].into_iter().filter_map(|base| inside(base, input)).find(|path| path.is_file()).ok_or_else(
                 || {
-                    text.fault(format!("the bundle `{name}` names `{input}`, which isn't there"), input).help(format!(
+                    text.fault(format!("the bundle `{name}` names `{input}`, which isn't there"), input).hint(format!(
                         "inputs are paths below `{}`, or below the root (`node_modules/…`)",
                         fs::display_name(root, assets)
                     ))
@@ -266,7 +266,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
         if !site.starts_with("https://") && !site.starts_with("http://") {
             return Err(text
                 .fault(format!("`{site}` is no origin"), site)
-                .help("write one such as `https://www.example.com`"));
+                .hint("write one such as `https://www.example.com`"));
         }
         out.site = Some(site.trim_end_matches('/').to_owned());
     }
@@ -281,7 +281,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
 fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault> {
     let glob = Glob::new(&rule.pattern).map_err(|error| {
         text.fault(format!("`{}` is no pattern: {}", rule.pattern, error.kind()), &rule.pattern)
-            .help("write one such as `*.woff2` or `assets/fonts/*`")
+            .hint("write one such as `*.woff2` or `assets/fonts/*`")
     })?;
     let mut set = BTreeMap::new();
     for (name, value) in rule.set {
@@ -290,7 +290,7 @@ fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault
         if !valid {
             return Err(text
                 .fault(format!("`{name}: {value}` is no header"), &value)
-                .help("see RFC 9110 section 5 for what names and values may hold"));
+                .hint("see RFC 9110 section 5 for what names and values may hold"));
         }
         let name = name.to_ascii_lowercase();
         // These follow from the bytes that are sent; another value would be wrong.
@@ -307,7 +307,7 @@ fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault
         ) {
             return Err(text
                 .fault(format!("`{name}` can't be set: it follows from what is sent"), &value)
-                .help("leave it out of `[[headers]]`"));
+                .hint("leave it out of `[[headers]]`"));
         }
         set.insert(name, value);
     }

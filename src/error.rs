@@ -158,7 +158,7 @@ impl Fault {
         Fault { message: message.into(), help: None, source: None, label: None }
     }
 
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn hint(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

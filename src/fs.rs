@@ -17,7 +17,7 @@ pub fn read_text(path: &Path, name: &str) -> Result<String> {
 
 pub fn not_utf8(name: &str, valid_up_to: usize) -> Fault {
     Fault::new(format!("`{name}` is not UTF-8: byte {valid_up_to} starts no valid character"))
-        .help("save the file as UTF-8, or keep it out of what is built as text")
+        .hint("save the file as UTF-8, or keep it out of what is built as text")
 }
 
 /// Writes a file and the folders that it needs.

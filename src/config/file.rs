@@ -110,7 +110,7 @@ pub fn parse(name: &str, text: &str) -> Result<File, Fault> {
         let (message, help) = explain(error.message());
         let mut fault = Fault::new(message);
         if let Some(help) = help {
-            fault = fault.help(help);
+            fault = fault.hint(help);
         }
         match error.span() {
             Some(span) => fault.at(name, text, span.start, span.len().max(1)),
