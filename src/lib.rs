@@ -6,6 +6,7 @@ pub mod environment;
 pub mod error;
 pub mod fingerprint;
 pub mod fs;
+pub mod html;
 pub mod manifest;
 pub mod page;
 pub mod progress;

@@ -1,0 +1,321 @@
+//! A page's URLs: finds every place where a page may name an asset, and lets an [`Editor`] put another URL there.
+//!
+//! Whatever the editor leaves alone passes through byte for byte.
+
+use std::cell::RefCell;
+
+use lol_html::html_content::{ContentType, Element, TextChunk};
+use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str, text};
+
+use crate::error::{Fault, Result};
+
+mod css_urls;
+mod srcset;
+mod strings;
+
+pub use strings::rewrite_strings;
+
+/// What kind of place a URL stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Script {
+        module: bool,
+    },
+    Stylesheet,
+    /// `<link rel="modulepreload">`, or `preload` of a script or a stylesheet: they take `integrity`.
+    Preload,
+    /// An image that other sites fetch (`og:image`): it has to be absolute.
+    Shared,
+    /// A string in a JSON block (import map, JSON-LD, speculation rules) that may be a URL or anything else.
+    Json,
+    /// Any other attribute or `url()`.
+    Other,
+}
+
+/// What an editor puts in a URL's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub url: String,
+    /// Set where the file comes from another origin: `integrity` and `crossorigin` are added where the element takes them.
+    pub integrity: Option<String>,
+}
+
+impl From<String> for Link {
+    fn from(url: String) -> Self {
+        Link { url, integrity: None }
+    }
+}
+
+/// Decides what a page's URLs become.
+pub trait Editor {
+    /// The URL to put in this one's place; `None` leaves it as it is.
+    fn url(&mut self, place: Place, url: &str) -> Option<Link>;
+
+    /// HTML to insert before all else in `<head>` (but after a leading `<meta charset>`), asked for once.
+    fn head(&mut self) -> Option<String> {
+        None
+    }
+
+    /// The content of the `<meta>` of that name.
+    fn meta(&mut self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Another text for an inline script, after its URLs were edited; `kind` is its `type` attribute.
+    fn script(&mut self, _kind: &str, _text: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The page with every URL as the editor wants it. `name` is how the user knows the page.
+pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
+    let walk = RefCell::new(Walk { editor, head_done: false, kind: None, buffer: String::new() });
+    let settings = RewriteStrSettings::new()
+        .append_element_content_handler(element!("*", |element| walk.borrow_mut().element(element)))
+        .append_element_content_handler(text!("script", |chunk| {
+            walk.borrow_mut().raw_text(chunk, Walk::script_text);
+            Ok(())
+        }))
+        .append_element_content_handler(text!("style", |chunk| {
+            walk.borrow_mut().raw_text(chunk, Walk::style_text);
+            Ok(())
+        }))
+        .with_strict(false);
+    rewrite_str(html, settings)
+        .map_err(|error| Fault::new(format!("could not parse the page `{name}`: {error}")).hint("check its HTML").into())
+}
+
+/// The URLs of a stylesheet's text, as [`edit`] does for `<style>`.
+pub fn edit_css(css: &str, edit: impl FnMut(&str) -> Option<String>) -> Option<String> {
+    css_urls::rewrite(css, edit)
+}
+
+struct Walk<'e> {
+    editor: &'e mut dyn Editor,
+    head_done: bool,
+    /// The `type` of the script whose text is being read.
+    kind: Option<String>,
+    buffer: String,
+}
+
+impl Walk<'_> {
+    fn element(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
+        let tag = element.tag_name();
+        self.head(element, &tag);
+        match tag.as_str() {
+            "script" => self.script(element)?,
+            "link" => self.link(element)?,
+            "meta" => self.meta(element)?,
+            _ => {}
+        }
+        for name in ["href", "xlink:href", "src", "poster", "action"] {
+            self.attribute(element, name, Place::Other)?;
+        }
+        if tag == "object" {
+            self.attribute(element, "data", Place::Other)?;
+        }
+        for name in ["srcset", "imagesrcset"] {
+            if let Some(value) = element.get_attribute(name) {
+                let new = srcset::rewrite(&value, |url| self.plain(Place::Other, url));
+                set(element, name, new)?;
+            }
+        }
+        if let Some(value) = element.get_attribute("style") {
+            let new = css_urls::rewrite(&unescape(&value), |url| self.plain(Place::Other, url));
+            set(element, "style", new.map(|css| css.replace('&', "&amp;")))?;
+        }
+        Ok(())
+    }
+
+    /// The import map has to stand before anything that may load a module.
+    fn head(&mut self, element: &mut Element<'_, '_>, tag: &str) {
+        if self.head_done || matches!(tag, "html" | "head") {
+            return;
+        }
+        self.head_done = true;
+        if let Some(html) = self.editor.head() {
+            match tag == "meta" && element.has_attribute("charset") {
+                true => element.after(&html, ContentType::Html),
+                false => element.before(&html, ContentType::Html),
+            }
+        }
+    }
+
+    fn script(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
+        let kind = element.get_attribute("type").unwrap_or_default().trim().to_ascii_lowercase();
+        let module = kind == "module";
+        self.attribute(element, "src", Place::Script { module })?;
+        self.kind = Some(kind);
+        Ok(())
+    }
+
+    fn link(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
+        let rel = element.get_attribute("rel").unwrap_or_default().to_ascii_lowercase();
+        let is = |word: &str| rel.split_ascii_whitespace().any(|part| part == word);
+        let kind = element.get_attribute("as").unwrap_or_default().to_ascii_lowercase();
+        let place = if is("stylesheet") {
+            Place::Stylesheet
+        } else if is("modulepreload") || (is("preload") && matches!(kind.as_str(), "script" | "style")) {
+            Place::Preload
+        } else {
+            Place::Other
+        };
+        self.attribute(element, "href", place)
+    }
+
+    fn meta(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
+        let name = element.get_attribute("property").or_else(|| element.get_attribute("name")).unwrap_or_default();
+        if let Some(content) = self.editor.meta(&name) {
+            element.set_attribute("content", &content)?;
+        }
+        const IMAGES: [&str; 6] = [
+            "og:image",
+            "og:image:url",
+            "og:image:secure_url",
+            "twitter:image",
+            "twitter:image:src",
+            "msapplication-tileimage",
+        ];
+        if IMAGES.contains(&name.to_ascii_lowercase().as_str()) {
+            self.attribute(element, "content", Place::Shared)?;
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, element: &mut Element<'_, '_>, name: &str, place: Place) -> HandlerResult {
+        let Some(value) = element.get_attribute(name) else { return Ok(()) };
+        let Some(link) = self.editor.url(place, unescape(value.trim()).as_str()) else { return Ok(()) };
+        element.set_attribute(name, &link.url.replace('&', "&amp;"))?;
+        let takes_integrity = matches!(place, Place::Script { .. } | Place::Stylesheet | Place::Preload);
+        if let Some(integrity) = link.integrity.filter(|_| takes_integrity) {
+            element.set_attribute("integrity", &integrity)?;
+            if !element.has_attribute("crossorigin") {
+                element.set_attribute("crossorigin", "anonymous")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, place: Place, url: &str) -> Option<String> {
+        self.editor.url(place, url).map(|link| link.url)
+    }
+
+    /// Gathers the text of a `<script>` or `<style>`, which may come in pieces, and edits it as one.
+    fn raw_text(&mut self, chunk: &mut TextChunk<'_>, edit: fn(&mut Self, &str) -> Option<String>) {
+        self.buffer.push_str(chunk.as_str());
+        if !chunk.last_in_text_node() {
+            chunk.remove();
+            return;
+        }
+        let text = std::mem::take(&mut self.buffer);
+        let new = edit(self, &text).unwrap_or(text);
+        chunk.replace(&new, ContentType::Html);
+    }
+
+    fn script_text(&mut self, text: &str) -> Option<String> {
+        let kind = self.kind.take().unwrap_or_default();
+        let json = kind.ends_with("json") || matches!(kind.as_str(), "importmap" | "speculationrules");
+        let edited = json.then(|| rewrite_strings(text, |string| self.plain(Place::Json, string))).flatten();
+        let replaced = self.editor.script(&kind, edited.as_deref().unwrap_or(text));
+        replaced.or(edited)
+    }
+
+    fn style_text(&mut self, text: &str) -> Option<String> {
+        css_urls::rewrite(text, |url| self.plain(Place::Other, url))
+    }
+}
+
+fn set(element: &mut Element<'_, '_>, name: &str, value: Option<String>) -> HandlerResult {
+    if let Some(value) = value {
+        element.set_attribute(name, &value)?;
+    }
+    Ok(())
+}
+
+/// The character references that templates and minifiers write into attributes; lol_html gives values as they stand.
+fn unescape(value: &str) -> String {
+    if !value.contains('&') {
+        return value.to_owned();
+    }
+    value
+        .replace("&quot;", "\"")
+        .replace("&#34;", "\"")
+        .replace("&#39;", "'")
+        .replace("&#x27;", "'")
+        .replace("&#x2f;", "/")
+        .replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts every URL that holds `a.` on another origin.
+    struct Moves;
+
+    impl Editor for Moves {
+        fn url(&mut self, _: Place, url: &str) -> Option<Link> {
+            url.contains("/a.").then(|| Link { url: format!("https://c{url}"), integrity: Some("sha256-x".into()) })
+        }
+
+        fn head(&mut self) -> Option<String> {
+            Some("<x>".into())
+        }
+
+        fn meta(&mut self, name: &str) -> Option<String> {
+            (name == "fingerpost:release").then(|| "r1".into())
+        }
+    }
+
+    fn moved(html: &str) -> String {
+        edit("page.html", html, &mut Moves).unwrap()
+    }
+
+    #[test]
+    fn urls_are_found_wherever_they_stand() {
+        for (html, want) in [
+            (r#"<img src="/a.png">"#, r#"<img src="https://c/a.png">"#),
+            (r#"<a href=/a.pdf>x</a>"#, r#"<a href="https://c/a.pdf">x</a>"#),
+            (r#"<img srcset="/a.png 1x, /b.png 2x, /a.gif">"#, r#"<img srcset="https://c/a.png 1x, /b.png 2x, https://c/a.gif">"#),
+            (r#"<video poster=/a.jpg></video>"#, r#"<video poster="https://c/a.jpg"></video>"#),
+            (r#"<object data=/a.svg></object>"#, r#"<object data="https://c/a.svg"></object>"#),
+            (r#"<svg><use xlink:href="/a.svg#i"/></svg>"#, r#"<svg><use xlink:href="https://c/a.svg#i" /></svg>"#),
+            (r#"<p style="background:url(&quot;/a.png&quot;)">"#, r#"<p style="background:url(&quot;https://c/a.png&quot;)">"#),
+            (r#"<style>p{background:url(/a.png)}</style>"#, r#"<style>p{background:url(https://c/a.png)}</style>"#),
+            (
+                r#"<script type="application/ld+json">{"logo":"\/a.png","x":"b"}</script>"#,
+                r#"<script type="application/ld+json">{"logo":"https://c/a.png","x":"b"}</script>"#,
+            ),
+            (r#"<meta property="og:image" content="/a.png">"#, r#"<meta property="og:image" content="https://c/a.png">"#),
+            (r#"<meta name="fingerpost:release" content="">"#, r#"<meta name="fingerpost:release" content="r1">"#),
+        ] {
+            assert_eq!(moved(html), format!("<x>{want}"), "{html}");
+        }
+    }
+
+    #[test]
+    fn integrity_goes_where_the_element_takes_it() {
+        assert_eq!(
+            moved(r#"<script src="/a.js"></script>"#),
+            r#"<x><script src="https://c/a.js" integrity="sha256-x" crossorigin="anonymous"></script>"#
+        );
+        assert_eq!(
+            moved(r#"<link rel="stylesheet" href="/a.css" crossorigin="use-credentials">"#),
+            r#"<x><link rel="stylesheet" href="https://c/a.css" crossorigin="use-credentials" integrity="sha256-x">"#
+        );
+        assert_eq!(moved(r#"<link rel="icon" href="/a.ico">"#), r#"<x><link rel="icon" href="https://c/a.ico">"#);
+    }
+
+    #[test]
+    fn what_is_left_alone_passes_byte_for_byte() {
+        let html = "<!DOCTYPE html>\n<HTML><body class=x  id='y'>&eacute; <IMG SRC=b.png ><script>if (a<b && \"</p>\") {}</script>";
+        assert_eq!(moved(html), html.replace("<body", "<x><body"));
+    }
+
+    #[test]
+    fn the_head_follows_a_leading_charset() {
+        assert_eq!(moved("<head><meta charset=utf-8><title>t</title></head>"), "<head><meta charset=utf-8><x><title>t</title></head>");
+        assert_eq!(moved("<head><title>t</title></head>"), "<head><x><title>t</title></head>");
+        assert_eq!(moved("<p>t"), "<x><p>t");
+    }
+}
