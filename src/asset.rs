@@ -131,6 +131,30 @@ pub fn decode_url_path(path: &str) -> Option<String> {
     (!text.contains('\0')).then(|| text.into_owned())
 }
 
+/// Whether a URL is not the site's to resolve: it has a scheme or a host, or is a fragment or a query alone.
+pub fn is_external(url: &str) -> bool {
+    let scheme = url.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    });
+    scheme || url.is_empty() || url.starts_with("//") || url.starts_with(['#', '?'])
+}
+
+/// Splits a URL before its query or fragment: `a.svg?v#i` is `a.svg` and `?v#i`.
+pub fn split_suffix(url: &str) -> (&str, &str) {
+    url.split_at(url.find(['?', '#']).unwrap_or(url.len()))
+}
+
+/// The absolute, decoded path that a URL in the document at `base` (an absolute URL path) leads to, and its query and
+/// fragment as they stand; `None` for what is not the site's.
+pub fn local_path<'a>(base: &str, url: &'a str) -> Option<(String, &'a str)> {
+    if is_external(url) {
+        return None;
+    }
+    let (path, suffix) = split_suffix(url);
+    Some((decode_url_path(&resolve_url_path(base, path))?, suffix))
+}
+
 /// Resolves a URL's path (`../img/a.png`, `/x`) against the absolute path of the document that holds it (`/css/main.css`).
 ///
 /// As in RFC 3986 section 5.2.4, `..` at the root stays there.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Fault, Result};
 
@@ -32,6 +32,27 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn display_name(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     relative.to_string_lossy().replace('\\', "/")
+}
+
+/// The path without `.` and `..`, as written: links are not followed.
+pub fn normalize(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// Whether a file may go into the build: it lies below the root, or in a `node_modules`, which may stand in a folder above it.
+pub fn within(root: &Path, file: &Path) -> bool {
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    real.starts_with(root) || real.components().any(|part| part.as_os_str() == "node_modules")
 }
 
 /// A new folder beside `target` that replaces it as a whole on [`Staged::commit`], and is removed if that is never called.

@@ -11,3 +11,4 @@ pub mod manifest;
 pub mod page;
 pub mod progress;
 pub mod release;
+pub mod build;

@@ -75,3 +75,21 @@ pub struct Object {
 pub struct Current {
     pub release: ReleaseId,
 }
+
+/// What a page can be told about itself: it fills `<meta name="fingerpost:environment">` and `<meta name="fingerpost:release">`.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    pub environment: &'a str,
+    pub release: &'a ReleaseId,
+}
+
+impl Stamp<'_> {
+    /// The content of the `<meta>` of that name, if it is one of ours.
+    pub fn meta(&self, name: &str) -> Option<String> {
+        match name {
+            "fingerpost:environment" => Some(self.environment.to_owned()),
+            "fingerpost:release" => Some(self.release.to_string()),
+            _ => None,
+        }
+    }
+}

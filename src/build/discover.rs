@@ -1,0 +1,132 @@
+//! What there is: the files below `assets/`, `assets/public/` and `templates/`, and nothing outside the root.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::asset::{LogicalPath, extension};
+use crate::config::Config;
+use crate::error::{Error, Fault, Result};
+use crate::fs;
+
+/// The folder below `assets/` that is copied as it is to the site's root.
+const PUBLIC: &str = "public";
+
+/// A site's sources, each by its name and with its absolute path.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Assets, by logical path; those whose name or folder begins with `_` are parts of others only.
+    pub assets: BTreeMap<LogicalPath, PathBuf>,
+    pub parts: BTreeMap<LogicalPath, PathBuf>,
+    /// Files that keep their names, by their path below the site's root.
+    pub public: BTreeMap<String, PathBuf>,
+    /// Templates, by their name, which is their path below `templates/`.
+    pub templates: BTreeMap<String, PathBuf>,
+}
+
+impl Sources {
+    pub fn discover(config: &Config) -> Result<Self> {
+        let mut sources = Sources::default();
+        for (name, path) in files(config, &config.assets, false)? {
+            if name.strip_prefix(PUBLIC).is_some_and(|rest| rest.starts_with('/')) {
+                continue;
+            }
+            let list = match name.split('/').any(|part| part.starts_with('_')) {
+                true => &mut sources.parts,
+                false => &mut sources.assets,
+            };
+            let name = LogicalPath::new(name).map_err(|error| Fault::new(error.to_string()).hint("rename the file"))?;
+            list.insert(name, path);
+        }
+        sources.public = files(config, &config.assets.join(PUBLIC), true)?;
+        sources.templates = files(config, &config.templates, false)?;
+        if sources.assets.is_empty() && sources.templates.is_empty() && sources.public.is_empty() {
+            return Err(Fault::new(format!(
+                "there is nothing to build: neither `{}` nor `{}` holds a file",
+                fs::display_name(&config.root, &config.assets),
+                fs::display_name(&config.root, &config.templates)
+            ))
+            .hint("pass the site's root with `--root`, or begin one with `fingerpost init`")
+            .into());
+        }
+        Ok(sources)
+    }
+
+    /// The source of that logical path, part or not.
+    pub fn asset(&self, path: &str) -> Option<(&LogicalPath, &PathBuf)> {
+        self.assets.get_key_value(path).or_else(|| self.parts.get_key_value(path))
+    }
+}
+
+/// Whether the browser takes it as a stylesheet.
+pub fn is_style(path: &str) -> bool {
+    extension(path) == "css"
+}
+
+/// Whether it is a script that a browser could run as it is.
+pub fn is_plain_script(path: &str) -> bool {
+    matches!(extension(path).as_str(), "js" | "mjs")
+}
+
+/// Whether it is a script that has to be compiled first.
+pub fn is_compiled_script(path: &str) -> bool {
+    matches!(extension(path).as_str(), "ts" | "mts" | "tsx" | "jsx")
+}
+
+/// The files below `folder`, by their path relative to it. Dot-files are left out, but `.well-known` where that is wanted.
+fn files(config: &Config, folder: &Path, well_known: bool) -> Result<BTreeMap<String, PathBuf>> {
+    let mut out = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(out);
+    }
+    let wanted = |entry: &DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0
+            || (!name.starts_with('.') || (well_known && name == ".well-known"))
+                && !(entry.file_type().is_dir() && name == "node_modules")
+    };
+    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(wanted) {
+        let entry = entry.map_err(|error| walk_error(config, &error))?;
+        if entry.path_is_symlink() {
+            stays_inside(config, entry.path())?;
+        }
+        if entry.file_type().is_file() {
+            let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            let name = relative.to_str().ok_or_else(|| {
+                Fault::new(format!("the name of `{}` is not UTF-8", entry.path().display())).hint("rename the file")
+            })?;
+            out.insert(name.replace('\\', "/"), entry.into_path());
+        }
+    }
+    Ok(out)
+}
+
+/// Refuses a link that leads out of the site's root.
+fn stays_inside(config: &Config, path: &Path) -> Result<()> {
+    let target = path.canonicalize().map_err(Error::io("follow the link", path))?;
+    if target.starts_with(&config.root) {
+        return Ok(());
+    }
+    let name = fs::display_name(&config.root, path);
+    Err(Fault::new(format!("the link `{name}` leads out of the site's root, to `{}`", target.display()))
+        .hint("copy what it points to, or pass a `--root` that holds both")
+        .into())
+}
+
+fn walk_error(config: &Config, error: &walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(&config.root).to_owned();
+    if let Some(ancestor) = error.loop_ancestor() {
+        let (name, ancestor) = (fs::display_name(&config.root, &path), fs::display_name(&config.root, ancestor));
+        return Fault::new(format!("the link `{name}` leads back to its own parent `{ancestor}`"))
+            .hint("remove the link")
+            .into();
+    }
+    match error.io_error() {
+        Some(source) => {
+            let source = std::io::Error::new(source.kind(), source.to_string());
+            Error::Io { action: "read", path, source }
+        }
+        None => Fault::new(error.to_string()).into(),
+    }
+}

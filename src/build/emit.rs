@@ -1,0 +1,57 @@
+//! Writes a build beside the output folder and puts it in that folder's place, whole or not at all.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::output::Outputs;
+use super::vite;
+use crate::error::{Error, Result};
+use crate::fs::{self, Staged};
+use crate::manifest::{self, File, Manifest};
+use crate::progress::Progress;
+
+/// Where private source maps lie, below the output folder.
+const MAPS: &str = ".fingerpost/maps";
+
+/// A file that keeps an empty output folder in a repository; a build carries it over.
+const KEEP: &str = ".gitkeep";
+
+pub fn emit(out: &Path, outputs: &Outputs, manifest: &Manifest, progress: &dyn Progress) -> Result<()> {
+    refuse_to_destroy(out)?;
+    let staged = Staged::beside(out)?;
+    let root = staged.path();
+    progress.stage("write", outputs.files.len());
+    outputs.files.par_iter().try_for_each(|(path, output)| {
+        fs::write(&root.join(path), &output.bytes)?;
+        for (encoding, bytes) in &output.variants {
+            fs::write(&root.join(File::sidecar(path, *encoding)), bytes)?;
+        }
+        if let Some(map) = &output.map {
+            fs::write(&root.join(format!("{MAPS}/{path}.map")), map.as_bytes())?;
+        }
+        progress.step();
+        Ok::<(), Error>(())
+    })?;
+    fs::write(&root.join(manifest::PATH), manifest.to_json().as_bytes())?;
+    fs::write(&root.join(vite::PATH), vite::manifest(outputs, manifest).as_bytes())?;
+    if out.join(KEEP).exists() {
+        fs::write(&root.join(KEEP), b"")?;
+    }
+    staged.commit()
+}
+
+/// A folder that holds something which no build put there is not replaced.
+fn refuse_to_destroy(out: &Path) -> Result<()> {
+    if !out.exists() || out.join(manifest::PATH).exists() {
+        return Ok(());
+    }
+    let mut entries = std::fs::read_dir(out).map_err(Error::io("read the folder", out))?;
+    if entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == KEEP || entry.file_name() == ".gitignore")) {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        message: format!("`{}` holds files that no build put there, and a build would replace them", out.display()),
+        help: "empty the folder, or choose another with `--out`".to_owned(),
+    })
+}

@@ -1,0 +1,237 @@
+//! What becomes of each source: an entry of a kind, a part of another, or a copy.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
+use super::transform::script::{self, Syntax};
+use crate::asset::{LogicalPath, extension};
+use crate::config::Config;
+use crate::error::{Fault, Result};
+use crate::fs;
+use crate::html::Place;
+
+/// Something that one output is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// What pages call it.
+    pub name: LogicalPath,
+    /// Absolute paths, in order.
+    pub inputs: Vec<PathBuf>,
+    /// A page or the configuration names it. A stylesheet that nobody names is left out if it is a part of another.
+    pub named: bool,
+}
+
+/// The work of a build.
+#[derive(Debug, Default)]
+pub struct Graph {
+    pub copies: Vec<Unit>,
+    /// JSON documents that are bound to the environment: web app manifests.
+    pub documents: Vec<Unit>,
+    pub styles: Vec<Unit>,
+    /// Classic scripts.
+    pub scripts: Vec<Unit>,
+    pub modules: Vec<Unit>,
+}
+
+/// Tells modules from classic scripts, each file read once.
+pub struct Scripts<'a> {
+    config: &'a Config,
+    seen: RefCell<BTreeMap<PathBuf, Syntax>>,
+}
+
+impl<'a> Scripts<'a> {
+    pub fn new(config: &'a Config) -> Self {
+        Scripts { config, seen: RefCell::default() }
+    }
+
+    pub fn is_module(&self, path: &Path) -> Result<bool> {
+        Ok(is_compiled_script(&path.to_string_lossy()) || extension(&path.to_string_lossy()) == "mjs" || self.syntax(path)?.0)
+    }
+
+    /// Whether it has a module's syntax, and what it imports.
+    fn syntax(&self, path: &Path) -> Result<(bool, Vec<String>)> {
+        if let Some(syntax) = self.seen.borrow().get(path) {
+            return Ok((syntax.is_module, syntax.imports.clone()));
+        }
+        let text = fs::read_text(path, &fs::display_name(&self.config.root, path))?;
+        let syntax = script::syntax(path, &text);
+        let found = (syntax.is_module, syntax.imports.clone());
+        self.seen.borrow_mut().insert(path.to_owned(), syntax);
+        Ok(found)
+    }
+
+    /// Every file that can be reached from these by relative imports. Packages are the bundler's to find.
+    fn closure(&self, entries: impl IntoIterator<Item = PathBuf>) -> Result<BTreeSet<PathBuf>> {
+        let mut reached = BTreeSet::new();
+        let mut queue: Vec<PathBuf> = entries.into_iter().collect();
+        while let Some(path) = queue.pop() {
+            let script = is_plain_script(&path.to_string_lossy()) || is_compiled_script(&path.to_string_lossy());
+            if !script || !reached.insert(path.clone()) {
+                continue;
+            }
+            let folder = path.parent().unwrap_or(&self.config.root);
+            let imports = self.syntax(&path)?.1;
+            queue.extend(imports.iter().filter(|import| import.starts_with('.')).filter_map(|import| find(folder, import)));
+        }
+        Ok(reached)
+    }
+}
+
+/// The file that a relative import means, by the rules that bundlers share.
+fn find(folder: &Path, import: &str) -> Option<PathBuf> {
+    let exact = fs::normalize(&folder.join(import));
+    let text = exact.to_string_lossy().into_owned();
+    let compiled = text.strip_suffix(".js").map(|stem| format!("{stem}.ts"));
+    let extensions = ["tsx", "ts", "jsx", "js", "mts", "mjs"];
+    let added = extensions.iter().map(|extension| format!("{text}.{extension}"));
+    let index = extensions.iter().map(|extension| format!("{text}/index.{extension}"));
+    let candidates = [text.clone()].into_iter().chain(compiled).chain(added).chain(index);
+    candidates.map(PathBuf::from).find(|path| path.is_file())
+}
+
+impl Graph {
+    /// `references` are what pages say: a place, a logical path and the page.
+    pub fn new(config: &Config, sources: &Sources, references: &[(Place, String, String)], scripts: &Scripts<'_>) -> Result<Self> {
+        let mut graph = Graph::default();
+        for bundle in &config.bundles {
+            let unit = Unit { name: bundle.name.clone(), inputs: bundle.inputs.clone(), named: true };
+            if sources.assets.get(&bundle.name).is_some_and(|path| !bundle.inputs.contains(path)) {
+                let fault = Fault::new(format!("a bundle and a file are both named `{}`", bundle.name));
+                return Err(fault.hint("give the bundle another name").into());
+            }
+            match is_style(bundle.name.as_str()) {
+                true => graph.styles.push(unit),
+                false if any_module(scripts, &bundle.inputs)? => graph.modules.push(unit),
+                false => graph.scripts.push(unit),
+            }
+        }
+        let bundled: BTreeSet<&PathBuf> = config.bundles.iter().flat_map(|bundle| &bundle.inputs).collect();
+        let bundle_names: BTreeSet<&LogicalPath> = config.bundles.iter().map(|bundle| &bundle.name).collect();
+
+        let named = named(sources, references, scripts, &bundle_names)?;
+        let nothing_named = named.is_empty() && config.bundles.is_empty();
+        for (name, role) in &named {
+            let Some((name, path)) = sources.asset(name) else { continue };
+            let unit = Unit { name: name.clone(), inputs: vec![path.clone()], named: true };
+            match role {
+                Role::Style => graph.styles.push(unit),
+                Role::Script => graph.scripts.push(unit),
+                Role::Module => graph.modules.push(unit),
+            }
+        }
+        let mut loose = Vec::new();
+        for (name, path) in &sources.assets {
+            if named.contains_key(name.as_str()) || bundle_names.contains(name) || bundled.contains(path) {
+                continue;
+            }
+            let top = !name.as_str().contains('/');
+            let unit = Unit { name: name.clone(), inputs: vec![path.clone()], named: false };
+            if is_style(name.as_str()) {
+                graph.styles.push(unit);
+            } else if is_plain_script(name.as_str()) {
+                match scripts.is_module(path)? {
+                    true if top && nothing_named => graph.modules.push(unit),
+                    true => loose.push(unit),
+                    false => graph.scripts.push(unit),
+                }
+            } else if is_compiled_script(name.as_str()) {
+                if top && nothing_named {
+                    graph.modules.push(unit);
+                }
+            } else if name.extension() == "webmanifest" {
+                graph.documents.push(unit);
+            } else {
+                graph.copies.push(unit);
+            }
+        }
+        // A module that no entry imports is an asset in its own right: bundled, since its own imports are renamed.
+        let reached = scripts.closure(graph.modules.iter().flat_map(|unit| unit.inputs.clone()))?;
+        loose.retain(|unit| unit.inputs.iter().all(|path| !reached.contains(path)));
+        let inner = inner_modules(scripts, &loose)?;
+        loose.retain(|unit| unit.inputs.iter().all(|path| !inner.contains(path)));
+        graph.scripts.retain(|unit| unit.named || unit.inputs.iter().all(|path| !reached.contains(path)));
+        graph.modules.extend(loose);
+        graph.styles.sort_by(|a, b| a.name.cmp(&b.name));
+        graph.scripts.sort_by(|a, b| a.name.cmp(&b.name));
+        graph.modules.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(graph)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Style,
+    Script,
+    Module,
+}
+
+/// The scripts and stylesheets that pages name, and as what.
+fn named(
+    sources: &Sources,
+    references: &[(Place, String, String)],
+    scripts: &Scripts<'_>,
+    bundles: &BTreeSet<&LogicalPath>,
+) -> Result<BTreeMap<String, Role>> {
+    let mut named: BTreeMap<String, (Role, &str)> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (place, name, page) in references {
+        let Some((_, path)) = sources.asset(name) else { continue };
+        if bundles.contains(&LogicalPath::new(name.as_str()).map_err(|error| Fault::new(error.to_string()))?) {
+            continue;
+        }
+        let compiled = is_compiled_script(name);
+        let role = match place {
+            Place::Stylesheet if is_style(name) => Role::Style,
+            Place::Script { module: false } if compiled => {
+                faults.push(
+                    Fault::new(format!("`{page}` loads `{name}` as a classic script, which it can't be"))
+                        .hint("write `<script type=\"module\" …>`, or `{{ asset_tags(…) }}`"),
+                );
+                continue;
+            }
+            Place::Script { module: true } => Role::Module,
+            Place::Script { module: false } => Role::Script,
+            _ if is_style(name) => Role::Style,
+            _ if compiled || (is_plain_script(name) && scripts.is_module(path)?) => Role::Module,
+            _ if is_plain_script(name) => Role::Script,
+            _ => continue,
+        };
+        match named.get(name.as_str()) {
+            Some((other, first)) if *other != role && matches!(place, Place::Script { .. }) => faults.push(
+                Fault::new(format!("`{name}` is a module in one place and a classic script in another: `{first}` and `{page}`"))
+                    .hint("load it with `type=\"module\"` in both, or in neither"),
+            ),
+            Some(_) => {}
+            None => {
+                named.insert(name.clone(), (role, page));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(crate::error::Error::Build(faults));
+    }
+    Ok(named.into_iter().map(|(name, (role, _))| (name, role)).collect())
+}
+
+fn any_module(scripts: &Scripts<'_>, inputs: &[PathBuf]) -> Result<bool> {
+    for input in inputs {
+        if scripts.is_module(input)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Those of these modules that others of them import.
+fn inner_modules(scripts: &Scripts<'_>, units: &[Unit]) -> Result<BTreeSet<PathBuf>> {
+    let mut inner = BTreeSet::new();
+    for unit in units {
+        let reached = scripts.closure(unit.inputs.clone())?;
+        // Of two that import each other, the first stays.
+        let others = reached.into_iter().filter(|path| !unit.inputs.contains(path) && !inner.contains(&unit.inputs[0]));
+        inner.extend(others.collect::<Vec<_>>());
+    }
+    Ok(inner)
+}

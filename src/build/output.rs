@@ -1,0 +1,151 @@
+//! What a build makes: each file with its final bytes and name, and which source became which file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use crate::asset::{LogicalPath, media_type};
+use crate::config::Config;
+use crate::encoding::Encoding;
+use crate::error::Fault;
+use crate::fingerprint::Digest;
+use crate::manifest::{Entry, File, Kind, Manifest, Mode, Variant};
+
+/// A file of the build, in memory.
+#[derive(Debug)]
+pub struct Output {
+    pub kind: Kind,
+    /// The file it was made from, below the root.
+    pub source: Option<String>,
+    pub bytes: Vec<u8>,
+    /// Of `bytes`.
+    pub digest: Digest,
+    /// The encoded bodies that are smaller than the file.
+    pub variants: BTreeMap<Encoding, Vec<u8>>,
+    /// The private source map, as JSON.
+    pub map: Option<String>,
+}
+
+impl Output {
+    pub fn new(kind: Kind, source: Option<String>, bytes: Vec<u8>) -> Self {
+        let digest = Digest::of(&bytes);
+        Output { kind, source, bytes, digest, variants: BTreeMap::new(), map: None }
+    }
+}
+
+/// Everything made so far. A stage asks it for the names of what earlier stages made.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    pub prefix: String,
+    /// By path below the output folder.
+    pub files: BTreeMap<String, Output>,
+    pub entries: BTreeMap<LogicalPath, Entry>,
+    /// The stable path of each chunk that others import, and its file.
+    pub chunks: BTreeMap<String, String>,
+    /// For each chunk, by file: the stable paths of what it imports, at once and later.
+    pub imports: BTreeMap<String, Imports>,
+    by_source: HashMap<PathBuf, String>,
+}
+
+/// What a chunk imports, as paths of files below the output folder.
+#[derive(Debug, Default, Clone)]
+pub struct Imports {
+    pub fixed: Vec<String>,
+    pub dynamic: Vec<String>,
+    pub is_dynamic_entry: bool,
+    /// The name that the bundler gave it.
+    pub name: String,
+}
+
+impl Outputs {
+    pub fn new(prefix: &str) -> Self {
+        Outputs { prefix: prefix.to_owned(), ..Outputs::default() }
+    }
+
+    /// Adds a fingerprinted file. `path` is its name below the prefix, without the fingerprint; gives its path.
+    pub fn add_asset(&mut self, path: &str, mut output: Output, public_map: bool) -> Result<String, Fault> {
+        if public_map && let Some(map) = output.map.take() {
+            // A public map is named by its own digest, since the file's name covers the comment that refers to it.
+            let name = Digest::of(map.as_bytes()).fingerprint().name(path) + ".map";
+            append_map_comment(path, &mut output.bytes, &name);
+            output.digest = Digest::of(&output.bytes);
+            self.add(format!("{}/{name}", self.prefix), Output::new(Kind::Asset, None, map.into_bytes()))?;
+        }
+        let name = output.digest.fingerprint().name(path);
+        let file = format!("{}/{name}", self.prefix);
+        self.add(file.clone(), output)?;
+        Ok(file)
+    }
+
+    /// Adds a file under that very path.
+    pub fn add(&mut self, path: String, output: Output) -> Result<(), Fault> {
+        if let Some(other) = self.files.get(&path) {
+            if other.kind == Kind::Asset && output.kind == Kind::Asset && other.bytes == output.bytes {
+                return Ok(());
+            }
+            let name = |output: &Output| output.source.clone().unwrap_or_else(|| "a bundle".to_owned());
+            return Err(Fault::new(format!(
+                "`{}` and `{}` would both be written to `{path}`",
+                name(other),
+                name(&output)
+            ))
+            .hint("rename one of them"));
+        }
+        self.files.insert(path, output);
+        Ok(())
+    }
+
+    /// Lets pages name a file by that path, and stylesheets by its source's.
+    pub fn name(&mut self, path: &LogicalPath, source: Option<&Path>, entry: Entry) -> Result<(), Fault> {
+        if let Some(source) = source {
+            self.by_source.insert(source.to_owned(), entry.file.clone());
+        }
+        match self.entries.insert(path.clone(), entry) {
+            None => Ok(()),
+            Some(_) => Err(Fault::new(format!("two things are named `{path}`: a bundle and a file, or two bundles"))
+                .hint("give the bundle another name")),
+        }
+    }
+
+    /// Remembers which file a source outside the assets folder became.
+    pub fn remember(&mut self, source: &Path, file: &str) {
+        self.by_source.insert(source.to_owned(), file.to_owned());
+    }
+
+    /// The file that a source became.
+    pub fn of_source(&self, source: &Path) -> Option<&str> {
+        self.by_source.get(source).map(String::as_str)
+    }
+
+    /// The manifest of what is there, without a release yet.
+    pub fn manifest(&self, config: &Config, mode: Mode) -> Manifest {
+        let mut manifest = Manifest::new(mode, self.prefix.as_str());
+        manifest.entries = self.entries.clone();
+        manifest.chunks = self.chunks.clone();
+        manifest.files = self.files.iter().map(|(path, output)| (path.clone(), describe(config, path, output))).collect();
+        manifest
+    }
+}
+
+fn describe(config: &Config, path: &str, output: &Output) -> File {
+    let variant = |bytes: &Vec<u8>| Variant { length: bytes.len() as u64, digest: Digest::of(bytes) };
+    let rules = config.headers.iter().filter(|rule| rule.matches(path));
+    File {
+        kind: output.kind,
+        source: output.source.clone(),
+        media_type: media_type(path),
+        length: output.bytes.len() as u64,
+        digest: output.digest,
+        integrity: output.digest.integrity(),
+        variants: output.variants.iter().map(|(encoding, bytes)| (*encoding, variant(bytes))).collect(),
+        headers: rules.flat_map(|rule| rule.set.clone()).collect(),
+    }
+}
+
+fn append_map_comment(path: &str, bytes: &mut Vec<u8>, map: &str) {
+    let name = map.rsplit('/').next().unwrap_or(map);
+    let comment = match path.ends_with(".css") {
+        true => format!("\n/*# sourceMappingURL={name} */\n"),
+        false => format!("\n//# sourceMappingURL={name}\n"),
+    };
+    bytes.extend_from_slice(comment.as_bytes());
+}

@@ -1,0 +1,225 @@
+//! Pages: what they refer to, and their final form with fingerprinted URLs and the import map of their modules.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::script::{self, Goal};
+use crate::asset::{local_path, url_path};
+use crate::build::output::Outputs;
+use crate::error::Result;
+use crate::html::{self, Editor, Link, Place};
+use crate::manifest::{Mode, logical_name};
+
+/// What a page says about assets before they are built.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Each asset that is named, and where.
+    pub references: Vec<(Place, String)>,
+    /// URLs below the prefix or `/static/` that name nothing.
+    pub unknown: BTreeSet<String>,
+    /// It brings an import map of its own.
+    pub has_import_map: bool,
+}
+
+/// Looks through a rendered page. `known` tells whether a logical path names an asset or a bundle.
+pub fn survey(path: &str, page: &str, prefix: &str, known: &dyn Fn(&str) -> bool) -> Result<Survey> {
+    struct Looker<'a> {
+        base: String,
+        prefix: &'a str,
+        known: &'a dyn Fn(&str) -> bool,
+        survey: Survey,
+    }
+    impl Editor for Looker<'_> {
+        fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+            if let Some((logical, _)) = logical(&self.base, self.prefix, place, url, self.known) {
+                self.survey.references.push((place, logical));
+            } else if place != Place::Json
+                && let Some((local, _)) = local_path(&self.base, url)
+                && logical_name(self.prefix, &local).is_some()
+            {
+                self.survey.unknown.insert(url.to_owned());
+            }
+            None
+        }
+
+        fn script(&mut self, kind: &str, _: &str) -> Option<String> {
+            self.survey.has_import_map |= kind == "importmap";
+            None
+        }
+    }
+    let mut looker = Looker { base: format!("/{path}"), prefix, known, survey: Survey::default() };
+    html::edit(path, page, &mut looker)?;
+    Ok(looker.survey)
+}
+
+/// The logical path that a URL in a page names, and the URL's query and fragment.
+///
+/// `/static/css/a.css` and `/assets/css/a.css` do, and so does `css/a.css` without a slash before it, as plain pages have it.
+fn logical<'a>(
+    base: &str,
+    prefix: &str,
+    place: Place,
+    url: &'a str,
+    known: &dyn Fn(&str) -> bool,
+) -> Option<(String, &'a str)> {
+    let rooted = url.starts_with('/');
+    if place == Place::Json && !rooted {
+        return None;
+    }
+    let (path, suffix) = local_path(base, url)?;
+    let named = logical_name(prefix, &path).filter(|name| known(name));
+    let bare = || path.strip_prefix('/').filter(|name| (!rooted || name.ends_with(".webmanifest")) && known(name));
+    let name = named.or_else(bare)?;
+    Some((name.to_owned(), suffix))
+}
+
+/// A page in its final form, bound to no environment yet.
+pub fn finish(path: &str, page: &str, outputs: &Outputs, mode: Mode, survey: &Survey) -> Result<String> {
+    let entries = survey.references.iter().filter_map(|(_, name)| outputs.entries.get(name.as_str()));
+    let modules: Vec<&str> = entries.filter(|entry| entry.module).map(|entry| entry.file.as_str()).collect();
+    let mut finisher = Finisher {
+        base: format!("/{path}"),
+        outputs,
+        imports: import_map(outputs, &modules),
+        preloads: preloads(outputs, &modules),
+        merge: survey.has_import_map,
+        minify: mode == Mode::Production,
+    };
+    let page = html::edit(path, page, &mut finisher)?;
+    Ok(if finisher.minify { minify(&page) } else { page })
+}
+
+/// The strings of a web app manifest that name assets, pointed at their files.
+pub fn finish_document(path: &str, text: &str, outputs: &Outputs) -> String {
+    let base = format!("/{path}");
+    let known = |name: &str| outputs.entries.contains_key(name);
+    let edit = |string: &str| {
+        let rooted = string.starts_with('/') || string.contains('/') && !string.contains(' ');
+        let place = if rooted { Place::Other } else { Place::Json };
+        let (name, suffix) = logical(&base, &outputs.prefix, place, string, &known)?;
+        let file = &outputs.entries.get(name.as_str())?.file;
+        Some(format!("/{}{suffix}", url_path(file)))
+    };
+    html::rewrite_strings(text, edit).unwrap_or_else(|| text.to_owned())
+}
+
+struct Finisher<'a> {
+    base: String,
+    outputs: &'a Outputs,
+    /// From stable path to file.
+    imports: BTreeMap<&'a str, &'a str>,
+    preloads: Vec<&'a str>,
+    /// The page brings an import map that ours goes into.
+    merge: bool,
+    minify: bool,
+}
+
+impl Editor for Finisher<'_> {
+    fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+        let known = |name: &str| self.outputs.entries.contains_key(name);
+        let (name, suffix) = logical(&self.base, &self.outputs.prefix, place, url, &known)?;
+        let file = &self.outputs.entries.get(name.as_str())?.file;
+        Some(format!("/{}{suffix}", url_path(file)).into())
+    }
+
+    fn head(&mut self) -> Option<String> {
+        if self.merge || (self.imports.is_empty() && self.preloads.is_empty()) {
+            return None;
+        }
+        let mut html = String::new();
+        if !self.imports.is_empty() {
+            html.push_str("<script type=\"importmap\">");
+            html.push_str(&self.merged_map(serde_json::Map::new()));
+            html.push_str("</script>");
+        }
+        for file in &self.preloads {
+            html.push_str(&format!("<link rel=\"modulepreload\" href=\"/{}\">", url_path(file)));
+        }
+        Some(html)
+    }
+
+    fn script(&mut self, kind: &str, text: &str) -> Option<String> {
+        let goal = match kind {
+            "importmap" if self.merge => {
+                let own = serde_json::from_str::<serde_json::Map<_, _>>(text).ok()?;
+                return Some(self.merged_map(own));
+            }
+            "" | "text/javascript" => Goal::Classic,
+            "module" => Goal::Module,
+            _ => return None,
+        };
+        if !self.minify || text.trim().is_empty() {
+            return None;
+        }
+        // An inline script that doesn't parse is the page's own affair, and stays as it is.
+        let code = script::minify(&self.base, text, goal).ok()?.code;
+        // No end tag may appear in it; the minifier keeps strings as they are.
+        (!code.to_ascii_lowercase().contains("</script")).then(|| code.trim_end().to_owned())
+    }
+}
+
+impl Finisher<'_> {
+    /// An import map with the page's chunks, see <https://html.spec.whatwg.org/#import-maps>; `integrity` is by final URL.
+    fn merged_map(&self, mut map: serde_json::Map<String, serde_json::Value>) -> String {
+        let mut section = |name: &str, pairs: Vec<(String, String)>| {
+            let object = map.entry(name).or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
+            if let Some(object) = object.as_object_mut() {
+                object.extend(pairs.into_iter().map(|(key, value)| (key, value.into())));
+            }
+        };
+        let url = |path: &str| format!("/{}", url_path(path));
+        section("imports", self.imports.iter().map(|(stable, file)| (url(stable), url(file))).collect());
+        let integrity = |file: &&str| {
+            let digest = self.outputs.files.get(*file)?.digest;
+            Some((url(file), digest.integrity().as_str().to_owned()))
+        };
+        let files: BTreeSet<&str> = self.imports.values().copied().collect();
+        section("integrity", files.iter().filter_map(integrity).collect());
+        serde_json::Value::Object(map).to_string().replace('<', "\\u003c")
+    }
+}
+
+/// The chunks that these modules may ever import, by stable path.
+fn import_map<'a>(outputs: &'a Outputs, modules: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
+    let reached: BTreeSet<&str> = reach(outputs, modules, true).into_iter().collect();
+    let wanted = outputs.chunks.iter().filter(|(_, file)| reached.contains(file.as_str()));
+    wanted.map(|(stable, file)| (stable.as_str(), file.as_str())).collect()
+}
+
+/// The chunks that these modules need before they run, without the modules themselves.
+fn preloads<'a>(outputs: &'a Outputs, modules: &[&'a str]) -> Vec<&'a str> {
+    reach(outputs, modules, false).into_iter().filter(|file| !modules.contains(file)).collect()
+}
+
+/// Everything that is imported from here, the modules themselves first, in the order in which it is found.
+pub fn reach<'a>(outputs: &'a Outputs, modules: &[&'a str], dynamic: bool) -> Vec<&'a str> {
+    let mut reached: Vec<&str> = Vec::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut queue: VecDeque<&str> = modules.iter().copied().collect();
+    while let Some(file) = queue.pop_front() {
+        if !seen.insert(file) {
+            continue;
+        }
+        reached.push(file);
+        if let Some(imports) = outputs.imports.get(file) {
+            queue.extend(imports.fixed.iter().map(String::as_str));
+            if dynamic {
+                queue.extend(imports.dynamic.iter().map(String::as_str));
+            }
+        }
+    }
+    reached
+}
+
+/// Minifies within what the HTML standard allows: every tag that a parser needs stays, attributes stay apart and quoted.
+fn minify(page: &str) -> String {
+    let cfg = minify_html::Cfg {
+        minify_css: true,
+        // Inline scripts are minified by our own rules: here top-level names would be lost.
+        minify_js: false,
+        minify_doctype: false,
+        keep_html_and_head_opening_tags: true,
+        keep_closing_tags: true,
+        ..minify_html::Cfg::default()
+    };
+    String::from_utf8(minify_html::minify(page.as_bytes(), &cfg)).unwrap_or_else(|_| page.to_owned())
+}

@@ -1,0 +1,6 @@
+//! What becomes of each kind of source.
+
+pub mod css;
+pub mod html;
+pub mod module;
+pub mod script;

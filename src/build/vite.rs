@@ -1,0 +1,69 @@
+//! `.vite/manifest.json`: the build in the words of Vite, for the frameworks that read its manifest.
+//!
+//! Schema: <https://vite.dev/guide/backend-integration>; each chunk also carries `integrity`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::output::Outputs;
+use crate::manifest::{Kind, Manifest};
+
+/// Where it lies, below the output folder.
+pub const PATH: &str = ".vite/manifest.json";
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Chunk<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_entry: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_dynamic_entry: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    imports: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dynamic_imports: Vec<String>,
+    integrity: &'a str,
+}
+
+/// The manifest as JSON, sorted by key.
+pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
+    let mut chunks = BTreeMap::new();
+    for (path, file) in manifest.files.iter().filter(|(_, file)| file.kind == Kind::Asset) {
+        let imports = outputs.imports.get(path);
+        let is_map = path.ends_with(".map");
+        if is_map {
+            continue;
+        }
+        let keys = |paths: &[String]| paths.iter().map(|path| key(manifest, path)).collect();
+        let is_entry = manifest.entries.values().any(|entry| entry.file == *path && entry.module)
+            || imports.is_none() && (path.ends_with(".css") || path.ends_with(".js"));
+        let chunk = Chunk {
+            file: path,
+            name: imports.map(|imports| imports.name.as_str()),
+            src: file.source.as_deref(),
+            is_entry,
+            is_dynamic_entry: imports.is_some_and(|imports| imports.is_dynamic_entry),
+            imports: imports.map(|imports| keys(&imports.fixed)).unwrap_or_default(),
+            dynamic_imports: imports.map(|imports| keys(&imports.dynamic)).unwrap_or_default(),
+            integrity: file.integrity.as_str(),
+        };
+        chunks.insert(key(manifest, path), chunk);
+    }
+    let mut text = serde_json::to_string_pretty(&chunks).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// A file's key: its source, or for what was made of several `_` and the file's name, as Vite does.
+fn key(manifest: &Manifest, path: &str) -> String {
+    match manifest.files.get(path).and_then(|file| file.source.clone()) {
+        Some(source) => source,
+        None => format!("_{}", path.rsplit('/').next().unwrap_or(path)),
+    }
+}
