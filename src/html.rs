@@ -28,6 +28,9 @@ pub enum Place {
     Shared,
     /// A string in a JSON block (import map, JSON-LD, speculation rules) that may be a URL or anything else.
     Json,
+    /// The target of an SVG `<use>`, which browsers refuse to fetch from another origin, whatever its headers say.
+    /// <https://github.com/w3c/svgwg/issues/707>
+    Use,
     /// Any other attribute or `url()`.
     Other,
 }
@@ -106,10 +109,12 @@ impl Walk<'_> {
             "script" => self.script(element)?,
             "link" => self.link(element)?,
             "meta" => self.meta(element)?,
-            _ => {}
-        }
-        for name in ["href", "xlink:href", "src", "poster", "action"] {
-            self.attribute(element, name, Place::Other)?;
+            tag => {
+                let place = if tag == "use" { Place::Use } else { Place::Other };
+                for name in ["href", "xlink:href", "src", "poster", "action"] {
+                    self.attribute(element, name, place)?;
+                }
+            }
         }
         if tag == "object" {
             self.attribute(element, "data", Place::Other)?;
@@ -165,7 +170,8 @@ impl Walk<'_> {
 
     fn meta(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
         let name = element.get_attribute("property").or_else(|| element.get_attribute("name")).unwrap_or_default();
-        if let Some(content) = self.editor.meta(&name) {
+        let own = self.editor.meta(&name).filter(|content| element.get_attribute("content").as_ref() != Some(content));
+        if let Some(content) = own {
             element.set_attribute("content", &content)?;
         }
         const IMAGES: [&str; 6] = [

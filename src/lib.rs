@@ -12,3 +12,5 @@ pub mod page;
 pub mod progress;
 pub mod release;
 pub mod build;
+pub mod cli;
+pub mod scaffold;

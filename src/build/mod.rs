@@ -45,10 +45,20 @@ pub struct Options {
     pub mode: Mode,
     /// Whether to make `.br`, `.zst` and `.gz`.
     pub compress: bool,
+    /// How many threads; 0 for one for each core. The result is the same.
+    pub threads: usize,
 }
 
 /// Builds the site into the output folder, which is replaced whole, or not at all.
 pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(|error| Error::Usage {
+        message: format!("could not start {} threads: {error}", options.threads),
+        help: "pass fewer with `--threads`".to_owned(),
+    })?;
+    threads.install(|| stages(config, options, progress))
+}
+
+fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
     refuse_overlap(config, &options.out)?;
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
 

@@ -1,10 +1,25 @@
 //! Everything that depends on the environment: a page is bound to one when it is served or published, never when it is built.
 
+mod rewrite;
+
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::manifest::Manifest;
+use crate::fs;
+use crate::html;
+use crate::manifest::{Kind, Manifest};
 
 /// The page at `path` (below the output folder) as it is in `environment`; what is no page comes back as it was.
-pub fn bind(_manifest: &Manifest, _environment: &Environment, _path: &str, bytes: &[u8]) -> Result<Vec<u8>> {
-    Ok(bytes.to_vec())
+///
+/// Binding twice gives what binding once gives, and binding to `development` gives what was built.
+pub fn bind(manifest: &Manifest, environment: &Environment, path: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    let Some(file) = manifest.files.get(path).filter(|file| file.kind == Kind::Page) else {
+        return Ok(bytes.to_vec());
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| fs::not_utf8(path, error.valid_up_to()))?;
+    let mut rewriter = rewrite::Rewriter::new(manifest, environment, path);
+    let bound = match file.media_type.starts_with("text/html") {
+        true => html::edit(path, text, &mut rewriter)?,
+        false => html::rewrite_strings(text, |string| rewriter.string(string)).unwrap_or_else(|| text.to_owned()),
+    };
+    Ok(bound.into_bytes())
 }

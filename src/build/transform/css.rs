@@ -74,7 +74,10 @@ impl<'a> Compiler<'a> {
         let mut map = SourceMap::new("/");
         let options = ParserOptions { flags: ParserFlags::NESTING | ParserFlags::CUSTOM_MEDIA, ..ParserOptions::default() };
         let mut bundler = Bundler::new(&provider, Some(&mut map), options);
-        let bundled = bundler.bundle(&entry);
+        // The bundler numbers files in the order in which its threads find them; with one, that is the order of the text, so
+        // that the source map is the same each time. Sheets are compiled side by side instead.
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| vec![Fault::new(error.to_string())])?;
+        let bundled = one.install(|| bundler.bundle(&entry));
         if let Some(fault) = provider.cycle() {
             return Err(vec![fault]);
         }

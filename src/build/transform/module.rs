@@ -75,7 +75,10 @@ pub fn bundle(config: &Config, mode: Mode, entries: &[EntryModule], progress: &d
         .with_plugins(vec![plugin])
         .build()
         .map_err(|error| faults(config, error.into_vec()))?;
-    let runtime = tokio::runtime::Runtime::new().map_err(crate::error::Error::io("start threads for", &config.root))?;
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    // The bundler blocks a thread of this pool for each file that it reads, and one more drives it.
+    threads.enable_all().worker_threads(rayon::current_num_threads());
+    let runtime = threads.build().map_err(crate::error::Error::io("start threads for", &config.root))?;
     let output = runtime.block_on(bundler.generate()).map_err(|error| faults(config, error.into_vec()))?;
 
     let (unresolved, warnings): (Vec<_>, Vec<_>) =

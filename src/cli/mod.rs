@@ -1,0 +1,126 @@
+//! The command line: one file a command, each lowers its arguments and makes one library call.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::manifest::Mode;
+
+mod build;
+mod init;
+mod terminal;
+
+use terminal::Terminal;
+
+/// From a site's sources to its users' browsers: build, publish and serve static assets.
+#[derive(Parser)]
+#[command(name = "fingerpost", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(clap::Args)]
+struct Global {
+    /// The site's root
+    #[arg(short = 'C', long, global = true, default_value = ".", value_name = "DIR", env = "FINGERPOST_ROOT")]
+    root: PathBuf,
+    /// The configuration file; none is needed [default: fingerpost.toml]
+    #[arg(short, long, global = true, value_name = "FILE", env = "FINGERPOST_CONFIG")]
+    config: Option<PathBuf>,
+    /// Write one JSON document to stdout, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// When to use colour
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN", env = "FINGERPOST_COLOR")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Begin a small site that builds
+    Init(init::Args),
+    /// Build the site into the output folder
+    Build(build::Args),
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The `--mode` flag.
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeArg {
+    Production,
+    Development,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Production => Mode::Production,
+            ModeArg::Development => Mode::Development,
+        }
+    }
+}
+
+impl Global {
+    fn load(&self) -> Result<Config> {
+        Config::load(&self.root, self.config.as_deref())
+    }
+}
+
+/// A path from the command line, relative to the root unless it is absolute.
+fn below(config: &Config, path: Option<&Path>, default: &Path) -> PathBuf {
+    path.map_or_else(|| default.to_owned(), |path| crate::fs::normalize(&config.root.join(path)))
+}
+
+/// Runs the program; the process's arguments are its input.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(&cli.global);
+    match run(&cli, &terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.exit_code();
+            terminal.fail(error);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
+    match &cli.command {
+        Command::Init(args) => init::run(&cli.global, args, terminal),
+        Command::Build(args) => build::run(&cli.global, args, terminal),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Threads for what waits: sockets, signals, stores.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Runtime::new().map_err(Error::io("start threads in", "."))?.block_on(work)
+}

@@ -1,0 +1,177 @@
+//! The one place that writes to the terminal: data to stdout, talk to stderr.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use miette::{GraphicalReportHandler, GraphicalTheme, Report};
+use serde::Serialize;
+
+use super::{Color, Global};
+use crate::error::Error;
+use crate::progress::Progress;
+
+/// At most so many rows of a table are shown; the rest is counted.
+const ROWS: usize = 60;
+
+pub struct Terminal {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+    /// Progress is drawn only where somebody watches.
+    bars: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Terminal {
+    pub fn new(global: &Global) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !no_color,
+        };
+        Terminal {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color,
+            bars: terminal && !global.quiet,
+            bar: Mutex::new(None),
+        }
+    }
+
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// A line of data.
+    pub fn data(&self, text: &str) {
+        // Who closes the pipe early has read what they wanted.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+
+    /// A line of talk, unless nobody wants any.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            self.line(text);
+        }
+    }
+
+    /// The last stage is over: no bar stays behind.
+    pub fn finish(&self) {
+        if let Some(bar) = self.take_bar() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Rows under a head; all but the first and last column are numbers.
+    pub fn table(&self, head: &[&str], rows: Vec<Vec<String>>) {
+        if self.quiet || self.json {
+            return;
+        }
+        let more = rows.len().saturating_sub(ROWS);
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
+        table.add_rows(rows.into_iter().take(ROWS));
+        for column in 1..head.len().saturating_sub(1) {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        self.data(&table.trim_fmt());
+        if more > 0 {
+            self.data(&format!(" … and {more} more"));
+        }
+    }
+
+    /// Says what went wrong, where, and what to do; as JSON too where that is asked for.
+    pub fn fail(&self, error: Error) {
+        if let Some(bar) = self.take_bar() {
+            bar.finish_and_clear();
+        }
+        if self.json {
+            let failure = Failure { error: error.to_string(), exit_code: error.exit_code() };
+            self.data(&serde_json::to_string_pretty(&failure).unwrap_or_default());
+        }
+        let unicode = std::io::stderr().is_terminal();
+        let theme = match (self.color, unicode) {
+            (true, true) => GraphicalTheme::unicode(),
+            (true, false) => GraphicalTheme { characters: miette::ThemeCharacters::ascii(), ..GraphicalTheme::unicode() },
+            (false, true) => GraphicalTheme::unicode_nocolor(),
+            (false, false) => GraphicalTheme::none(),
+        };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let report = Report::new(error);
+        let mut text = String::new();
+        if handler.render_report(&mut text, report.as_ref()).is_err() {
+            text = report.to_string();
+        }
+        self.line(&format!("error: {}", text.trim_start().trim_end()));
+    }
+
+    fn line(&self, text: &str) {
+        let bar = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match bar.as_ref() {
+            Some(bar) => bar.suspend(|| eprint_line(text)),
+            None => eprint_line(text),
+        }
+    }
+
+    fn take_bar(&self) -> Option<ProgressBar> {
+        self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    }
+}
+
+fn eprint_line(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[derive(Serialize)]
+struct Failure {
+    error: String,
+    exit_code: u8,
+}
+
+/// Bytes as people read them: `1.2 KiB`.
+pub fn bytes(count: u64) -> String {
+    HumanBytes(count).to_string()
+}
+
+impl Progress for Terminal {
+    fn stage(&self, name: &'static str, steps: usize) {
+        self.finish();
+        if self.verbose {
+            self.line(name);
+        }
+        if !self.bars {
+            return;
+        }
+        let bar = match steps {
+            0 => ProgressBar::new_spinner(),
+            steps => ProgressBar::new(steps as u64),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        let template = if steps == 0 { "{spinner} {msg}" } else { "{msg:12} {bar:30} {pos}/{len} {eta}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(name);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        *self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(bar);
+    }
+
+    fn step(&self) {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() {
+            bar.inc(1);
+        }
+    }
+
+    fn warn(&self, message: String) {
+        self.say(&format!("warning: {message}"));
+    }
+}

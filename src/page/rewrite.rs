@@ -1,0 +1,180 @@
+//! Points a page's asset URLs to where the environment keeps them.
+
+use crate::asset::{local_path, url_path};
+use crate::environment::Environment;
+use crate::html::{Editor, Link, Place};
+use crate::manifest::{Kind, Manifest};
+use crate::release::Stamp;
+
+pub struct Rewriter<'a> {
+    manifest: &'a Manifest,
+    environment: &'a Environment,
+    /// The page's absolute URL path, for its relative URLs.
+    base: String,
+}
+
+/// What a path in a page stands for.
+enum Target<'a> {
+    /// A fingerprinted file, by its path below the output folder.
+    Asset(&'a str),
+    /// A document under its own name, which stays on the page's origin.
+    Document(&'a str),
+    /// The stable name of a chunk, a key of the import map.
+    Chunk(&'a str),
+}
+
+impl<'a> Rewriter<'a> {
+    pub fn new(manifest: &'a Manifest, environment: &'a Environment, path: &str) -> Self {
+        Rewriter { manifest, environment, base: format!("/{path}") }
+    }
+
+    fn target(&self, path: &str) -> Option<Target<'a>> {
+        let below = path.strip_prefix('/')?;
+        if let Some((stable, _)) = self.manifest.chunks.get_key_value(below) {
+            return Some(Target::Chunk(stable));
+        }
+        let named = || self.manifest.resolve(self.manifest.logical(path)?);
+        let file = self.manifest.files.get_key_value(below).map(|(file, _)| file.as_str()).or_else(named)?;
+        match self.manifest.files.get(file)?.kind {
+            Kind::Asset => Some(Target::Asset(file)),
+            Kind::Page | Kind::Public => Some(Target::Document(file)),
+        }
+    }
+
+    /// The string of a JSON document in this environment, if it is exactly an asset's URL.
+    pub fn string(&mut self, string: &str) -> Option<String> {
+        self.url(Place::Json, string).map(|link| link.url)
+    }
+}
+
+impl Editor for Rewriter<'_> {
+    fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+        if place == Place::Json && !url.starts_with('/') {
+            return None;
+        }
+        let (path, suffix) = local_path(&self.base, url)?;
+        let base = &self.environment.asset_base;
+        let (mut new, integrity) = match self.target(&path)? {
+            Target::Asset(file) if place == Place::Use => (format!("/{}", url_path(file)), None),
+            Target::Asset(file) => {
+                let integrity = self.manifest.files.get(file).map(|file| file.integrity.as_str().to_owned());
+                (base.url(file), integrity.filter(|_| base.is_other_origin()))
+            }
+            Target::Document(file) => {
+                // A document that is named by its own URL needs no other.
+                self.manifest.logical(&path)?;
+                (format!("/{}", url_path(file)), None)
+            }
+            Target::Chunk(stable) => (base.url(stable), None),
+        };
+        if place == Place::Shared {
+            // Who shares a page fetches its image from elsewhere: relative URLs and `//` mean nothing there.
+            if new.starts_with("//") {
+                new.insert_str(0, "https:");
+            } else if let (true, Some(site)) = (new.starts_with('/'), &self.environment.site) {
+                new.insert_str(0, site);
+            }
+        }
+        new.push_str(suffix);
+        (new != url).then_some(Link { url: new, integrity })
+    }
+
+    fn meta(&mut self, name: &str) -> Option<String> {
+        Stamp { environment: &self.environment.name, release: &self.manifest.release }.meta(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asset::{LogicalPath, media_type};
+    use crate::fingerprint::Digest;
+    use crate::manifest::{Entry, File, Mode};
+    use crate::page::bind;
+
+    fn manifest() -> Manifest {
+        let mut manifest = Manifest::new(Mode::Production, "assets");
+        manifest.release = "0123456789abcdef".parse().unwrap();
+        for (name, path, kind) in [
+            ("css/a.css", "assets/css/a-1.css", Kind::Asset),
+            ("js/a.js", "assets/js/a-1.js", Kind::Asset),
+            ("img/a b.png", "assets/img/a b-1.png", Kind::Asset),
+            ("site.webmanifest", "site.webmanifest", Kind::Page),
+            ("", "docs/index.html", Kind::Page),
+        ] {
+            let digest = Digest::of(path.as_bytes());
+            let file = File {
+                kind,
+                source: None,
+                media_type: media_type(path),
+                length: 1,
+                digest,
+                integrity: digest.integrity(),
+                variants: Default::default(),
+                headers: Default::default(),
+            };
+            manifest.files.insert(path.into(), file);
+            if let Ok(name) = LogicalPath::new(name) {
+                manifest.entries.insert(name, Entry { file: path.into(), imports: vec![], module: false });
+            }
+        }
+        manifest.chunks.insert("assets/js/c~1.js".into(), "assets/js/a-1.js".into());
+        manifest
+    }
+
+    fn bound(base: &str, html: &str) -> String {
+        let mut environment = Environment::new("test");
+        environment.asset_base = base.parse().unwrap();
+        environment.site = Some("https://www.example.com".into());
+        let once = bind(&manifest(), &environment, "docs/index.html", html.as_bytes()).unwrap();
+        let twice = bind(&manifest(), &environment, "docs/index.html", &once).unwrap();
+        assert_eq!(once, twice, "binding again changes nothing");
+        String::from_utf8(once).unwrap()
+    }
+
+    #[test]
+    fn urls_go_where_the_environment_keeps_assets() {
+        let integrity = Digest::of(b"assets/css/a-1.css").integrity();
+        for (html, want) in [
+            (
+                r#"<link rel="stylesheet" href="/assets/css/a-1.css">"#.to_owned(),
+                format!(r#"<link rel="stylesheet" href="https://c/assets/css/a-1.css" integrity="{}" crossorigin="anonymous">"#, integrity.as_str()),
+            ),
+            (r#"<img src="/static/img/a%20b.png?x#y">"#.into(), r#"<img src="https://c/assets/img/a%20b-1.png?x#y">"#.into()),
+            (r#"<img src="../assets/img/a%20b-1.png">"#.into(), r#"<img src="https://c/assets/img/a%20b-1.png">"#.into()),
+            (
+                r#"<script type="importmap">{"imports":{"/assets/js/c~1.js":"/assets/js/a-1.js"}}</script>"#.into(),
+                r#"<script type="importmap">{"imports":{"https://c/assets/js/c~1.js":"https://c/assets/js/a-1.js"}}</script>"#.into(),
+            ),
+            (r#"<link rel="manifest" href="/assets/site.webmanifest">"#.into(), r#"<link rel="manifest" href="/site.webmanifest">"#.into()),
+            (r#"<svg><use href="/assets/img/a%20b.png#i"/></svg>"#.into(), r#"<svg><use href="/assets/img/a%20b-1.png#i" /></svg>"#.into()),
+            (r#"<meta name="fingerpost:environment" content="development">"#.into(), r#"<meta name="fingerpost:environment" content="test">"#.into()),
+        ] {
+            assert_eq!(bound("https://c/", &html), want);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_passes_unchanged() {
+        for html in [
+            r#"<script src="https://example.com/assets/js/a-1.js"></script>"#,
+            r##"<a href="#top">x</a><a href="/about?x=/assets/js/a-1.js">y</a>"##,
+            r#"<img src="data:image/png;base64,xx"><img src="/assets/unknown.png"><img src=//evil/assets/js/a-1.js>"#,
+            r#"<script type="application/ld+json">{"x":"js/a.js","y":"see /assets/js/a-1.js"}</script>"#,
+        ] {
+            assert_eq!(bound("https://c/", html), html);
+        }
+    }
+
+    #[test]
+    fn shared_images_are_absolute() {
+        let html = r#"<meta property="og:image" content="/assets/img/a%20b.png">"#;
+        for (base, want) in [
+            ("/", "https://www.example.com/assets/img/a%20b-1.png"),
+            ("//c/", "https://c/assets/img/a%20b-1.png"),
+            ("https://c/", "https://c/assets/img/a%20b-1.png"),
+        ] {
+            assert_eq!(bound(base, html), format!(r#"<meta property="og:image" content="{want}">"#));
+        }
+    }
+}
