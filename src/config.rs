@@ -78,7 +78,10 @@ impl HeaderRule {
 impl Config {
     /// Reads `file` (below `root`), or the default file if there is one, or else takes the defaults.
     pub fn load(root: &Path, file: Option<&Path>) -> Result<Self> {
-        let root = root.canonicalize().map_err(Error::io("open the root", root))?;
+        let root = root.canonicalize().map_err(|error| Error::Usage {
+            message: format!("could not open the root `{}`: {error}", root.display()),
+            help: "check `--root`".to_owned(),
+        })?;
         let path = root.join(file.unwrap_or(Path::new(DEFAULT_FILE)));
         if file.is_none() && !path.exists() {
             return Config::parse(&root, DEFAULT_FILE, "");

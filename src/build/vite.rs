@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::output::Outputs;
-use crate::manifest::{Kind, Manifest};
+use crate::manifest::{File, Kind, Manifest};
 
 /// Where it lies, below the output folder.
 pub const PATH: &str = ".vite/manifest.json";
@@ -34,20 +34,16 @@ struct Chunk<'a> {
 /// The manifest as JSON, sorted by key.
 pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
     let mut chunks = BTreeMap::new();
-    for (path, file) in manifest.files.iter().filter(|(_, file)| file.kind == Kind::Asset) {
+    let is_chunk = |(path, file): &(&String, &File)| file.kind == Kind::Asset && !path.ends_with(".map");
+    for (path, file) in manifest.files.iter().filter(is_chunk) {
         let imports = outputs.imports.get(path);
-        let is_map = path.ends_with(".map");
-        if is_map {
-            continue;
-        }
         let keys = |paths: &[String]| paths.iter().map(|path| key(manifest, path)).collect();
-        let is_entry = manifest.entries.values().any(|entry| entry.file == *path && entry.module)
-            || imports.is_none() && (path.ends_with(".css") || path.ends_with(".js"));
+        let code = path.ends_with(".css") || path.ends_with(".js");
         let chunk = Chunk {
             file: path,
             name: imports.map(|imports| imports.name.as_str()),
             src: file.source.as_deref(),
-            is_entry,
+            is_entry: code && manifest.entries.values().any(|entry| entry.file == *path),
             is_dynamic_entry: imports.is_some_and(|imports| imports.is_dynamic_entry),
             imports: imports.map(|imports| keys(&imports.fixed)).unwrap_or_default(),
             dynamic_imports: imports.map(|imports| keys(&imports.dynamic)).unwrap_or_default(),
@@ -60,10 +56,9 @@ pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
     text
 }
 
-/// A file's key: its source, or for what was made of several `_` and the file's name, as Vite does.
+/// A file's key: its source, or its name where it is a bundle; for what the bundler split off `_` and the file's name, as Vite does.
 fn key(manifest: &Manifest, path: &str) -> String {
-    match manifest.files.get(path).and_then(|file| file.source.clone()) {
-        Some(source) => source,
-        None => format!("_{}", path.rsplit('/').next().unwrap_or(path)),
-    }
+    let source = manifest.files.get(path).and_then(|file| file.source.clone());
+    let bundle = || manifest.entries.iter().find(|(_, entry)| entry.file == path).map(|(name, _)| name.to_string());
+    source.or_else(bundle).unwrap_or_else(|| format!("_{}", path.rsplit('/').next().unwrap_or(path)))
 }

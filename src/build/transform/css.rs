@@ -124,7 +124,7 @@ impl<'a> Compiler<'a> {
         if let Some(sources) = json.get_mut("sources").and_then(|sources| sources.as_array_mut()) {
             for source in sources {
                 let path = format!("/{}", source.as_str().unwrap_or_default().trim_start_matches('/'));
-                let relative = path.strip_prefix(&root).unwrap_or(&path).trim_start_matches('/');
+                let relative = path.strip_prefix(&root).unwrap_or(&path).trim_start_matches(['/', '\0']);
                 *source = relative.into();
             }
         }
@@ -173,7 +173,12 @@ impl<'a> Provider<'a> {
         for (from, to, _) in imports.iter() {
             edges.entry(from).or_default().push(to);
         }
-        let path = find_cycle(&edges, &self.entry, &mut Vec::new(), &mut HashSet::new())?;
+        let mut path = find_cycle(&edges, &self.entry, &mut Vec::new(), &mut HashSet::new())?;
+        // Told from the same file on, whichever stylesheet led into it.
+        path.pop();
+        let first = path.iter().enumerate().min_by_key(|(_, file)| (*file).clone()).map_or(0, |(at, _)| at);
+        path.rotate_left(first);
+        path.extend(path.first().cloned());
         let [from, to] = path.get(path.len() - 2..)? else { return None };
         let specifier = imports.iter().find(|(a, b, _)| a == from && b == to).map(|(_, _, specifier)| specifier.as_str());
         let names: Vec<String> = path.iter().map(|file| format!("`{}`", self.name(file))).collect();

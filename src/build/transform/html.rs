@@ -210,7 +210,7 @@ pub fn reach<'a>(outputs: &'a Outputs, modules: &[&'a str], dynamic: bool) -> Ve
     reached
 }
 
-/// Minifies within what the HTML standard allows: every tag that a parser needs stays, attributes stay apart and quoted.
+/// Minifies within what the HTML standard allows: every tag stays, and a value loses its quotes only where it needs none.
 fn minify(page: &str) -> String {
     let cfg = minify_html::Cfg {
         minify_css: true,

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use oxc::transformer::EngineTargets;
 use rolldown::plugin::{
@@ -68,23 +68,25 @@ pub fn bundle(config: &Config, mode: Mode, entries: &[EntryModule], progress: &d
         return Ok(Vec::new());
     }
     let naming = Arc::new(Naming::new(config, entries));
-    let plugin: Arc<dyn Pluginable> = Arc::new(Sources { naming: Arc::clone(&naming) });
+    let sources = Arc::new(Sources { naming: Arc::clone(&naming), refused: Mutex::default() });
+    let plugin: Arc<dyn Pluginable> = Arc::clone(&sources) as _;
+    let faults = |diagnostics: Vec<BuildDiagnostic>| faults(config, &sources, &diagnostics);
     let options = options(config, mode, entries, &naming)?;
     let mut bundler = BundlerBuilder::default()
         .with_options(options)
         .with_plugins(vec![plugin])
         .build()
-        .map_err(|error| faults(config, error.into_vec()))?;
+        .map_err(|error| faults(error.into_vec()))?;
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     // The bundler blocks a thread of this pool for each file that it reads, and one more drives it.
     threads.enable_all().worker_threads(rayon::current_num_threads());
     let runtime = threads.build().map_err(crate::error::Error::io("start threads for", &config.root))?;
-    let output = runtime.block_on(bundler.generate()).map_err(|error| faults(config, error.into_vec()))?;
+    let output = runtime.block_on(bundler.generate()).map_err(|error| faults(error.into_vec()))?;
 
     let (unresolved, warnings): (Vec<_>, Vec<_>) =
         output.warnings.into_iter().partition(|warning| matches!(warning.kind(), EventKind::UnresolvedImport));
     if !unresolved.is_empty() {
-        return Err(faults(config, unresolved));
+        return Err(faults(unresolved));
     }
     for warning in warnings {
         progress.warn(warning.to_message_with(&DiagnosticOptions { cwd: config.root.clone() }));
@@ -92,7 +94,7 @@ pub fn bundle(config: &Config, mode: Mode, entries: &[EntryModule], progress: &d
     let mut chunks = Vec::new();
     for output in output.assets {
         if let Output::Chunk(chunk) = output {
-            chunks.push(naming.chunk(config, &chunk)?);
+            chunks.push(naming.chunk(config, &chunk));
         }
     }
     chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
@@ -223,24 +225,12 @@ impl Naming {
         format!("{}~{}.js", self.path(name, facade), digest.as_str().get(..8).unwrap_or_default())
     }
 
-    fn chunk(&self, config: &Config, chunk: &OutputChunk) -> Result<Chunk> {
-        let mut strays = BTreeSet::new();
-        for id in &chunk.module_ids {
-            let path = Path::new(id.as_str());
-            if path.is_absolute() && !within(&self.root, path) {
-                strays.insert(id.as_str());
-            }
-        }
-        if let Some(stray) = strays.first() {
-            return Err(Fault::new(format!("a script imports `{stray}`, which lies out of the site's root"))
-                .hint("move it below the root, or pass a `--root` that holds both")
-                .into());
-        }
+    fn chunk(&self, config: &Config, chunk: &OutputChunk) -> Chunk {
         let facade = chunk.facade_module_id.as_ref().map(|id| id.as_str());
         let stable = chunk.filename.to_string();
         let map = chunk.map.as_ref().map(|map| portable_map(&stable, &map.to_json_string()));
         let entry = facade.and_then(|id| self.entry(id)).filter(|_| chunk.is_entry);
-        Ok(Chunk {
+        Chunk {
             path: format!("{}.js", self.path(&chunk.name, facade)),
             name: chunk.name.to_string(),
             entry,
@@ -251,7 +241,7 @@ impl Naming {
             imports: chunk.imports.iter().map(ToString::to_string).collect(),
             dynamic_imports: chunk.dynamic_imports.iter().map(ToString::to_string).collect(),
             stable,
-        })
+        }
     }
 }
 
@@ -266,10 +256,28 @@ fn portable_map(stable: &str, json: &str) -> String {
     map.to_string()
 }
 
-/// Answers for what is no file on its own: entries of several modules.
+/// Answers for what is no file on its own, entries of several modules, and refuses what must not go into a build.
 #[derive(Debug)]
 struct Sources {
     naming: Arc<Naming>,
+    /// Why a file was refused, by its portable id: the bundler keeps a plugin's words to itself.
+    refused: Mutex<BTreeMap<String, Fault>>,
+}
+
+impl Sources {
+    fn refusal(&self, id: &str) -> Option<Fault> {
+        let path = Path::new(id.split('?').next().unwrap_or(id));
+        let name = self.naming.portable(id);
+        if path.is_absolute() && !within(&self.naming.root, path) {
+            let fault = Fault::new(format!("a script imports `{name}`, which lies out of the site's root"));
+            return Some(fault.hint("move it below the root, or pass a `--root` that holds both"));
+        }
+        if path.extension().is_some_and(|extension| extension == "css") {
+            let fault = Fault::new(format!("a script imports the stylesheet `{name}`, which is not supported yet"));
+            return Some(fault.hint("link it from the page, or add it to a `[[bundle]]`"));
+        }
+        None
+    }
 }
 
 impl Plugin for Sources {
@@ -292,53 +300,49 @@ impl Plugin for Sources {
             let code: String = inputs.into_iter().flatten().map(import).collect();
             return Ok(Some(HookLoadOutput { code: code.into(), ..HookLoadOutput::default() }));
         }
-        if args.id.ends_with(".css") {
-            let name = self.naming.portable(args.id);
-            anyhow::bail!("`{name}` is a stylesheet, and a script can't import one yet: link it from the page, or add it to a `[[bundle]]`");
+        if let Some(fault) = self.refusal(args.id) {
+            let name = self.naming.portable(args.id).into_owned();
+            let message = fault.to_string();
+            self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name, fault);
+            anyhow::bail!(message);
         }
         Ok(None)
     }
 }
 
-fn faults(config: &Config, diagnostics: Vec<BuildDiagnostic>) -> crate::error::Error {
+fn faults(config: &Config, sources: &Sources, diagnostics: &[BuildDiagnostic]) -> crate::error::Error {
     let options = DiagnosticOptions { cwd: config.root.clone() };
+    let refused = sources.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut seen = BTreeSet::new();
-    let faults = diagnostics.iter().filter_map(|diagnostic| {
-        let message = message(diagnostic, &options);
-        let fault = Fault::new(message.clone()).hint(hint(&diagnostic.kind()));
+    let mut faults = Vec::new();
+    for diagnostic in diagnostics {
+        let mut message = diagnostic.to_message_with(&options);
         let place = diagnostic.to_diagnostic_with(&options).get_primary_location();
-        let key = (message, place.as_ref().map(|(file, line, column, _)| (file.clone(), *line, *column)));
-        if !seen.insert(key) {
-            return None;
+        if !seen.insert((message.clone(), place.clone())) {
+            continue;
         }
-        Some(match place {
-            Some((file, line, column, _)) => {
-                let path = config.root.join(&file);
-                match std::fs::read_to_string(&path) {
-                    Ok(text) => fault.at_line(fs::display_name(&config.root, &path), text, line, column + 1),
-                    Err(_) => fault,
-                }
-            }
+        let refusal = refused.iter().find(|(name, _)| message.contains(name.as_str()) || name.starts_with('/'));
+        let at = place.map(|(file, line, column, _)| (config.root.join(file), line, column + 1));
+        let name = at.as_ref().map(|(path, _, _)| fs::display_name(&config.root, path)).unwrap_or_default();
+        if matches!(diagnostic.kind(), EventKind::ParseError) {
+            message = format!("`{name}` is not a valid script: {message}");
+        }
+        let fault = match refusal {
+            Some((_, fault)) => fault.clone(),
+            None => Fault::new(message).hint(hint(&diagnostic.kind())),
+        };
+        faults.push(match at.and_then(|(path, line, column)| Some((std::fs::read_to_string(path).ok()?, line, column))) {
+            Some((text, line, column)) => fault.at_line(name, text, line, column),
             None => fault,
-        })
-    });
-    crate::error::Error::Build(faults.collect())
-}
-
-/// The diagnostic's own words. Those of a plugin's error come only with the rendered report.
-fn message(diagnostic: &BuildDiagnostic, options: &DiagnosticOptions) -> String {
-    let message = diagnostic.to_message_with(options);
-    if !message.is_empty() {
-        return message;
+        });
     }
-    let report = diagnostic.to_diagnostic_with(options).convert_to_string(false);
-    let line = report.lines().find(|line| line.contains('`')).or_else(|| report.lines().next());
-    line.unwrap_or_default().trim().to_owned()
+    crate::error::Error::Build(faults)
 }
 
 fn hint(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::UnresolvedImport => "check the path; a package has to be installed in `node_modules`",
+        EventKind::MissingExportError => "check what the module exports, and the name's spelling",
         EventKind::ParseError => "correct the script at the marked place",
         _ => "the script can't be bundled as it stands",
     }
