@@ -29,9 +29,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// The path as the user knows it: relative to the root where it lies below it, with `/` between its parts.
+///
+/// It says nothing of where the site lies: of a package outside the root, `node_modules/` and what follows is named.
 pub fn display_name(root: &Path, path: &Path) -> String {
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    relative.to_string_lossy().replace('\\', "/")
+    match path.strip_prefix(root) {
+        Ok(relative) => relative.to_string_lossy().replace('\\', "/"),
+        Err(_) => portable(&path.to_string_lossy().replace('\\', "/")).to_owned(),
+    }
+}
+
+/// A path outside the root without what differs from machine to machine, if it is a package's.
+pub fn portable(path: &str) -> &str {
+    path.rfind("/node_modules/").map_or(path, |at| &path[at + 1..])
 }
 
 /// The path without `.` and `..`, as written: links are not followed.

@@ -124,8 +124,8 @@ impl<'a> Compiler<'a> {
         if let Some(sources) = json.get_mut("sources").and_then(|sources| sources.as_array_mut()) {
             for source in sources {
                 let path = format!("/{}", source.as_str().unwrap_or_default().trim_start_matches('/'));
-                let relative = path.strip_prefix(&root).unwrap_or(&path).trim_start_matches(['/', '\0']);
-                *source = relative.into();
+                let relative = path.strip_prefix(&root).map(|path| path.trim_start_matches(['/', '\0']));
+                *source = relative.unwrap_or_else(|| fs::portable(&path)).into();
             }
         }
         Ok(json.to_string())

@@ -192,13 +192,10 @@ impl Naming {
     }
 
     /// A module's id in words that are the same wherever the site lies.
-    fn portable<'a>(&self, id: &'a str) -> Cow<'a, str> {
+    fn portable(&self, id: &str) -> String {
         match self.entry(id).filter(|_| id.starts_with(BUNDLE)) {
-            Some(entry) => Cow::Owned(format!("{BUNDLE}{}", self.names[entry])),
-            None => match Path::new(id).strip_prefix(&self.root) {
-                Ok(path) => Cow::Owned(path.to_string_lossy().replace('\\', "/")),
-                Err(_) => Cow::Borrowed(id.rfind("node_modules/").map_or(id, |at| &id[at..])),
-            },
+            Some(entry) => format!("{BUNDLE}{}", self.names[entry]),
+            None => fs::display_name(&self.root, Path::new(id)),
         }
     }
 
@@ -251,7 +248,8 @@ fn portable_map(stable: &str, json: &str) -> String {
     let base = format!("/dist/{stable}");
     for source in map.get_mut("sources").and_then(|sources| sources.as_array_mut()).into_iter().flatten() {
         let path = source.as_str().unwrap_or_default();
-        *source = resolve_url_path(&base, path).trim_start_matches('/').into();
+        let path = resolve_url_path(&base, path);
+        *source = fs::portable(&path).trim_start_matches('/').into();
     }
     map.to_string()
 }
@@ -301,7 +299,7 @@ impl Plugin for Sources {
             return Ok(Some(HookLoadOutput { code: code.into(), ..HookLoadOutput::default() }));
         }
         if let Some(fault) = self.refusal(args.id) {
-            let name = self.naming.portable(args.id).into_owned();
+            let name = self.naming.portable(args.id);
             let message = fault.to_string();
             self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name, fault);
             anyhow::bail!(message);
