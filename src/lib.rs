@@ -10,3 +10,4 @@ pub mod manifest;
 pub mod page;
 pub mod progress;
 pub mod release;
+pub mod serve;
