@@ -1,5 +1,43 @@
-//! fingerpost
+//! From a site's sources to its users' browsers: fingerpost fingerprints a site's assets, posts them to where they are served
+//! from, and points every URL to the right place in each environment.
+//!
+//! # The map
+//!
+//! Two flows meet in the [`manifest`]:
+//!
+//! ```text
+//! config → discover → images, fonts → stylesheets → scripts → pages → fingerprint → compress → dist + manifest    (build)
+//! manifest → bind pages to an environment → a table in memory → answers                                          (serve)
+//! manifest → bind pages to an environment → a plan → uploads, assets first → the pointer                         (publish)
+//! ```
+//!
+//! Read first [`build::build`], whose module is the list of the stages; then [`manifest`], which is all that the other two
+//! flows know of a build; then [`serve`], [`publish`] and [`preview`], which joins the three.
+//!
+//! Two ideas carry the rest. *Leaves first*: by the time a file is fingerprinted, every URL in it is final, so a name covers
+//! the file's bytes and all that they refer to. *Late binding*: stylesheets and scripts hold relative URLs only, so they are
+//! the same bytes everywhere; what depends on the environment is pages, and [`page`] binds those when a release is served or
+//! published. Together they make "build once, deploy many" hold.
+//!
+//! # Who may import whom
+//!
+//! | module | imports |
+//! |---|---|
+//! | the nouns ([`asset`], [`encoding`], [`environment`], [`error`], [`fingerprint`], [`fs`], [`html`], [`manifest`], [`progress`], [`release`], [`scaffold`]) | nouns |
+//! | [`config`] | nouns |
+//! | [`build`], [`page`] | nouns, config |
+//! | [`publish`], [`serve`] | nouns, config, page |
+//! | [`preview`] | all but cli |
+//! | [`cli`] | all |
+//!
+//! A test keeps this, and that each foreign crate with a wide interface has one home (`lightningcss` in one transform,
+//! `rolldown` in another, AWS's in `publish::s3`, and so on).
+
+#![forbid(unsafe_code)]
+
 pub mod asset;
+pub mod build;
+pub mod cli;
 pub mod config;
 pub mod encoding;
 pub mod environment;
@@ -11,6 +49,5 @@ pub mod manifest;
 pub mod page;
 pub mod progress;
 pub mod release;
-pub mod build;
-pub mod cli;
 pub mod scaffold;
+pub mod serve;

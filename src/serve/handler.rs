@@ -1,0 +1,500 @@
+//! From a request to its answer: one look-up in the table, then negotiation, conditions and ranges. No I/O, nothing that waits.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RANGE, VARY,
+};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::Full;
+
+use super::conditional::{self, Outcome};
+use super::negotiate::Accepted;
+use super::range::{self, Selected};
+use super::resource::{Representation, Resource};
+use super::table::{Handle, Route, Table};
+use crate::asset::decode_url_path;
+
+/// What is answered with: bytes that are all there already.
+pub type Body = Full<Bytes>;
+
+/// Bytes of the longest path that is looked up; a longer one is answered 414 (RFC 9110 section 4.1 asks for 8,000 at least).
+const LONGEST_PATH: usize = 8 * 1024;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// A [`Handle`]'s table as a tower service, for [`Server::run`](super::Server::run) or to be wrapped in layers before.
+#[derive(Debug, Clone)]
+pub struct Handler(Handle);
+
+impl Handler {
+    pub fn new(handle: Handle) -> Self {
+        Handler(handle)
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Handler {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let table = self.0.load();
+        // Not tower-http's `CatchPanic`, which boxes the body of every response.
+        let response = catch_unwind(AssertUnwindSafe(|| respond(&table, &request)));
+        ready(Ok(response.unwrap_or_else(|_| error(StatusCode::INTERNAL_SERVER_ERROR))))
+    }
+}
+
+/// Answers a request from the table.
+pub fn respond<B>(table: &Table, request: &Request<B>) -> Response<Body> {
+    let response = match *request.method() {
+        _ if !has_right_host(request) => error(StatusCode::BAD_REQUEST),
+        Method::GET | Method::HEAD => retrieve(table, request),
+        Method::OPTIONS => options(),
+        _ => with(error(StatusCode::METHOD_NOT_ALLOWED), ALLOW, METHODS),
+    };
+    match *request.method() {
+        // RFC 9110 section 9.3.2: the headers of a GET, `Content-Length` among them, and no body.
+        Method::HEAD => response.map(|_| Body::default()),
+        _ => response,
+    }
+}
+
+/// RFC 9112 section 3.2: HTTP/1.1 without a `Host`, or with two, or with one that is no host, is a bad request.
+fn has_right_host<B>(request: &Request<B>) -> bool {
+    let mut lines = request.headers().get_all(HOST).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(host), None) => {
+            host.as_bytes().iter().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\,\"<>".contains(byte))
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn retrieve<B>(table: &Table, request: &Request<B>) -> Response<Body> {
+    let path = match decoded_path(request.uri()) {
+        Ok(path) => path,
+        Err(status) => return error(status),
+    };
+    match table.get(&path) {
+        Some(Route::Resource(resource)) => represent(resource, request),
+        Some(Route::Redirect(to)) => redirect(to, request.uri().query()),
+        None => not_found(table, request.headers()),
+    }
+}
+
+/// The path of the target in origin form or in absolute form (RFC 9112 section 3.2).
+fn decoded_path(uri: &Uri) -> Result<Cow<'_, str>, StatusCode> {
+    let path = uri.path();
+    if path.len() > LONGEST_PATH {
+        return Err(StatusCode::URI_TOO_LONG);
+    }
+    if !path.starts_with('/') {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    decode_url_path(path).map(Cow::Owned).ok_or(StatusCode::BAD_REQUEST)
+}
+
+/// RFC 9110 section 13.2.2, with negotiation before it: conditions are about the representation that would be sent.
+fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
+    let headers = request.headers();
+    let refuse = |status| vary(error(status), resource);
+    let Some(representation) = Accepted::of(headers).select(resource) else {
+        return refuse(StatusCode::NOT_ACCEPTABLE);
+    };
+    let Some(etag) = &representation.etag else { return whole(representation) };
+    match conditional::evaluate(headers, etag) {
+        Outcome::NotModified => {
+            return answer(StatusCode::NOT_MODIFIED, representation.not_modified.clone(), Bytes::new());
+        }
+        Outcome::Failed => return refuse(StatusCode::PRECONDITION_FAILED),
+        Outcome::Proceed => {}
+    }
+    // RFC 9110 section 14.2: of the methods here, only GET has ranges.
+    let asked = match *request.method() {
+        Method::GET => only(headers, RANGE).filter(|_| conditional::range_applies(headers, etag)),
+        _ => None,
+    };
+    let length = representation.body.len();
+    match asked.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
+        Selected::Whole => whole(representation),
+        Selected::One(range) => part(representation, range),
+        // Whether `Content-Encoding` is about the parts or about the multipart is said nowhere, so these are sent whole.
+        Selected::Several(_) if representation.encoding.is_some() => whole(representation),
+        Selected::Several(ranges) => parts(representation, etag, &ranges),
+        Selected::Unsatisfiable => {
+            let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE);
+            set(response.headers_mut(), CONTENT_RANGE, format!("bytes */{length}"));
+            response
+        }
+    }
+}
+
+/// The field's one line. Two of a field that is no list are malformed, and ignored (RFC 9110 section 5.3).
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next()?;
+    lines.next().is_none().then_some(line)
+}
+
+fn whole(representation: &Representation) -> Response<Body> {
+    answer(StatusCode::OK, representation.headers.clone(), representation.body.clone())
+}
+
+/// RFC 9110 section 15.3.7.1.
+fn part(representation: &Representation, range: Range<usize>) -> Response<Body> {
+    let mut headers = representation.headers.clone();
+    set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.len()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
+    answer(StatusCode::PARTIAL_CONTENT, headers, representation.body.slice(range))
+}
+
+/// RFC 9110 section 15.3.7.2.
+fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<usize>]) -> Response<Body> {
+    // Content that holds its own digest is not to be found, so this stands nowhere in it.
+    let boundary = etag.to_str().unwrap_or_default().trim_matches('"');
+    let mut headers = representation.headers.clone();
+    let body = range::multipart(&representation.body, ranges, headers.get(CONTENT_TYPE), boundary);
+    set(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    answer(StatusCode::PARTIAL_CONTENT, headers, body)
+}
+
+/// 308, so that the method stays what it is; with the query, which says something to the page's scripts.
+fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
+    let mut headers = HeaderMap::new();
+    set(
+        &mut headers,
+        LOCATION,
+        match query {
+            Some(query) => format!("{to}?{query}"),
+            None => to.to_owned(),
+        },
+    );
+    headers.insert(CACHE_CONTROL, NO_CACHE);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    answer(StatusCode::PERMANENT_REDIRECT, headers, Bytes::new())
+}
+
+fn not_found(table: &Table, headers: &HeaderMap) -> Response<Body> {
+    let Some(page) = table.not_found() else { return error(StatusCode::NOT_FOUND) };
+    let representation = Accepted::of(headers).select(page).unwrap_or(page.identity());
+    answer(StatusCode::NOT_FOUND, representation.headers.clone(), representation.body.clone())
+}
+
+fn options() -> Response<Body> {
+    let headers = HeaderMap::from_iter([(ALLOW, METHODS), (CACHE_CONTROL, NO_STORE)]);
+    answer(StatusCode::NO_CONTENT, headers, Bytes::new())
+}
+
+/// An error's answer: nothing may store it, and it has no validator.
+pub fn error(status: StatusCode) -> Response<Body> {
+    let body = Bytes::from(format!("{status}\n"));
+    let length = HeaderValue::from(body.len());
+    let headers = HeaderMap::from_iter([(CACHE_CONTROL, NO_STORE), (CONTENT_TYPE, TEXT), (CONTENT_LENGTH, length)]);
+    answer(status, headers, body)
+}
+
+fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn vary(response: Response<Body>, resource: &Resource) -> Response<Body> {
+    match resource.is_negotiated() {
+        true => with(response, VARY, HeaderValue::from_static("accept-encoding")),
+        false => response,
+    }
+}
+
+fn with(mut response: Response<Body>, name: HeaderName, value: HeaderValue) -> Response<Body> {
+    response.headers_mut().insert(name, value);
+    response
+}
+
+/// Sets a header to text that comes from numbers, tokens and URLs, and so is always a header's value.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::Encoding;
+    use crate::environment::Environment;
+    use crate::serve::fixture::Site;
+    use crate::serve::table::TableBuilder;
+    use http::header::{ACCEPT_ENCODING, ETAG};
+    use http_body_util::BodyExt;
+
+    /// A resource at `/a.txt` with the bodies `0123456789`, and `br-body` in Brotli.
+    fn table() -> Table {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, TEXT);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+        let digest = crate::fingerprint::Digest::of(b"0123456789");
+        let plain = Resource::new(&digest, headers.clone(), Bytes::from_static(b"0123456789"));
+        let coded = plain.clone().variant(Encoding::Brotli, headers, Bytes::from_static(b"br-body"));
+        let mut table = TableBuilder::default();
+        table.resource("/a.txt", coded);
+        table.resource("/plain.txt", plain);
+        table.resource("/a b/ü.txt", Resource::new(&digest, HeaderMap::new(), Bytes::new()));
+        table.redirect("/docs", "/docs/");
+        table.build()
+    }
+
+    const TAG: &str = "\"84d89877f0d4041e\"";
+    const BR_TAG: &str = "\"84d89877f0d4041e-br\"";
+
+    fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let request = Request::builder().method(method).uri(target).header(HOST, "localhost");
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
+    }
+
+    fn ask(method: &str, target: &str, headers: &[(&str, &str)]) -> Response<Body> {
+        respond(&table(), &request(method, target, headers))
+    }
+
+    fn get(target: &str, headers: &[(&str, &str)]) -> Response<Body> {
+        ask("GET", target, headers)
+    }
+
+    fn body(response: Response<Body>) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(response.into_body().collect()).unwrap().to_bytes().to_vec()
+    }
+
+    #[track_caller]
+    fn assert_is_error(response: &Response<Body>, status: u16) {
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        assert!(!response.headers().contains_key(ETAG));
+    }
+
+    #[test]
+    fn get_and_head_differ_in_the_body_alone() {
+        for headers in [&[][..], &[("accept-encoding", "br")], &[("if-none-match", TAG)], &[("if-match", "\"x\"")]] {
+            for target in ["/a.txt", "/missing", "/docs"] {
+                let (get, head) = (get(target, headers), ask("HEAD", target, headers));
+                assert_eq!(get.status(), head.status());
+                assert_eq!(get.headers(), head.headers(), "{target} {headers:?}");
+                assert_eq!(body(head), b"");
+            }
+        }
+        assert_eq!(ask("HEAD", "/a.txt", &[]).headers()[CONTENT_LENGTH], "10");
+    }
+
+    #[test]
+    fn other_methods() {
+        let options = ask("OPTIONS", "/a.txt", &[]);
+        assert_eq!((options.status().as_u16(), &options.headers()[ALLOW]), (204, &METHODS));
+        assert_eq!(ask("OPTIONS", "*", &[]).status(), 204);
+        for method in ["POST", "PUT", "DELETE", "TRACE", "PATCH", "MAKECOFFEE"] {
+            let refused = ask(method, "/a.txt", &[]);
+            assert_is_error(&refused, 405);
+            assert_eq!(refused.headers()[ALLOW], "GET, HEAD, OPTIONS");
+        }
+    }
+
+    #[test]
+    fn the_representation_is_negotiated_and_every_answer_says_so() {
+        let plain = get("/a.txt", &[]);
+        assert_eq!(plain.headers()[ETAG], TAG);
+        let coded = get("/a.txt", &[("accept-encoding", "gzip, br")]);
+        assert_eq!(coded.headers()[ETAG], BR_TAG);
+        assert_eq!(coded.headers()["content-encoding"], "br");
+        assert_eq!(body(coded), b"br-body");
+        for (headers, status) in [
+            (&[][..], 200),
+            (&[("accept-encoding", "br")], 200),
+            (&[("if-none-match", "*")], 304),
+            (&[("range", "bytes=0-1")], 206),
+            (&[("range", "bytes=0-1,4-5")], 206),
+            (&[("accept-encoding", "identity;q=0")], 406),
+            (&[("if-match", "\"x\"")], 412),
+            (&[("range", "bytes=10-")], 416),
+        ] {
+            let response = get("/a.txt", headers);
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()[VARY]),
+                (status, "accept-encoding".try_into().as_ref().unwrap())
+            );
+            if status >= 400 {
+                assert_is_error(&response, status);
+            }
+        }
+        assert!(!get("/plain.txt", &[]).headers().contains_key(VARY));
+    }
+
+    #[test]
+    fn a_304_is_for_the_selected_representation() {
+        let response = get("/a.txt", &[("if-none-match", TAG)]);
+        assert_eq!(response.status(), 304);
+        let mut names: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cache-control", "etag", "vary"]);
+        assert_eq!(get("/a.txt", &[("if-none-match", BR_TAG)]).status(), 200);
+        assert_eq!(get("/a.txt", &[("if-none-match", BR_TAG), ("accept-encoding", "br")]).status(), 304);
+        assert_eq!(ask("HEAD", "/a.txt", &[("if-none-match", TAG)]).status(), 304);
+    }
+
+    #[test]
+    fn a_range_is_of_the_selected_representation() {
+        let one = get("/a.txt", &[("range", "bytes=2-4")]);
+        assert_eq!(one.status(), 206);
+        assert_eq!(one.headers()[CONTENT_RANGE], "bytes 2-4/10");
+        assert_eq!(one.headers()[CONTENT_LENGTH], "3");
+        assert_eq!(one.headers()[ETAG], TAG);
+        assert_eq!(body(one), b"234");
+        let coded = get("/a.txt", &[("range", "bytes=-4"), ("accept-encoding", "br")]);
+        assert_eq!(coded.headers()[CONTENT_RANGE], "bytes 3-6/7");
+        assert_eq!(coded.headers()["content-encoding"], "br");
+        assert_eq!(body(coded), b"body");
+        let past = get("/a.txt", &[("range", "bytes=10-")]);
+        assert_is_error(&past, 416);
+        assert_eq!(past.headers()[CONTENT_RANGE], "bytes */10");
+    }
+
+    #[test]
+    fn several_ranges_are_a_multipart() {
+        let response = get("/plain.txt", &[("range", "bytes=0-1,-2")]);
+        assert_eq!(response.status(), 206);
+        assert_eq!(response.headers()[CONTENT_TYPE], "multipart/byteranges; boundary=84d89877f0d4041e");
+        assert!(!response.headers().contains_key(CONTENT_RANGE), "RFC 9110 section 15.3.7.2 forbids it");
+        let length: usize = response.headers()[CONTENT_LENGTH].to_str().unwrap().parse().unwrap();
+        let text = String::from_utf8(body(response)).unwrap();
+        assert_eq!(text.len(), length);
+        assert!(text.contains("bytes 0-1/10\r\n\r\n01\r\n--84d89877f0d4041e\r\n"), "{text}");
+        assert!(text.ends_with("bytes 8-9/10\r\n\r\n89\r\n--84d89877f0d4041e--\r\n"), "{text}");
+        assert_eq!(get("/a.txt", &[("range", "bytes=0-1,-2"), ("accept-encoding", "br")]).status(), 200);
+    }
+
+    #[test]
+    fn a_range_that_does_not_count_gives_the_whole() {
+        for headers in [
+            &[("range", "bytes=0-1"), ("if-range", "\"other\"")][..],
+            &[("range", "bytes=0-1"), ("if-range", "W/\"84d89877f0d4041e\"")],
+            &[("range", "bytes=0-1"), ("if-range", "Tue, 01 Jan 2030 00:00:00 GMT")],
+            &[("range", "bytes=0-1"), ("if-range", BR_TAG)],
+            &[("range", "bytes=0-1"), ("range", "bytes=2-3")],
+            &[("range", "lines=0-1")],
+            &[("if-range", TAG)],
+        ] {
+            let response = get("/a.txt", headers);
+            assert_eq!(response.status(), 200, "{headers:?}");
+            assert_eq!(body(response), b"0123456789");
+        }
+        assert_eq!(get("/a.txt", &[("range", "bytes=0-1"), ("if-range", TAG)]).status(), 206);
+        assert_eq!(ask("HEAD", "/a.txt", &[("range", "bytes=0-1")]).status(), 200);
+        assert_eq!(get("/a.txt", &[("range", "bytes=0-1"), ("if-none-match", TAG)]).status(), 304, "conditions first");
+    }
+
+    #[test]
+    fn targets() {
+        for (target, status) in [
+            ("/a%20b/%C3%BC.txt", 200),
+            ("/%61.txt", 200),
+            ("http://elsewhere.example/a.txt?x", 200),
+            ("/a.txt?any=query", 200),
+            ("/%00", 400),
+            ("/%ff", 400),
+            ("*", 400),
+            ("/%zz", 404),
+            ("/..%2f..%2fetc/passwd", 404),
+            ("/../a.txt", 404),
+            ("//a.txt", 404),
+            ("//evil.example/..%2f", 404),
+            ("//docs", 404),
+            ("/.env", 404),
+        ] {
+            assert_eq!(get(target, &[]).status(), status, "{target}");
+        }
+        assert_is_error(&get(&format!("/{}", "a".repeat(9 * 1024)), &[]), 414);
+        assert_is_error(&get(&format!("/{}", "a".repeat(8 * 1024 - 1)), &[]), 404);
+    }
+
+    #[test]
+    fn a_redirect_keeps_the_query() {
+        for (target, location) in
+            [("/docs", "/docs/"), ("/docs?", "/docs/?"), ("/docs?q=//x&y=%0d%0a", "/docs/?q=//x&y=%0d%0a")]
+        {
+            let response = get(target, &[]);
+            assert_eq!(response.status(), 308);
+            assert_eq!(response.headers()[LOCATION], location);
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-cache");
+        }
+    }
+
+    #[test]
+    fn there_is_one_host() {
+        let with = |version, hosts: &[&str]| {
+            let request = Request::get("/a.txt").version(version);
+            let request = hosts.iter().fold(request, |request, host| request.header(HOST, *host));
+            respond(&table(), &request.body(()).unwrap()).status().as_u16()
+        };
+        assert_eq!(with(Version::HTTP_11, &[]), 400);
+        assert_eq!(with(Version::HTTP_11, &["a", "a"]), 400);
+        assert_eq!(with(Version::HTTP_10, &["a", "a"]), 400);
+        for bad in ["a b", "a/b", "user@a", "a,b"] {
+            assert_eq!(with(Version::HTTP_11, &[bad]), 400, "{bad}");
+        }
+        for good in ["a", "[::1]:80", "a_b.example:8080", ""] {
+            assert_eq!(with(Version::HTTP_11, &[good]), 200, "{good}");
+        }
+        assert_eq!(with(Version::HTTP_10, &[]), 200);
+        assert_eq!(with(Version::HTTP_2, &[]), 200);
+    }
+
+    #[test]
+    fn what_is_not_there_is_404_with_the_sites_own_page() {
+        assert_is_error(&get("/missing", &[]), 404);
+        assert_eq!(body(get("/missing", &[])), b"404 Not Found\n");
+        let lost = "<p>lost</p>".repeat(50);
+        let table = Site::new().page("404.html", &lost).table(&Environment::new("development")).unwrap();
+        for (headers, coding) in
+            [(&[][..], None), (&[("accept-encoding", "gzip")], Some("gzip")), (&[("accept-encoding", "*;q=0")], None)]
+        {
+            for conditions in [&[][..], &[("if-none-match", "*")], &[("if-match", "\"x\"")], &[("range", "bytes=0-1")]]
+            {
+                for target in ["/missing", "/404", "/404.html"] {
+                    let response = respond(&table, &request("GET", target, &[headers, conditions].concat()));
+                    assert_is_error(&response, 404);
+                    assert_eq!(response.headers().get("content-encoding").map(|v| v.to_str().unwrap()), coding);
+                    assert_eq!(response.headers()[VARY], "accept-encoding");
+                    assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+                }
+            }
+        }
+        assert_eq!(body(respond(&table, &request("GET", "/missing", &[]))), lost.as_bytes());
+    }
+
+    #[test]
+    fn accept_encoding_may_come_in_several_lines() {
+        let mut request = request("GET", "/a.txt", &[("accept-encoding", "identity;q=0.5")]);
+        request.headers_mut().append(ACCEPT_ENCODING, HeaderValue::from_static("br"));
+        assert_eq!(respond(&table(), &request).headers()[ETAG], BR_TAG);
+    }
+}

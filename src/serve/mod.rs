@@ -1,0 +1,80 @@
+//! Serving a release from memory: [`Table::load`] computes every answer, [`respond`] picks one, [`Server`] sends it.
+//!
+//! [`run`] is all of it, until a signal ends it. Who needs other parts puts them together: a [`TableBuilder`] makes a table of
+//! anything, a [`Handle`] swaps tables while they are served, a [`Handler`] is a tower service that layers can wrap.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+mod conditional;
+mod dist;
+#[cfg(test)]
+mod fixture;
+mod handler;
+mod negotiate;
+mod range;
+mod resource;
+mod server;
+mod signal;
+mod table;
+
+pub use handler::{Body, Handler, error, respond};
+pub use resource::{Representation, Resource};
+pub use server::{Limits, Server};
+pub use signal::{Signal, Signals};
+pub use table::{Handle, Route, Table, TableBuilder};
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The output folder of a build.
+    pub out: PathBuf,
+    pub environment: Environment,
+    /// `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+}
+
+/// What happens while serving, for people to know.
+#[derive(Debug)]
+pub enum Event {
+    /// Connections are accepted here.
+    Listening(SocketAddr),
+    Reloaded,
+    /// What is served is still the release from before.
+    ReloadFailed(Error),
+    /// Requests under way are being finished.
+    Stopping,
+}
+
+/// Serves a build until it is told to stop; SIGHUP loads the build anew.
+pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
+    let handle = Handle::new(load(&options).await?);
+    let server = Server::bind(&options.listen).await?;
+    // Before the address is told: who reads it may send a signal at once.
+    let mut signals = Signals::install()?;
+    observer(Event::Listening(server.local_addr()));
+    let shutdown = async {
+        while signals.next().await == Signal::Reload {
+            match load(&options).await {
+                Ok(table) => {
+                    handle.swap(table);
+                    observer(Event::Reloaded);
+                }
+                Err(error) => observer(Event::ReloadFailed(error)),
+            }
+        }
+        observer(Event::Stopping);
+    };
+    server.run(Handler::new(handle.clone()), shutdown).await;
+    Ok(())
+}
+
+/// Loads aside, so that requests are answered meanwhile.
+async fn load(options: &Options) -> Result<Table> {
+    let Options { out, environment, .. } = options.clone();
+    let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
+    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
+}
