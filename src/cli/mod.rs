@@ -11,6 +11,9 @@ use crate::manifest::Mode;
 
 mod build;
 mod init;
+mod preview;
+mod publish;
+mod serve;
 mod terminal;
 
 use terminal::Terminal;
@@ -61,6 +64,12 @@ enum Command {
     Init(init::Args),
     /// Build the site into the output folder
     Build(build::Args),
+    /// Build, publish into a bucket of its own, and serve the site with that bucket as its CDN
+    Preview(preview::Args),
+    /// Serve a build from memory
+    Serve(serve::Args),
+    /// Put a build into the environment's store, and make it live
+    Publish(publish::Args),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -113,6 +122,9 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
     match &cli.command {
         Command::Init(args) => init::run(&cli.global, args, terminal),
         Command::Build(args) => build::run(&cli.global, args, terminal),
+        Command::Preview(args) => preview::run(&cli.global, args, terminal),
+        Command::Serve(args) => serve::run(&cli.global, args, terminal),
+        Command::Publish(args) => publish::run(&cli.global, args, terminal),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());
             Ok(())

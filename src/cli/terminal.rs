@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use miette::{GraphicalReportHandler, GraphicalTheme, Report};
+use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
 use super::{Color, Global};
@@ -62,6 +62,11 @@ impl Terminal {
         }
     }
 
+    /// A line of talk that programs wait for.
+    pub fn must_say(&self, text: &str) {
+        self.line(text);
+    }
+
     /// The last stage is over: no bar stays behind.
     pub fn finish(&self) {
         if let Some(bar) = self.take_bar() {
@@ -98,6 +103,11 @@ impl Terminal {
             let failure = Failure { error: error.to_string(), exit_code: error.exit_code() };
             self.data(&serde_json::to_string_pretty(&failure).unwrap_or_default());
         }
+        self.complain(&error);
+    }
+
+    /// Says what went wrong, and goes on.
+    pub fn complain(&self, error: &Error) {
         let unicode = std::io::stderr().is_terminal();
         let theme = match (self.color, unicode) {
             (true, true) => GraphicalTheme::unicode(),
@@ -106,12 +116,11 @@ impl Terminal {
             (false, false) => GraphicalTheme::none(),
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
-        let report = Report::new(error);
         let mut text = String::new();
-        if handler.render_report(&mut text, report.as_ref()).is_err() {
-            text = report.to_string();
+        if handler.render_report(&mut text, error).is_err() {
+            text = error.to_string();
         }
-        self.line(&format!("error: {}", text.trim_start().trim_end()));
+        self.line(&format!("error: {}", text.trim()));
     }
 
     fn line(&self, text: &str) {

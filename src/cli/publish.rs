@@ -1,0 +1,56 @@
+//! `fingerpost publish`
+
+use std::path::PathBuf;
+
+use super::terminal::{Terminal, bytes};
+use super::{Global, below, block_on};
+use crate::error::Result;
+use crate::manifest::Manifest;
+use crate::publish::{self, Action, Build, Options, Report};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The environment to publish to
+    #[arg(short, long, default_value = "production", value_name = "NAME", env = "FINGERPOST_ENV")]
+    env: String,
+    /// The output folder of a build [default: dist]
+    #[arg(long, value_name = "DIR", env = "FINGERPOST_OUT")]
+    out: Option<PathBuf>,
+    /// Say what would be done, and why, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    let config = global.load()?;
+    let environment = config.environment(&args.env)?;
+    let out = below(&config, args.out.as_deref(), &config.out);
+    let manifest = Manifest::load(&out)?;
+    let build = Build { out: &out, manifest: &manifest, environment };
+    let options = Options { dry_run: args.dry_run };
+    let report = block_on(publish::publish(&config.root, build, options, terminal))?;
+    terminal.finish();
+    tell(&report, terminal)
+}
+
+fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
+    for warning in &report.warnings {
+        terminal.say(&format!("warning: {warning}"));
+    }
+    if terminal.json() {
+        return terminal.document(report);
+    }
+    let shown = report.steps.iter().filter(|step| report.dry_run || step.action != Action::Keep);
+    let rows = shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
+    terminal.table(&["step", "size", "key", "why"], rows.collect());
+    let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
+    let would = if report.dry_run { "would be " } else { "" };
+    terminal.say(&format!("{uploaded} {would}uploaded ({size}), {kept} in the store already"));
+    let live = match (report.dry_run, report.moved) {
+        (true, true) => "would be live",
+        (_, true) => "is live",
+        (_, false) => "was live already",
+    };
+    terminal.say(&format!("release {} {live} in {} at {}", report.release, report.environment, report.store));
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! A client that shows exactly what came over the wire.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// A GET of an absolute path.
+pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    request(address, "GET", path, headers)
+}
+
+pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    (&stream).write_all(format!("{head}\r\n").as_bytes()).expect("a request");
+    read(BufReader::new(&stream), method)
+}
+
+fn read(mut reader: impl BufRead, method: &str) -> Response {
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    };
+    let status = line().split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    let mut headers = Vec::new();
+    loop {
+        let line = line();
+        match line.split_once(':') {
+            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+            None => break,
+        }
+    }
+    let mut response = Response { status, headers, body: Vec::new() };
+    reader.read_to_end(&mut response.body).expect("a body");
+    if method != "HEAD" && let Some(length) = response.header("content-length") {
+        assert_eq!(length, response.body.len().to_string(), "the body is as long as its headers say");
+    }
+    response
+}

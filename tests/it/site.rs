@@ -1,0 +1,218 @@
+//! The one fixture: a site in a folder of its own, and the program run on it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Written fluently: `Site::new().asset("css/a.css", "…").template("index.html", "…")`.
+pub struct Site {
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        Site { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// The project's own site, copied.
+    pub fn sample() -> Self {
+        let site = Site::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in ["assets", "templates"] {
+            copy(&root.join(name), &site.root().join(name));
+        }
+        copy(&root.join("fingerpost.toml"), &site.root().join("fingerpost.toml"));
+        site
+    }
+
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn file(self, path: &str, text: impl AsRef<[u8]>) -> Self {
+        self.write(path, text);
+        self
+    }
+
+    pub fn asset(self, path: &str, text: impl AsRef<[u8]>) -> Self {
+        self.file(&format!("assets/{path}"), text)
+    }
+
+    pub fn template(self, path: &str, text: impl AsRef<[u8]>) -> Self {
+        self.file(&format!("templates/{path}"), text)
+    }
+
+    pub fn config(self, text: &str) -> Self {
+        self.file("fingerpost.toml", text)
+    }
+
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.root().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let out = self.command(arguments).output().expect("the program runs");
+        Run {
+            code: out.status.code(),
+            stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+        }
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fingerpost"));
+        command.arg("--root").arg(self.root()).args(arguments);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FINGERPOST_") || name.starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Builds it, which has to succeed.
+    pub fn build(&self, arguments: &[&str]) -> Dist {
+        let run = self.run(&[&["build"], arguments].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        Dist { folder: self.root().join("dist") }
+    }
+
+    /// Runs a command that serves, until the value is dropped.
+    pub fn serve(&self, arguments: &[&str]) -> Server {
+        Server::start(self.command(arguments))
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let entry = entry.expect("an entry");
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else {
+        std::fs::copy(from, to).expect("a copy");
+    }
+}
+
+/// What a run printed.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// An output folder.
+pub struct Dist {
+    folder: PathBuf,
+}
+
+impl Dist {
+    pub fn read(&self, path: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(path)).into_owned()
+    }
+
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        std::fs::read(self.folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}; there are {:#?}", self.names()))
+    }
+
+    pub fn manifest(&self) -> serde_json::Value {
+        serde_json::from_str(&self.read(".fingerpost/manifest.json")).expect("JSON")
+    }
+
+    /// The file that a logical path became.
+    pub fn named(&self, path: &str) -> String {
+        let manifest = self.manifest();
+        let file = manifest["entries"][path]["file"].as_str();
+        file.unwrap_or_else(|| panic!("no entry {path} in {:#}", manifest["entries"])).to_owned()
+    }
+
+    /// Every file with its bytes.
+    pub fn tree(&self) -> BTreeMap<String, Vec<u8>> {
+        tree(&self.folder)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.tree().into_keys().collect()
+    }
+}
+
+/// Every file below a folder with its bytes.
+pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    let mut queue = vec![folder.to_owned()];
+    while let Some(next) = queue.pop() {
+        for entry in std::fs::read_dir(&next).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                queue.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("below").to_string_lossy().into_owned();
+                out.insert(name, std::fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    out
+}
+
+/// A command that serves.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Server {
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr"));
+        let mut stdout = child.stdout.take().expect("stdout");
+        std::thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut server = Server { child, address: String::new(), lines };
+        let line = server.wait_for("listening on http://");
+        server.address = line.rsplit('/').next().expect("an address").to_owned();
+        server
+    }
+
+    /// The next line on stderr that has this in it.
+    pub fn wait_for(&self, text: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("`{text}` was not said ({error}), but: {seen:#?}"),
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("a signal");
+    }
+
+    /// Waits for its end, and gives the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("its end").code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
