@@ -1,6 +1,11 @@
-//! A built site for tests: the output folder that a build would have left.
+//! For tests: a built site, as a build would have left it in its output folder, and a client that speaks to a server byte by byte.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::asset::{LogicalPath, media_type};
 use crate::encoding::Encoding;
@@ -90,5 +95,80 @@ impl Site {
     pub fn table(&self, environment: &Environment) -> Result<Table> {
         self.write_manifest();
         Table::load(&self.out(), environment)
+    }
+}
+
+/// A connection. Nothing on it takes longer than [`PATIENCE`], or the test fails.
+pub struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An answer in HTTP/1.1, its head in lower case.
+pub struct Answer {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn status(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Client { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Sends a request with these lines after its first, and reads the answer.
+    pub async fn ask(&mut self, line: &str, headers: &str) -> Answer {
+        self.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")).await;
+        self.answer(line.starts_with("HEAD")).await
+    }
+
+    pub async fn answer(&mut self, is_head: bool) -> Answer {
+        let end = loop {
+            match self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None => assert!(self.read_more().await, "closed within a head: {:?}", self.unread),
+            }
+        };
+        let head = String::from_utf8(self.take(end).await).unwrap().to_ascii_lowercase();
+        let mut answer = Answer { head, body: Vec::new() };
+        if let Some(length) = answer.header("content-length").filter(|_| !is_head) {
+            let length = length.parse().unwrap();
+            answer.body = self.take(length).await;
+        }
+        answer
+    }
+
+    pub async fn take(&mut self, length: usize) -> Vec<u8> {
+        while self.unread.len() < length {
+            assert!(self.read_more().await, "closed {} bytes early", length - self.unread.len());
+        }
+        self.unread.drain(..length).collect()
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub async fn is_closed(&mut self) -> bool {
+        self.unread.is_empty() && !self.read_more().await
+    }
+
+    /// Whether there was more to read.
+    async fn read_more(&mut self) -> bool {
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.unread)).await;
+        // A reset is a close, too.
+        read.expect("the server answers in time").unwrap_or(0) > 0
     }
 }

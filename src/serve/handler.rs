@@ -54,10 +54,13 @@ impl<B> tower::Service<Request<B>> for Handler {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let table = self.0.load();
-        // Not tower-http's `CatchPanic`, which boxes the body of every response.
-        let response = catch_unwind(AssertUnwindSafe(|| respond(&table, &request)));
-        ready(Ok(response.unwrap_or_else(|_| error(StatusCode::INTERNAL_SERVER_ERROR))))
+        ready(Ok(guarded(|| respond(&table, &request))))
     }
+}
+
+/// 500 in place of a panic. Not tower-http's `CatchPanic`, which boxes the body of every response.
+fn guarded(answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| error(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// Answers a request from the table.
@@ -489,6 +492,11 @@ mod tests {
             }
         }
         assert_eq!(body(respond(&table, &request("GET", "/missing", &[]))), lost.as_bytes());
+    }
+
+    #[test]
+    fn a_panic_is_a_500() {
+        assert_is_error(&guarded(|| panic!("on purpose")), 500);
     }
 
     #[test]

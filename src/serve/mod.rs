@@ -22,7 +22,7 @@ mod signal;
 mod table;
 
 pub use handler::{Body, Handler, error, respond};
-pub use resource::{Representation, Resource};
+pub use resource::Resource;
 pub use server::{Limits, Server};
 pub use signal::{Signal, Signals};
 pub use table::{Handle, Route, Table, TableBuilder};
@@ -77,4 +77,62 @@ async fn load(options: &Options) -> Result<Table> {
     let Options { out, environment, .. } = options.clone();
     let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
     loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::fixture::{Client, PATIENCE, Site};
+    use super::*;
+    use tokio::sync::mpsc::UnboundedReceiver;
+
+    fn signal(name: &str) {
+        let command = format!("kill -{name} {}", std::process::id());
+        assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+
+    async fn next(events: &mut UnboundedReceiver<Event>) -> Event {
+        tokio::time::timeout(PATIENCE, events.recv()).await.expect("it happens in time").expect("it goes on")
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn signals_reload_and_stop() {
+        let site = Site::new().page("index.html", "one");
+        site.write_manifest();
+        let options =
+            Options { out: site.out(), environment: Environment::new("development"), listen: "127.0.0.1:0".to_owned() };
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let running = tokio::spawn(run(options, move |event| sender.send(event).unwrap()));
+        let Event::Listening(address) = next(&mut events).await else { panic!("it listens first") };
+        let mut client = Client::connect(address).await;
+        assert_eq!(client.ask("GET /", "").await.body, b"one");
+
+        let site = site.page("index.html", "two");
+        signal("HUP");
+        match next(&mut events).await {
+            Event::ReloadFailed(error) => assert!(error.to_string().contains("`index.html` is not what"), "{error}"),
+            other => panic!("the manifest is of the old page: {other:?}"),
+        }
+        assert_eq!(client.ask("GET /", "").await.body, b"one");
+
+        site.write_manifest();
+        signal("HUP");
+        assert!(matches!(next(&mut events).await, Event::Reloaded));
+        assert_eq!(client.ask("GET /", "").await.body, b"two");
+
+        signal("TERM");
+        assert!(matches!(next(&mut events).await, Event::Stopping));
+        assert!(client.is_closed().await);
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_build_nothing_listens() {
+        let options = Options {
+            out: PathBuf::from("/nonexistent"),
+            environment: Environment::new("development"),
+            listen: "127.0.0.1:0".to_owned(),
+        };
+        let error = run(options, |event| panic!("{event:?}")).await.unwrap_err();
+        assert!(error.to_string().contains("there is no such file"), "{error}");
+    }
 }

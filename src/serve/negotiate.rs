@@ -54,7 +54,7 @@ impl Accepted {
     }
 
     /// The representation that the client likes best, the preferred one among equals; `None` if it accepts none (406).
-    pub fn select<'a>(&self, resource: &'a Resource) -> Option<&'a Representation> {
+    pub(super) fn select<'a>(&self, resource: &'a Resource) -> Option<&'a Representation> {
         let mut best = None;
         let mut most = UNACCEPTABLE;
         for representation in resource.representations() {

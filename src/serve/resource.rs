@@ -23,7 +23,7 @@ pub struct Resource {
 
 /// One representation, RFC 9110 section 3.2: a body with the headers of its 200 and its 304.
 #[derive(Debug, Clone)]
-pub struct Representation {
+pub(super) struct Representation {
     pub(super) encoding: Option<Encoding>,
     /// Strong, and unlike that of any other representation of the resource: RFC 9110 section 8.8.3.3.
     pub(super) etag: Option<HeaderValue>,
@@ -68,17 +68,17 @@ impl Resource {
         self
     }
 
-    pub fn identity(&self) -> &Representation {
+    pub(super) fn identity(&self) -> &Representation {
         &self.identity
     }
 
     /// Every representation, the preferred ones first, the identity last.
-    pub fn representations(&self) -> impl Iterator<Item = &Representation> {
+    pub(super) fn representations(&self) -> impl Iterator<Item = &Representation> {
         self.encoded.iter().chain(std::iter::once(&self.identity))
     }
 
     /// Whether the answer depends on `Accept-Encoding`; if so, every answer has to say it (RFC 9110 section 12.5.5).
-    pub fn is_negotiated(&self) -> bool {
+    pub(super) fn is_negotiated(&self) -> bool {
         !self.encoded.is_empty()
     }
 
