@@ -8,5 +8,7 @@ pub mod fingerprint;
 pub mod fs;
 pub mod manifest;
 pub mod page;
+pub mod preview;
 pub mod progress;
+pub mod publish;
 pub mod release;
