@@ -1,6 +1,7 @@
 //! The SHA-256 of a file's final bytes, and what is made of it: the name's fingerprint and the integrity attribute.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use base64::Engine;
@@ -15,6 +16,18 @@ pub struct Digest([u8; 32]);
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Digest(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of all that the reader gives, for what is too large to hold in memory.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match reader.read(&mut chunk)? {
+                0 => return Ok(Digest(hasher.finalize().into())),
+                read => hasher.update(chunk.get(..read).unwrap_or_default()),
+            }
+        }
     }
 
     /// The digest of several parts, each preceded by its length, so that no two lists of parts collide.
@@ -126,6 +139,12 @@ mod tests {
     #[test]
     fn integrity_is_what_browsers_compute() {
         assert_eq!(Digest::of(b"").integrity().as_str(), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    }
+
+    #[test]
+    fn a_reader_gives_the_same_digest_as_its_bytes() {
+        let bytes = vec![7; 200_000];
+        assert_eq!(Digest::of_reader(bytes.as_slice()).unwrap(), Digest::of(&bytes));
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! Trying a release out before it goes anywhere.
+
+pub mod bucket;

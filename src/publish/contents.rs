@@ -1,0 +1,237 @@
+//! What a release consists of in a store: each object's key, headers and digest, and where its bytes come from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::store::Body;
+use crate::encoding::Encoding;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::fingerprint::Digest;
+use crate::manifest::{File, Kind, Manifest};
+use crate::release::{Current, Object, Record, ReleaseId};
+use crate::{fs, page};
+
+/// The pointer: which release is live, a [`Current`].
+pub const CURRENT: &str = "current.json";
+
+/// Which record the last publish set out to make true, an [`Attempt`].
+pub const ATTEMPT: &str = "releases/attempt.json";
+
+/// A release's [`Record`].
+pub fn record_key(release: &ReleaseId) -> String {
+    format!("releases/{release}.json")
+}
+
+/// A finished build, and the environment that it is published to.
+#[derive(Debug, Clone, Copy)]
+pub struct Build<'a> {
+    /// The output folder.
+    pub out: &'a Path,
+    pub manifest: &'a Manifest,
+    pub environment: &'a Environment,
+}
+
+/// An object that is to be in the store, and the bytes to put there.
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub stage: Stage,
+    /// Below the store's prefix.
+    pub key: String,
+    pub object: Object,
+    pub body: Body,
+}
+
+/// The order of writing: whatever refers to something comes after it, so that a stop anywhere leaves what is live whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Fingerprinted files: nobody asks for them yet.
+    Asset,
+    /// [`ATTEMPT`].
+    Attempt,
+    /// Pages and public files below `releases/ID/`.
+    Page,
+    /// `releases/ID.json`.
+    Record,
+    /// Public files at the root of a website.
+    Root,
+    /// Pages at the root of a website.
+    RootPage,
+    /// `current.json`.
+    Pointer,
+}
+
+/// `releases/attempt.json`: written before the first object that can change, so that after a publish that stopped midway the
+/// records in the store are not taken for what such objects hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The digest of the record, as [`json`] writes it.
+    pub record: Digest,
+}
+
+/// All objects of a release but the bookkeeping, in the order of writing.
+///
+/// Pages are bound to the environment here, and compressed anew if that changed them.
+pub fn contents(build: &Build<'_>, website: bool) -> Result<Vec<Item>> {
+    let items: Vec<Vec<Item>> = build
+        .manifest
+        .files
+        .par_iter()
+        .filter(|(path, _)| !is_hidden(path))
+        .map(|(path, file)| items_of(build, website, path, file))
+        .collect::<Result<_>>()?;
+    let mut items: Vec<Item> = items.into_iter().flatten().collect();
+    items.sort_by(|a, b| (a.stage, &a.key).cmp(&(b.stage, &b.key)));
+    Ok(items)
+}
+
+/// The note that a publish has begun, and the record of the release; `parent` is the release that was current so far.
+pub fn bookkeeping(build: &Build<'_>, items: &[Item], parent: Option<ReleaseId>) -> [Item; 2] {
+    let release = build.manifest.release.clone();
+    let record = Record {
+        release: release.clone(),
+        environment: build.environment.name.clone(),
+        parent,
+        objects: items.iter().map(|item| (item.key.clone(), item.object.clone())).collect(),
+    };
+    let attempt = Attempt { record: Digest::of(&json(&record)) };
+    [document(Stage::Attempt, ATTEMPT, &attempt), document(Stage::Record, record_key(&release), &record)]
+}
+
+pub fn pointer(release: &ReleaseId) -> Item {
+    document(Stage::Pointer, CURRENT, &Current { release: release.clone() })
+}
+
+/// How the program's own documents are written.
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+fn document(stage: Stage, key: impl Into<String>, value: &impl Serialize) -> Item {
+    let representation = Representation::in_memory(None, json(value));
+    let headers = [("content-type", "application/json; charset=utf-8"), ("cache-control", "no-cache")];
+    representation.item(stage, key.into(), headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+}
+
+/// One form of a file that a client can get: as it is, or encoded (RFC 9110 section 3.2).
+struct Representation {
+    encoding: Option<Encoding>,
+    body: Body,
+    length: u64,
+    digest: Digest,
+}
+
+impl Representation {
+    fn in_memory(encoding: Option<Encoding>, bytes: Vec<u8>) -> Self {
+        let (length, digest) = (bytes.len() as u64, Digest::of(&bytes));
+        Representation { encoding, body: Body::Bytes(bytes.into()), length, digest }
+    }
+
+    /// The object at the key that the file has without an encoding.
+    fn item(self, stage: Stage, key: String, mut headers: BTreeMap<String, String>) -> Item {
+        let Representation { encoding, body, length, digest } = self;
+        let key = encoding.map_or(key.clone(), |encoding| File::sidecar(&key, encoding));
+        if let Some(encoding) = encoding {
+            headers.insert("content-encoding".to_owned(), encoding.token().to_owned());
+        }
+        Item { stage, key, object: Object { length, digest, headers }, body }
+    }
+}
+
+fn items_of(build: &Build<'_>, website: bool, path: &str, file: &File) -> Result<Vec<Item>> {
+    let headers = headers(file, build.environment);
+    let representations = match file.kind {
+        Kind::Asset | Kind::Public => as_built(build.out, path, file),
+        Kind::Page => bound(build, path, file)?,
+    };
+    let (stage, key) = match file.kind {
+        Kind::Asset => (Stage::Asset, path.to_owned()),
+        Kind::Page | Kind::Public => (Stage::Page, format!("releases/{}/{path}", build.manifest.release)),
+    };
+    let mut items = Vec::new();
+    for representation in representations {
+        if website && stage == Stage::Page && representation.encoding.is_none() {
+            let html = file.media_type.starts_with("text/html");
+            let stage = if html { Stage::RootPage } else { Stage::Root };
+            items.push(Item {
+                stage,
+                key: path.to_owned(),
+                object: Object {
+                    length: representation.length,
+                    digest: representation.digest,
+                    headers: headers.clone(),
+                },
+                body: representation.body.clone(),
+            });
+        }
+        items.push(representation.item(stage, key.clone(), headers.clone()));
+    }
+    // A file of the site's own that would lie where the store's bookkeeping lies.
+    let clash = items
+        .iter()
+        .find(|item| item.stage != Stage::Page && (item.key == CURRENT || item.key.starts_with("releases/")));
+    match clash {
+        None => Ok(items),
+        Some(item) => Err(Error::Publish {
+            message: format!("`{}` can't be published: that name is taken by the store's own bookkeeping", item.key),
+            help: "rename the file; `current.json` and `releases/` are the program's own at the root of a store"
+                .to_owned(),
+        }),
+    }
+}
+
+fn as_built(out: &Path, path: &str, file: &File) -> Vec<Representation> {
+    let plain =
+        Representation { encoding: None, body: Body::File(out.join(path)), length: file.length, digest: file.digest };
+    let sidecar = |(&encoding, variant): (&Encoding, &crate::manifest::Variant)| Representation {
+        encoding: Some(encoding),
+        body: Body::File(out.join(File::sidecar(path, encoding))),
+        length: variant.length,
+        digest: variant.digest,
+    };
+    std::iter::once(plain).chain(file.variants.iter().map(sidecar)).collect()
+}
+
+fn bound(build: &Build<'_>, path: &str, file: &File) -> Result<Vec<Representation>> {
+    let source = build.out.join(path);
+    let bytes = match Body::File(source.clone()).checked(file.length, file.digest)? {
+        Body::Bytes(bytes) => bytes,
+        Body::File(_) => fs::read(&source)?.into(),
+    };
+    let page = page::bind(build.manifest, build.environment, path, &bytes)?;
+    if page == bytes {
+        return Ok(as_built(build.out, path, file));
+    }
+    let mut representations = Vec::new();
+    for &encoding in file.variants.keys() {
+        let packed = encoding.compress(&page).map_err(Error::io("compress", &source))?;
+        if packed.len() < page.len() {
+            representations.push(Representation::in_memory(Some(encoding), packed));
+        }
+    }
+    representations.push(Representation::in_memory(None, page));
+    Ok(representations)
+}
+
+fn headers(file: &File, environment: &Environment) -> BTreeMap<String, String> {
+    let mut headers = BTreeMap::from([
+        ("content-type".to_owned(), file.media_type.clone()),
+        ("cache-control".to_owned(), file.cache_control().to_owned()),
+    ]);
+    if let (Kind::Page, Some(value)) = (file.kind, &environment.cdn_cache_control) {
+        headers.insert("cdn-cache-control".to_owned(), value.clone());
+    }
+    headers.extend(file.headers.clone());
+    headers
+}
+
+/// Dot-files and what lies in dot-folders, private source maps among them; `.well-known` is for everybody (RFC 8615).
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with('.') && part != ".well-known")
+}
