@@ -28,7 +28,7 @@ use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::progress::Progress;
-use crate::release::{Current, ReleaseId};
+use crate::release::{Current, Record, ReleaseId};
 
 /// Writes that are under way at once.
 const CONCURRENCY: usize = 16;
@@ -102,6 +102,16 @@ pub async fn publish_to<S: Store>(
         publish.carry_out(&items, &mut steps, &mut warnings).await?;
     }
     Ok(report(store.place(""), build, options, steps, warnings))
+}
+
+/// The record of the release that is live in the store.
+pub async fn live_record<S: Store>(store: &S) -> Result<Record> {
+    let missing = |what: &str| Error::Publish {
+        message: format!("`{}` holds no {what}", store.place("")),
+        help: "publish a release to it first".to_owned(),
+    };
+    let (release, _) = live(store).await?.ok_or_else(|| missing("live release"))?;
+    document(store, &record_key(&release)).await?.ok_or_else(|| missing("record of its live release"))
 }
 
 /// What the store holds, and the version of its pointer.

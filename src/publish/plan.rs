@@ -1,5 +1,7 @@
 //! The plan of a publish: what is to be in the store against what is there, decided without touching either.
 
+use std::fmt;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -45,6 +47,17 @@ pub enum Action {
     Replace,
     /// The pointer is moved: from here on the release is live.
     Point,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Upload => "upload",
+            Action::Keep => "keep",
+            Action::Replace => "replace",
+            Action::Point => "point",
+        })
+    }
 }
 
 /// A step for each item, in the same order.
