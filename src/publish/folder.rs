@@ -115,7 +115,8 @@ impl Store for Folder {
     const WEBSITE: bool = true;
 
     fn place(&self, key: &str) -> String {
-        self.root.join(key).display().to_string()
+        let path = if key.is_empty() { self.root.clone() } else { self.root.join(key) };
+        path.display().to_string()
     }
 
     async fn list(&self) -> Result<Listing> {

@@ -13,8 +13,14 @@ use crate::release::ReleaseId;
 
 /// What is to be built: `Site::new().asset("css/a.css", "…").page("index.html", "…").build()`.
 pub struct Site {
-    files: BTreeMap<String, (Kind, Vec<u8>, BTreeMap<String, String>)>,
+    files: BTreeMap<String, Source>,
     pub environment: Environment,
+}
+
+struct Source {
+    kind: Kind,
+    bytes: Vec<u8>,
+    headers: BTreeMap<String, String>,
 }
 
 impl Site {
@@ -37,19 +43,20 @@ impl Site {
     }
 
     pub fn header(mut self, path: &str, name: &str, value: &str) -> Self {
-        self.files.get_mut(path).unwrap().2.insert(name.to_owned(), value.to_owned());
+        self.files.get_mut(path).unwrap().headers.insert(name.to_owned(), value.to_owned());
         self
     }
 
     fn file(mut self, path: &str, kind: Kind, text: &str) -> Self {
-        self.files.insert(path.to_owned(), (kind, text.as_bytes().to_vec(), BTreeMap::new()));
+        let source = Source { kind, bytes: text.as_bytes().to_vec(), headers: BTreeMap::new() };
+        self.files.insert(path.to_owned(), source);
         self
     }
 
     pub fn build(self) -> Built {
         let out = tempfile::tempdir().unwrap();
         let mut manifest = Manifest::new(Mode::Production, "assets");
-        for (path, (kind, bytes, headers)) in &self.files {
+        for (path, Source { kind, bytes, headers }) in &self.files {
             crate::fs::write(&out.path().join(path), bytes).unwrap();
             let mut variants = BTreeMap::new();
             for encoding in Encoding::ALL {
@@ -75,7 +82,7 @@ impl Site {
                 },
             );
         }
-        let parts = self.files.iter().flat_map(|(path, (_, bytes, _))| [path.as_bytes(), bytes]);
+        let parts = self.files.iter().flat_map(|(path, source)| [path.as_bytes(), &source.bytes]);
         manifest.release = ReleaseId::of(&Digest::of_parts(parts));
         Built { out, manifest, environment: self.environment }
     }
