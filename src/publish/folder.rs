@@ -18,6 +18,7 @@ const LOCK: &str = ".publish.lock";
 /// What the names of files begin with that are being written.
 const TEMPORARY: &str = ".publish-";
 
+/// A folder as a store: keys are paths below it; it keeps no headers, which the release's record has.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
@@ -98,7 +99,7 @@ impl Folder {
                 Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
                 Err(error) => return Err(self.failed("list", "")(error.into())),
             };
-            if entry.depth() == 0 && !entry.file_type().is_dir() {
+            if entry.depth() == 0 && !self.root.is_dir() {
                 return Err(self.failed("list", "")(io::ErrorKind::NotADirectory.into()));
             }
             if !entry.file_type().is_file() || own(&entry.file_name().to_string_lossy()) {
@@ -279,6 +280,17 @@ mod tests {
         assert_eq!(error.exit_code(), 4);
         let error = Folder::new(root.path().join("a")).list().await.unwrap_err();
         assert!(help(&error).contains("a file lies where a folder has to be"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_folder_may_be_a_link_to_one() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", root.path().join("link")).unwrap();
+        let store = Folder::new(root.path().join("link"));
+        put(&store, "a/b", "x", Condition::IfAbsent).await.unwrap();
+        assert_eq!(store.list().await.unwrap(), Listing::from([("a/b".to_owned(), 1)]));
     }
 
     #[tokio::test]

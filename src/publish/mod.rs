@@ -35,6 +35,7 @@ use crate::release::{Current, ReleaseId};
 /// Writes that are under way at once.
 const CONCURRENCY: usize = 16;
 
+/// How a publish is run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Only says what would be done.
@@ -57,7 +58,7 @@ pub struct Report {
     pub kept: usize,
     /// Bytes of the objects written.
     pub bytes: u64,
-    /// Whether another release was current before, or none.
+    /// Whether the pointer was moved: another release was current before, or none.
     pub moved: bool,
     pub warnings: Vec<String>,
 }
@@ -207,7 +208,10 @@ impl<S: Store> Publish<'_, S> {
                 continue;
             }
             match items {
-                [pointer] if pointer.stage == Stage::Pointer => self.point(pointer).await?,
+                [pointer] if pointer.stage == Stage::Pointer => {
+                    self.point(pointer).await?;
+                    self.progress.step();
+                }
                 items => self.write_all(items, steps).await?,
             }
             match items.first().map(|item| item.stage) {
@@ -219,20 +223,25 @@ impl<S: Store> Publish<'_, S> {
         Ok(())
     }
 
+    /// The first failure ends it; what is under way then is given up.
     async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<()> {
-        stream::iter(items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep))
-            .map(|(item, step)| async move {
-                if self.write(item, step.action).await? == Put::Refused {
-                    // Its name says what it holds, so whoever was first wrote the same.
-                    step.action = Action::Keep;
-                    step.reason = "another publish wrote it meanwhile".to_owned();
-                }
-                self.progress.step();
-                Ok(())
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await
+        let mut writes = Vec::new();
+        for (item, step) in items.iter().zip(steps) {
+            if step.action != Action::Keep {
+                writes.push(self.write_step(item, step));
+            }
+        }
+        stream::iter(writes).buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    async fn write_step(&self, item: &Item, step: &mut Step) -> Result<()> {
+        if self.write(item, step.action).await? == Put::Refused {
+            // Its name says what it holds, so whoever was first wrote the same.
+            step.action = Action::Keep;
+            step.reason = "another publish wrote it meanwhile".to_owned();
+        }
+        self.progress.step();
+        Ok(())
     }
 
     async fn write(&self, item: &Item, action: Action) -> Result<Put> {
@@ -285,13 +294,9 @@ impl<S: Store> Publish<'_, S> {
             put => put,
         };
         let failure = match put {
-            Ok(Put::Written) => None,
-            Ok(_) => Some(self.lost(None)),
-            Err(error) => Some(error),
-        };
-        let Some(failure) = failure else {
-            self.progress.step();
-            return Ok(());
+            Ok(Put::Written) => return Ok(()),
+            Ok(Put::Refused | Put::Unsupported) => self.lost(None),
+            Err(error) => error,
         };
         // A failure may hide a success whose answer got lost, and some stores answer the loser of a race with an error.
         match live(self.store).await {
@@ -466,6 +471,13 @@ mod tests {
         assert_eq!((again.uploaded, again.kept, again.bytes, again.moved), (0, 13, 0, false));
         assert!(again.warnings.is_empty());
         assert_eq!(files(root.path()), before);
+    }
+
+    #[test]
+    fn a_publish_may_run_on_any_thread() {
+        fn sendable(_: impl Send) {}
+        let built = site().build();
+        sendable(publish(Path::new("/"), built.as_build(), Options::default(), &Silent));
     }
 
     #[tokio::test]

@@ -40,6 +40,7 @@ const LONGEST: u64 = 5 << 30;
 /// The answer to a precondition that does not hold, and to two conditional writes at once.
 const REFUSED: [u16; 2] = [412, 409];
 
+/// A bucket, or what lies below a prefix in one.
 #[derive(Debug)]
 pub struct S3 {
     client: Client,
