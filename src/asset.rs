@@ -105,6 +105,11 @@ pub fn is_compressible(media_type: &str) -> bool {
         )
 }
 
+/// Whether a path is nobody's to see: dot-files and what lies in dot-folders, but `.well-known` (RFC 8615).
+pub fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with('.') && part != ".well-known")
+}
+
 /// What the URL standard's path percent-encode set asks for, and `%` itself, since these are file names, not URLs yet.
 const PATH: &AsciiSet = &CONTROLS
     .add(b' ')

@@ -180,10 +180,10 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     let mut warnings = Vec::new();
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
     for (name, env) in file.env {
-        for (key, given) in [("cdn", env.cdn.is_some()), ("keep", env.keep.is_some())] {
+        for (key, given) in [("cdn", env.cdn.is_some()), ("keep", env.keep.is_some()), ("hosts", !env.hosts.is_empty())]
+        {
             if given {
-                warnings
-                    .push(format!("`{key}` of `[env.{name}]` has no effect yet: publishing neither purges nor prunes"));
+                warnings.push(format!("`{key}` of `[env.{name}]` has no effect yet"));
             }
         }
         let resolved = resolve_environment(text, &name, &env)?;
@@ -277,7 +277,13 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.endpoint.clone_from(&env.endpoint);
     out.region.clone_from(&env.region);
     out.website = env.website;
-    out.cdn_cache_control.clone_from(&env.cdn_cache_control);
+    if let Some(value) = &env.cdn_cache_control {
+        http::HeaderValue::from_str(value).map_err(|_| {
+            text.fault(format!("`{value}` can't be a header's value"), value)
+                .hint("write directives such as `max-age=60`")
+        })?;
+        out.cdn_cache_control = Some(value.clone());
+    }
     Ok(out)
 }
 

@@ -53,6 +53,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config(_) | Error::Usage { .. } => 2,
+            Error::Listen { source, .. } if source.kind() == io::ErrorKind::InvalidInput => 2,
             Error::Store { .. } | Error::Publish { .. } => 4,
             _ => 1,
         }
@@ -86,7 +87,7 @@ impl Diagnostic for Error {
             },
             Error::Config(fault) => return fault.help(),
             Error::Usage { help, .. } | Error::Publish { help, .. } | Error::Store { help, .. } => Box::new(help),
-            Error::Manifest { .. } => Box::new("run `fingerpost build` to make it"),
+            Error::Manifest { .. } => Box::new("run `fingerpost build`"),
             Error::Listen { source, address } => Box::new(listen_help(source, address)?),
         };
         Some(help)
@@ -137,6 +138,7 @@ fn listen_help(source: &io::Error, address: &str) -> Option<String> {
             "another program listens there: end it, or pass another `--listen` (`{}:0` takes a free port)",
             address.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host)
         )),
+        io::ErrorKind::InvalidInput => Some("write it as `HOST:PORT`, such as `127.0.0.1:8080`".to_owned()),
         io::ErrorKind::PermissionDenied => {
             Some("ports below 1024 need the right to bind them; pass a higher one with `--listen`".to_owned())
         }

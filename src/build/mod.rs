@@ -137,23 +137,39 @@ fn draft(
         known.insert(bundle.name.as_str().to_owned(), module);
     }
     let known = Arc::new(known);
-    let renderer = templates.renderer(Arc::new(DraftUrls { prefix: config.prefix.clone(), known: Arc::clone(&known) }));
+    let urls =
+        Arc::new(DraftUrls { prefix: config.prefix.clone(), known: Arc::clone(&known), named: Mutex::default() });
+    let renderer = templates.renderer(Arc::clone(&urls) as _);
     let mut drafts = Vec::new();
     let mut faults = Vec::new();
     for page in &templates.pages {
-        match renderer.render(page) {
+        let rendered = renderer.render(page);
+        // After those that stand in the page's elements, which say more: what an element loads, and how.
+        let named = urls.take_named().into_iter().map(|name| (Place::Other, name));
+        match rendered {
             Ok(text) if is_html(&page.path) => {
-                let survey = survey(&page.path, &text, &config.prefix, &|name| known.contains_key(name))?;
+                let mut survey = survey(&page.path, &text, &config.prefix, &|name| known.contains_key(name))?;
                 for url in &survey.unknown {
                     progress.warn(format!("`{}` refers to `{url}`, and there is no such asset", page.template));
                 }
+                survey.references.extend(named);
                 drafts.push(Draft { page: page.clone(), survey });
             }
-            Ok(_) => drafts.push(Draft { page: page.clone(), survey: Survey::default() }),
+            Ok(_) => {
+                let survey = Survey { references: named.collect(), ..Survey::default() };
+                drafts.push(Draft { page: page.clone(), survey });
+            }
             Err(fault) => faults.push(fault),
         }
     }
-    if faults.is_empty() { Ok(drafts) } else { Err(Error::Build(faults)) }
+    if faults.is_empty() { Ok(drafts) } else { Err(Error::Build(distinct(faults))) }
+}
+
+/// A fault in a shared part shows up once for each page or stylesheet that it is in; it is told once.
+fn distinct(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let mut seen = BTreeSet::new();
+    faults.retain(|fault| seen.insert(format!("{fault:?}")));
+    faults
 }
 
 fn is_html(path: &str) -> bool {
@@ -231,10 +247,7 @@ fn styles(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, pr
         }
     }
     if !faults.is_empty() {
-        // A fault in a shared part shows up once for each stylesheet that it is in.
-        let mut seen = BTreeSet::new();
-        faults.retain(|fault| seen.insert(format!("{fault:?}")));
-        return Err(Error::Build(faults));
+        return Err(Error::Build(distinct(faults)));
     }
     for (source, (file, output)) in extra.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
         outputs.remember(&source, &file);
@@ -515,11 +528,19 @@ struct DraftUrls {
     prefix: String,
     /// Each asset and bundle, and whether it is a module.
     known: Arc<BTreeMap<String, bool>>,
+    /// What templates asked for since the last look.
+    named: Mutex<Vec<String>>,
 }
 
 impl DraftUrls {
+    fn take_named(&self) -> Vec<String> {
+        std::mem::take(&mut self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
     fn module(&self, path: &str) -> Result<bool, Fault> {
-        self.known.get(path.trim_start_matches('/')).copied().ok_or_else(|| {
+        let name = path.trim_start_matches('/');
+        self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(name.to_owned());
+        self.known.get(name).copied().ok_or_else(|| {
             let names: Vec<&str> = self.known.keys().map(String::as_str).collect();
             let fault = Fault::new(format!("there is no asset `{path}`"));
             match nearest(path, &names) {

@@ -27,7 +27,9 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let options = build::Options { out: config.out.clone(), mode: Mode::Production, compress: true, threads: 0 };
     let manifest = build::build(&config, &options, terminal)?;
     terminal.finish();
-    super::build::report(&manifest, terminal)?;
+    if !terminal.json() {
+        super::build::report(&manifest, terminal)?;
+    }
     let options = Options { out: config.out, environment, listen: args.listen.clone() };
     block_on(preview::run(options, terminal, |event| tell(&event, terminal)))
 }
@@ -44,9 +46,11 @@ fn tell(event: &Event, terminal: &Terminal) {
             ));
         }
         Event::Listening { site, cdn } => {
-            if !terminal.json() {
-                terminal.data(&format!("site  http://{site}/"));
-                terminal.data(&format!("cdn   http://{cdn}/"));
+            let (site_url, cdn_url) = (format!("http://{site}/"), format!("http://{cdn}/"));
+            if terminal.json() {
+                terminal.data(&serde_json::json!({ "site": site_url, "cdn": cdn_url }).to_string());
+            } else {
+                terminal.data(&format!("site  {site_url}\ncdn   {cdn_url}"));
             }
             terminal.must_say(&format!("listening on http://{site}"));
         }

@@ -47,7 +47,8 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
     let would = if report.dry_run { "would be " } else { "" };
     terminal.say(&format!("{uploaded} {would}uploaded ({size}), {kept} in the store already"));
-    let live = match (report.dry_run, report.moved) {
+    let moves = report.steps.iter().any(|step| step.action == Action::Point);
+    let live = match (report.dry_run, moves) {
         (true, true) => "would be live",
         (_, true) => "is live",
         (_, false) => "was live already",

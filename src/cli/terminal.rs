@@ -76,7 +76,7 @@ impl Terminal {
 
     /// Rows under a head; all but the first and last column are numbers.
     pub fn table(&self, head: &[&str], rows: Vec<Vec<String>>) {
-        if self.quiet || self.json {
+        if self.quiet || self.json || rows.is_empty() {
             return;
         }
         let more = rows.len().saturating_sub(ROWS);

@@ -8,13 +8,15 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::store::Body;
+use crate::asset::is_hidden;
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
+use crate::fs;
 use crate::manifest::{File, Kind, Manifest};
+use crate::page;
 use crate::release::{Current, Object, Record, ReleaseId};
-use crate::{fs, page};
 
 /// The pointer: which release is live, a [`Current`].
 pub const CURRENT: &str = "current.json";
@@ -235,11 +237,6 @@ fn headers(file: &File, environment: &Environment) -> BTreeMap<String, String> {
     }
     headers.extend(file.headers.clone());
     headers
-}
-
-/// Dot-files and what lies in dot-folders, private source maps among them; `.well-known` is for everybody (RFC 8615).
-fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with('.') && part != ".well-known")
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::manifest::{self, File, Kind, Manifest};
-use crate::{fs, page};
+use crate::fs;
+use crate::page;
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use super::resource::Resource;
-use crate::asset::url_path;
+use crate::asset::{is_hidden, url_path};
 
 /// Every URL of a site. It is never changed: a new release is a new table, put in its place through a [`Handle`].
 #[derive(Debug)]
@@ -71,10 +71,6 @@ impl TableBuilder {
             self.routes.entry(path).or_insert(route);
         }
     }
-}
-
-fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with('.') && part != ".well-known")
 }
 
 /// The table that is served now. Clones share it; a swap reaches all of them, and requests under way keep what they have.

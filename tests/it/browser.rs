@@ -109,17 +109,24 @@ impl Page {
                 complaints.push(entry["message"].to_string());
             }
         }
+        // The browser has requests of its own at its start; a page's are those of its document.
+        let mut own = std::collections::BTreeSet::new();
         for entry in self.log("performance").await {
             let message: Value =
                 serde_json::from_str(entry["message"].as_str().unwrap_or_default()).unwrap_or_default();
             let (method, params) = (&message["message"]["method"], &message["message"]["params"]);
-            if method == "Network.loadingFailed" {
+            let id = params["requestId"].to_string();
+            if method == "Network.requestWillBeSent"
+                && params["documentURL"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1"))
+            {
+                own.insert(id.clone());
+            }
+            if method == "Network.loadingFailed" && own.contains(&id) {
                 complaints.push(format!("request failed: {}", params["errorText"]));
             }
-            if method == "Network.responseReceived"
-                && params["response"]["status"].as_u64().is_some_and(|status| status >= 400)
-            {
-                complaints.push(format!("{} answered {}", params["response"]["url"], params["response"]["status"]));
+            let status = params["response"]["status"].as_u64().unwrap_or_default();
+            if method == "Network.responseReceived" && status >= 400 {
+                complaints.push(format!("{} answered {status}", params["response"]["url"]));
             }
         }
         complaints

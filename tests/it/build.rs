@@ -140,7 +140,7 @@ fn stylesheets_are_bundled_lowered_and_minified() {
         .asset("css/deep/x.css", ".x { color: blue }\n")
         .asset("css/second.css", ".a { inset: 0 }\n");
     let dist = site.build(&[]);
-    insta::assert_snapshot!(dist.read(&dist.named("css/all.css")), @"");
+    insta::assert_snapshot!(dist.read(&dist.named("css/all.css")), @"@media screen{@layer base{.x{color:#00f}}}.a{color:red}.a .b{color:red}.a{top:0;bottom:0;left:0;right:0}");
 }
 
 fn urls_in_stylesheets_are_relative() {
@@ -199,7 +199,7 @@ fn sidecars_decode_to_their_file() {
     let dist = Site::sample().build(&[]);
     let tree = dist.tree();
     let mut seen = 0;
-    for (path, bytes) in &tree {
+    for (path, bytes) in tree {
         let Some((original, extension)) = path.rsplit_once('.').filter(|(original, _)| tree.contains_key(*original))
         else {
             continue;
@@ -458,7 +458,13 @@ fn the_summary_is_a_table_or_json() {
         .asset("css/a.css", "a { color: red }\n".repeat(50))
         .template("index.html", page("{{ asset_tags('css/a.css') }}"));
     let run = site.run(&["build"]);
-    insta::assert_snapshot!(format!("{}---\n{}", run.stdout, run.stderr), @"");
+    insta::assert_snapshot!(format!("{}---\n{}", run.stdout, run.stderr), @r#"
+     file                                size    br  from
+     assets/css/a-ea159630e705fa62.css   12 B        assets/css/a.css
+     index.html                         159 B  88 B  templates/index.html
+    ---
+    2 files, 171 B, 100 B compressed, release a92a1afab830307a
+    "#);
     let json: serde_json::Value = serde_json::from_str(&site.run(&["build", "--json"]).stdout).expect("one document");
     assert_eq!(json["files"][0]["source"], "assets/css/a.css");
     assert_eq!(site.run(&["build", "-q"]).stdout, "");

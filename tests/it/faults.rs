@@ -66,75 +66,203 @@ fn failure(site: &Site, arguments: &[&str], code: i32) -> String {
 
 fn a_missing_import() {
     let site = good().asset("js/a.js", "const a = 1;\nimport { b } from './nothing.js';\nconsole.log(a, b);\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x Could not resolve './nothing.js' in assets/js/a.js
+       ,-[assets/js/a.js:2:19]
+     1 | const a = 1;
+     2 | import { b } from './nothing.js';
+       :                   |
+       :                   `-- here
+     3 | console.log(a, b);
+       `----
+      help: check the path; a package has to be installed in `node_modules`
+    "#);
 }
 
 fn a_missing_package() {
     let site = good().asset("js/a.js", "import 'no-such-package';\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x Could not resolve 'no-such-package' in assets/js/a.js
+       ,-[assets/js/a.js:1:8]
+     1 | import 'no-such-package';
+       :        |
+       :        `-- here
+       `----
+      help: check the path; a package has to be installed in `node_modules`
+    "#);
 }
 
 fn a_missing_export() {
     let site = good()
         .asset("js/b.js", "export const a = 1;\n")
         .asset("js/a.js", "import { zz } from './b.js';\nconsole.log(zz);\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x "zz" is not exported by "assets/js/b.js", imported by "assets/js/a.js".
+       ,-[assets/js/a.js:1:10]
+     1 | import { zz } from './b.js';
+       :          |
+       :          `-- here
+     2 | console.log(zz);
+       `----
+      help: check what the module exports, and the name's spelling
+    "#);
 }
 
 fn a_script_with_a_syntax_error() {
     let site = good().asset("js/a.js", "let a = 1;\nlet b = = 2;\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `assets/js/a.js` is not a valid script: Unexpected token
+       ,-[assets/js/a.js:2:9]
+     1 | let a = 1;
+     2 | let b = = 2;
+       :         |
+       :         `-- here
+       `----
+      help: correct the script at the marked place
+    "#);
     let site = good().asset("js/classic.js", "var ok;\nfunction (\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `assets/js/classic.js` is not a valid script: Expected function name
+       ,-[assets/js/classic.js:2:10]
+     1 | var ok;
+     2 | function (
+       :          |
+       :          `-- here
+       `----
+      help: correct the script at the marked place
+    "#);
 }
 
 fn a_stylesheet_with_a_syntax_error() {
     let site = good().asset("css/a.css", "a { color: red }\n@media (min-width: { b { color: blue } }\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `assets/css/a.css` is not valid CSS: Invalid media query
+       ,-[assets/css/a.css:2:18]
+     1 | a { color: red }
+     2 | @media (min-width: { b { color: blue } }
+       :                  |
+       :                  `-- here
+       `----
+      help: correct the stylesheet at the marked place
+    "#);
 }
 
 fn a_template_with_a_syntax_error() {
     let site = good().template("index.html", "<p>\n{% if x %}\n{% endfor %}\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x could not render `templates/index.html`: syntax error: unknown statement endfor
+       ,-[templates/index.html:3:4]
+     2 | {% if x %}
+     3 | {% endfor %}
+       :    ^^^|^^
+       :       `-- here
+       `----
+      help: correct the template at the marked place
+    "#);
     let site = good().template("index.html", "{% assets 'x' %}{% endassets %}\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x could not render `templates/index.html`: syntax error: unknown statement assets
+       ,-[templates/index.html:1:4]
+     1 | {% assets 'x' %}{% endassets %}
+       :    ^^^|^^
+       :       `-- here
+       `----
+      help: `{% assets %}` is webassets' tag: declare a `[[bundle]]` and write
+            `{{ asset_tags('NAME') }}`
+    "#);
 }
 
 fn a_template_that_extends_nothing() {
     let site = good().template("index.html", "{% extends 'bas.html' %}\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x could not render `templates/index.html`: template not found: template "bas.html" does not
+      | exist
+       ,-[templates/index.html:1:4]
+     1 | {% extends 'bas.html' %}
+       :    ^^^^^^^^^|^^^^^^^^
+       :             `-- here
+       `----
+      help: check the name: it is a path below the templates folder
+    "#);
 }
 
 fn a_url_in_a_stylesheet_to_nothing() {
     let site = good().asset("css/a.css", "a { color: red }\nb { background: url('../img/no.png') }\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `assets/css/a.css` refers to `../img/no.png`, which isn't there
+       ,-[assets/css/a.css:2:22]
+     1 | a { color: red }
+     2 | b { background: url('../img/no.png') }
+       :                      ^^^^^^|^^^^^^
+       :                            `-- here
+       `----
+      help: check the path: it is relative to the stylesheet that it stands in
+    "#);
 }
 
 fn a_url_for_to_nothing() {
     let site = good().template("index.html", "<p>\n<img src=\"{{ url_for('static', filename='js/aa.js') }}\">\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x there is no asset `js/aa.js`
+       ,-[templates/index.html:2:14]
+     1 | <p>
+     2 | <img src="{{ url_for('static', filename='js/aa.js') }}">
+       :              ^^^^^^^^^^^^^^^^^^^|^^^^^^^^^^^^^^^^^^
+       :                                 `-- here
+       `----
+      help: did you mean `js/a.js`?
+    "#);
 }
 
 fn an_import_of_a_stylesheet_to_nothing() {
     let site = good().asset("css/a.css", "@import 'b.css';\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `assets/css/a.css` imports `b.css`, which isn't there
+       ,-[assets/css/a.css:1:1]
+     1 | @import 'b.css';
+       : |
+       : `-- here
+       `----
+      help: check the path; a package has to be installed in `node_modules`
+    "#);
 }
 
 fn stylesheets_that_import_each_other() {
     let site =
         good().asset("css/a.css", "@import 'b.css';\n").asset("css/b.css", "@import 'a.css';\nb { color: red }\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x stylesheets import each other in a circle: `assets/css/a.css` → `assets/css/b.css` → `assets/
+      | css/a.css`
+       ,-[assets/css/b.css:1:10]
+     1 | @import 'a.css';
+       :          ^^|^^
+       :            `-- here
+     2 | b { color: red }
+       `----
+      help: remove one of these imports
+    "#);
 }
 
 fn a_link_out_of_the_root() {
     let site = good();
     std::os::unix::fs::symlink("/etc/hostname", site.root().join("assets/link.txt")).expect("a link");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x the link `assets/link.txt` leads out of the site's root, to `/etc/hostname`
+      help: copy what it points to, or pass a `--root` that holds both
+    "#);
 }
 
 fn a_path_out_of_the_root() {
     let site = good().asset("css/a.css", "a { background: url('../../../../../../etc/hostname') }\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `../../../../../../etc/hostname` leads out of the site's root
+       ,-[assets/css/a.css:1:22]
+     1 | a { background: url('../../../../../../etc/hostname') }
+       :                      ^^^^^^^^^^^^^^^|^^^^^^^^^^^^^^
+       :                                     `-- here
+       `----
+      help: move the file below the root, or pass a `--root` that holds both
+    "#);
 }
 
 fn a_script_out_of_the_root() {
@@ -148,10 +276,16 @@ fn a_script_out_of_the_root() {
 
 fn two_files_with_one_name() {
     let site = good().asset("public/index.html", "<p>mine\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `assets/public/index.html` and `templates/index.html` would both be written to `index.html`
+      help: rename one of them
+    "#);
     let site =
         good().asset("js/a.ts", "export {}\n").template("b.html", "<script type=module src=/assets/js/a.ts></script>");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `js/a.js` and `js/a.ts` would both be written to `js/a.js`
+      help: rename one of them
+    "#);
 }
 
 fn text_that_is_not_utf8() {
@@ -164,13 +298,25 @@ fn text_that_is_not_utf8() {
 
 fn an_unknown_key() {
     let site = good().config("[build]\nasets = \"x\"\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 2), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 2), @r#"
+    error: x unknown key `asets`
+       ,-[fingerpost.toml:2:1]
+     1 | [build]
+     2 | asets = "x"
+       : ^^|^^
+       :   `-- here
+       `----
+      help: did you mean `assets`?
+    "#);
 }
 
 fn an_unknown_environment() {
     let site = good().config("[env.production]\nasset_base = \"/\"\n");
     site.build(&[]);
-    insta::assert_snapshot!(failure(&site, &["serve", "-e", "prodution", "--listen", "127.0.0.1:0"], 2), @"");
+    insta::assert_snapshot!(failure(&site, &["serve", "-e", "prodution", "--listen", "127.0.0.1:0"], 2), @r#"
+    error: x there is no environment `prodution`
+      help: did you mean `production`?
+    "#);
 }
 
 fn an_unknown_flag() {
@@ -179,16 +325,28 @@ fn an_unknown_flag() {
 
 fn a_root_that_is_not_there() {
     let told = failure(&good(), &["-C", "/no/such/folder", "build"], 2);
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    error: the argument '--root <DIR>' cannot be used multiple times
+
+    Usage: fingerpost [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
 }
 
 fn a_site_without_sources() {
-    insta::assert_snapshot!(failure(&Site::new(), &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&Site::new(), &["build"], 1), @r#"
+    error: x there is nothing to build: neither `assets` nor `templates` holds a file
+      help: pass the site's root with `--root`, or begin one with `fingerpost init`
+    "#);
 }
 
 fn an_output_folder_of_somebody_else() {
     let site = good().file("dist/precious.txt", "mine");
-    insta::assert_snapshot!(failure(&site, &["build"], 2), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 2), @r#"
+    error: x `ROOT/dist` holds files that no build put there, and a build would replace them
+      help: empty the folder, or choose another with `--out`
+    "#);
     assert!(site.root().join("dist/precious.txt").exists());
 }
 
@@ -237,12 +395,19 @@ fn open_to_all(site: &Site) {
 }
 
 fn a_manifest_that_is_not_there() {
-    insta::assert_snapshot!(failure(&good(), &["serve", "--listen", "127.0.0.1:0"], 1), @"");
+    insta::assert_snapshot!(failure(&good(), &["serve", "--listen", "127.0.0.1:0"], 1), @r#"
+    error: x could not load the manifest `ROOT/dist/.fingerpost/manifest.json`: there is no
+      | such file
+      help: run `fingerpost build`
+    "#);
 }
 
 fn a_module_loaded_as_a_classic_script() {
     let site = good().asset("js/b.ts", "export {}\n").template("index.html", "<script src=/static/js/b.ts></script>\n");
-    insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
+    insta::assert_snapshot!(failure(&site, &["build"], 1), @r#"
+    error: x `index.html` loads `js/b.ts` as a classic script, which it can't be
+      help: write `<script type="module" …>`, or `{{ asset_tags(…) }}`
+    "#);
 }
 
 fn several_at_once_are_all_told() {
@@ -264,10 +429,11 @@ fn as_json_too() {
 
 fn the_last_good_build_stays() {
     let site = good();
-    let before = site.build(&[]).tree();
+    let built = site.build(&[]);
+    let before = built.tree();
     site.write("assets/css/a.css", "a { background: url(no.png) }\n");
     failure(&site, &["build"], 1);
-    assert_eq!(crate::site::tree(&site.root().join("dist")), before);
+    assert_eq!(&crate::site::tree(&site.root().join("dist")), before);
     let left: Vec<_> =
         std::fs::read_dir(site.root()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
     assert_eq!(left.len(), 3, "nothing is left behind: {left:?}");

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 
 use crate::http::get;
-use crate::site::Site;
+use crate::site::{Site, long_stylesheet};
 use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
@@ -20,13 +20,10 @@ fn stylesheet(site: &str) -> (String, String) {
 }
 
 fn site() -> Site {
-    Site::new()
-        .asset("css/a.css", "a { color: red }\n".repeat(100))
-        .asset("img/a.png", "not much of an image")
-        .template(
-            "index.html",
-            "<!doctype html><title>t</title>{{ asset_tags('css/a.css') }}<img src=/assets/img/a.png>",
-        )
+    Site::new().asset("css/a.css", long_stylesheet()).asset("img/a.png", "not much of an image").template(
+        "index.html",
+        "<!doctype html><title>t</title>{{ asset_tags('css/a.css') }}<img src=/assets/img/a.png>",
+    )
 }
 
 fn pages_point_at_the_cdn() {

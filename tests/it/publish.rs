@@ -2,7 +2,7 @@
 
 use libtest_mimic::Trial;
 
-use crate::site::{Site, tree};
+use crate::site::{Site, long_stylesheet, tree};
 use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
@@ -20,7 +20,7 @@ pub fn trials() -> Vec<Trial> {
 fn site() -> Site {
     Site::new()
         .config("[env.production]\nasset_base = 'https://cdn.example.com/'\nstore = 'published'\n")
-        .asset("css/a.css", "a { color: red }\n".repeat(100))
+        .asset("css/a.css", long_stylesheet())
         .asset("public/robots.txt", "User-agent: *\n")
         .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('css/a.css') }}")
         .template("about.html", "<!doctype html><title>about</title>")

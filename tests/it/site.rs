@@ -89,6 +89,11 @@ impl Site {
     }
 }
 
+/// A stylesheet that is worth compressing, whatever a minifier does to it.
+pub fn long_stylesheet() -> String {
+    (0..200).map(|index| format!(".c{index} {{ margin: {index}px; color: rgb({index}, 1, 2) }}\n")).collect()
+}
+
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         std::fs::create_dir_all(to).expect("a folder");

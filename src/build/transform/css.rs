@@ -143,6 +143,7 @@ impl<'a> Compiler<'a> {
 struct Provider<'a> {
     compiler: &'a Compiler<'a>,
     entry: PathBuf,
+    inputs: Vec<PathBuf>,
     texts: FrozenMap<PathBuf, String>,
     imports: Mutex<Vec<(PathBuf, PathBuf, String)>>,
 }
@@ -155,12 +156,14 @@ impl<'a> Provider<'a> {
             inputs => {
                 // No file of this name can exist: a file name holds no NUL.
                 let entry = compiler.root.join(format!("\0{}", sheet.name));
-                let text = inputs.iter().map(|input| format!("@import {:?};\n", input.to_string_lossy())).collect();
+                // By the inputs' names, not their paths: this text stands in the source map.
+                let import = |input: &PathBuf| format!("@import {:?};\n", fs::display_name(compiler.root, input));
+                let text = inputs.iter().map(import).collect();
                 texts.insert(entry.clone(), text);
                 entry
             }
         };
-        Provider { compiler, entry, texts, imports: Mutex::default() }
+        Provider { compiler, entry, inputs: sheet.inputs.to_vec(), texts, imports: Mutex::default() }
     }
 
     fn name(&self, file: &Path) -> String {
@@ -301,9 +304,8 @@ impl SourceProvider for Provider<'_> {
 impl Provider<'_> {
     /// A file beside the importing one, or a package's.
     fn find(&self, specifier: &str, from: &Path) -> Option<PathBuf> {
-        let direct = Path::new(specifier);
-        if direct.is_absolute() && from == self.entry && direct.is_file() {
-            return Some(direct.to_owned());
+        if from == self.entry && self.inputs.len() > 1 {
+            return self.inputs.iter().find(|input| self.name(input) == specifier).cloned();
         }
         let folder = from.parent()?;
         let beside = fs::normalize(&folder.join(specifier.split(['?', '#']).next()?));

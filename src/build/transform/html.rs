@@ -132,7 +132,10 @@ impl Editor for Finisher<'_> {
             html.push_str("</script>");
         }
         for file in &self.preloads {
-            html.push_str(&format!("<link rel=\"modulepreload\" href=\"/{}\">", url_path(file)));
+            // What is preloaded has to say the integrity that the import map asks for, or it is fetched twice.
+            let integrity = self.integrity(file).unwrap_or_default();
+            let href = url_path(file);
+            html.push_str(&format!("<link rel=\"modulepreload\" href=\"/{href}\" integrity=\"{integrity}\">"));
         }
         Some(html)
     }
@@ -158,6 +161,10 @@ impl Editor for Finisher<'_> {
 }
 
 impl Finisher<'_> {
+    fn integrity(&self, file: &str) -> Option<String> {
+        Some(self.outputs.files.get(file)?.digest.integrity().as_str().to_owned())
+    }
+
     /// An import map with the page's chunks, see <https://html.spec.whatwg.org/#import-maps>; `integrity` is by final URL.
     fn merged_map(&self, mut map: serde_json::Map<String, serde_json::Value>) -> String {
         let mut section = |name: &str, pairs: Vec<(String, String)>| {
@@ -168,10 +175,7 @@ impl Finisher<'_> {
         };
         let url = |path: &str| format!("/{}", url_path(path));
         section("imports", self.imports.iter().map(|(stable, file)| (url(stable), url(file))).collect());
-        let integrity = |file: &&str| {
-            let digest = self.outputs.files.get(*file)?.digest;
-            Some((url(file), digest.integrity().as_str().to_owned()))
-        };
+        let integrity = |file: &&str| Some((url(file), self.integrity(file)?));
         let files: BTreeSet<&str> = self.imports.values().copied().collect();
         section("integrity", files.iter().filter_map(integrity).collect());
         serde_json::Value::Object(map).to_string().replace('<', "\\u003c")

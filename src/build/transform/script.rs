@@ -6,11 +6,10 @@ use std::path::Path;
 
 use oxc::allocator::Allocator;
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions, LegalComment};
-use oxc::diagnostics::OxcDiagnostic;
 use oxc::mangler::MangleOptions;
 use oxc::minifier::{CompressOptions, CompressOptionsUnused, Minifier, MinifierOptions};
 use oxc::parser::{Parser, ParserReturn};
-use oxc::span::SourceType;
+use oxc::span::{GetSpan, SourceType};
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
 use crate::error::Fault;
@@ -64,9 +63,18 @@ pub fn minify(name: &str, text: &str, goal: Goal) -> Result<Minified, Fault> {
         Goal::Classic => SourceType::script(),
         Goal::Module => SourceType::mjs(),
     };
-    let ParserReturn { mut program, diagnostics, panicked, .. } = Parser::new(&allocator, text, source_type).parse();
-    if let Some(diagnostic) = diagnostics.iter().next().filter(|_| panicked || !diagnostics.is_empty()) {
-        return Err(fault(name, text, goal, diagnostic));
+    let parsed = Parser::new(&allocator, text, source_type).parse();
+    let ParserReturn { mut program, diagnostics, module_record, .. } = parsed;
+    if let Some(diagnostic) = diagnostics.iter().next() {
+        let at = diagnostic.labels.first().map(|label| (label.offset() as usize, label.len() as usize));
+        let message = format!("`{name}` is not a valid script: {}", diagnostic.message);
+        return Err(fault(name, text, message, at).hint("correct the script at the marked place"));
+    }
+    if goal == Goal::Classic && module_record.has_module_syntax {
+        let declaration = program.body.iter().find(|statement| statement.is_module_declaration());
+        let at = declaration.map(|declaration| (declaration.span().start as usize, declaration.span().size() as usize));
+        let message = format!("`{name}` is a module, and is loaded as a classic script");
+        return Err(fault(name, text, message, at).hint("load it with `<script type=\"module\">`"));
     }
     let classic = goal == Goal::Classic;
     let unused = match classic {
@@ -122,14 +130,10 @@ pub fn concatenate(inputs: &[(String, String)], mode: Mode) -> Result<Minified, 
     Ok(Minified { code, map })
 }
 
-fn fault(name: &str, text: &str, goal: Goal, diagnostic: &OxcDiagnostic) -> Fault {
-    let fault = Fault::new(format!("`{name}` is not a valid script: {}", diagnostic.message));
-    let fault = match syntax(Path::new(name), text).is_module && goal == Goal::Classic {
-        true => fault.hint("it imports or exports: load it with `<script type=\"module\">`"),
-        false => fault.hint("correct the script at the marked place"),
-    };
-    match diagnostic.labels.first() {
-        Some(label) => fault.at(name, text, label.offset() as usize, (label.len() as usize).max(1)),
+fn fault(name: &str, text: &str, message: String, at: Option<(usize, usize)>) -> Fault {
+    let fault = Fault::new(message);
+    match at {
+        Some((offset, length)) => fault.at(name, text, offset, length.max(1)),
         None => fault,
     }
 }
