@@ -118,7 +118,10 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'`')
     .add(b'{')
     .add(b'}')
-    .add(b'\\').add(b'&').add(b'\'').add(b',');
+    .add(b'\\')
+    .add(b'&')
+    .add(b'\'')
+    .add(b',');
 
 /// A file's path as it stands in a URL: `img/a b.png` becomes `img/a%20b.png`.
 pub fn url_path(path: &str) -> String {

@@ -84,8 +84,9 @@ pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
             Ok(())
         }))
         .with_strict(false);
-    rewrite_str(html, settings)
-        .map_err(|error| Fault::new(format!("could not parse the page `{name}`: {error}")).hint("check its HTML").into())
+    rewrite_str(html, settings).map_err(|error| {
+        Fault::new(format!("could not parse the page `{name}`: {error}")).hint("check its HTML").into()
+    })
 }
 
 /// The URLs of a stylesheet's text, as [`edit`] does for `<style>`.
@@ -282,17 +283,26 @@ mod tests {
         for (html, want) in [
             (r#"<img src="/a.png">"#, r#"<img src="https://c/a.png">"#),
             (r#"<a href=/a.pdf>x</a>"#, r#"<a href="https://c/a.pdf">x</a>"#),
-            (r#"<img srcset="/a.png 1x, /b.png 2x, /a.gif">"#, r#"<img srcset="https://c/a.png 1x, /b.png 2x, https://c/a.gif">"#),
+            (
+                r#"<img srcset="/a.png 1x, /b.png 2x, /a.gif">"#,
+                r#"<img srcset="https://c/a.png 1x, /b.png 2x, https://c/a.gif">"#,
+            ),
             (r#"<video poster=/a.jpg></video>"#, r#"<video poster="https://c/a.jpg"></video>"#),
             (r#"<object data=/a.svg></object>"#, r#"<object data="https://c/a.svg"></object>"#),
             (r#"<svg><use xlink:href="/a.svg#i"/></svg>"#, r#"<svg><use xlink:href="https://c/a.svg#i" /></svg>"#),
-            (r#"<p style="background:url(&quot;/a.png&quot;)">"#, r#"<p style="background:url(&quot;https://c/a.png&quot;)">"#),
+            (
+                r#"<p style="background:url(&quot;/a.png&quot;)">"#,
+                r#"<p style="background:url(&quot;https://c/a.png&quot;)">"#,
+            ),
             (r#"<style>p{background:url(/a.png)}</style>"#, r#"<style>p{background:url(https://c/a.png)}</style>"#),
             (
                 r#"<script type="application/ld+json">{"logo":"\/a.png","x":"b"}</script>"#,
                 r#"<script type="application/ld+json">{"logo":"https://c/a.png","x":"b"}</script>"#,
             ),
-            (r#"<meta property="og:image" content="/a.png">"#, r#"<meta property="og:image" content="https://c/a.png">"#),
+            (
+                r#"<meta property="og:image" content="/a.png">"#,
+                r#"<meta property="og:image" content="https://c/a.png">"#,
+            ),
             (r#"<meta name="fingerpost:release" content="">"#, r#"<meta name="fingerpost:release" content="r1">"#),
         ] {
             assert_eq!(moved(html), format!("<x>{want}"), "{html}");
@@ -320,7 +330,10 @@ mod tests {
 
     #[test]
     fn the_head_follows_a_leading_charset() {
-        assert_eq!(moved("<head><meta charset=utf-8><title>t</title></head>"), "<head><meta charset=utf-8><x><title>t</title></head>");
+        assert_eq!(
+            moved("<head><meta charset=utf-8><title>t</title></head>"),
+            "<head><meta charset=utf-8><x><title>t</title></head>"
+        );
         assert_eq!(moved("<head><title>t</title></head>"), "<head><x><title>t</title></head>");
         assert_eq!(moved("<p>t"), "<x><p>t");
     }

@@ -47,7 +47,9 @@ impl<'a> Scripts<'a> {
     }
 
     pub fn is_module(&self, path: &Path) -> Result<bool> {
-        Ok(is_compiled_script(&path.to_string_lossy()) || extension(&path.to_string_lossy()) == "mjs" || self.syntax(path)?.0)
+        Ok(is_compiled_script(&path.to_string_lossy())
+            || extension(&path.to_string_lossy()) == "mjs"
+            || self.syntax(path)?.0)
     }
 
     /// Whether it has a module's syntax, and what it imports.
@@ -73,7 +75,9 @@ impl<'a> Scripts<'a> {
             }
             let folder = path.parent().unwrap_or(&self.config.root);
             let imports = self.syntax(&path)?.1;
-            queue.extend(imports.iter().filter(|import| import.starts_with('.')).filter_map(|import| find(folder, import)));
+            queue.extend(
+                imports.iter().filter(|import| import.starts_with('.')).filter_map(|import| find(folder, import)),
+            );
         }
         Ok(reached)
     }
@@ -93,7 +97,12 @@ fn find(folder: &Path, import: &str) -> Option<PathBuf> {
 
 impl Graph {
     /// `references` are what pages say: a place, a logical path and the page.
-    pub fn new(config: &Config, sources: &Sources, references: &[(Place, String, String)], scripts: &Scripts<'_>) -> Result<Self> {
+    pub fn new(
+        config: &Config,
+        sources: &Sources,
+        references: &[(Place, String, String)],
+        scripts: &Scripts<'_>,
+    ) -> Result<Self> {
         let mut graph = Graph::default();
         for bundle in &config.bundles {
             let unit = Unit { name: bundle.name.clone(), inputs: bundle.inputs.clone(), named: true };
@@ -200,8 +209,10 @@ fn named(
         };
         match named.get(name.as_str()) {
             Some((other, first)) if *other != role && matches!(place, Place::Script { .. }) => faults.push(
-                Fault::new(format!("`{name}` is a module in one place and a classic script in another: `{first}` and `{page}`"))
-                    .hint("load it with `type=\"module\"` in both, or in neither"),
+                Fault::new(format!(
+                    "`{name}` is a module in one place and a classic script in another: `{first}` and `{page}`"
+                ))
+                .hint("load it with `type=\"module\"` in both, or in neither"),
             ),
             Some(_) => {}
             None => {

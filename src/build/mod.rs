@@ -51,10 +51,11 @@ pub struct Options {
 
 /// Builds the site into the output folder, which is replaced whole, or not at all.
 pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(|error| Error::Usage {
-        message: format!("could not start {} threads: {error}", options.threads),
-        help: "pass fewer with `--threads`".to_owned(),
-    })?;
+    let threads =
+        rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(|error| Error::Usage {
+            message: format!("could not start {} threads: {error}", options.threads),
+            help: "pass fewer with `--threads`".to_owned(),
+        })?;
     threads.install(|| stages(config, options, progress))
 }
 
@@ -69,7 +70,9 @@ fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result
     let drafts = draft(config, &sources, &templates, &scripts, progress)?;
     let references: Vec<(Place, String, String)> = drafts
         .iter()
-        .flat_map(|draft| draft.survey.references.iter().map(|(place, name)| (*place, name.clone(), draft.page.template.clone())))
+        .flat_map(|draft| {
+            draft.survey.references.iter().map(|(place, name)| (*place, name.clone(), draft.page.template.clone()))
+        })
         .collect();
     let graph = Graph::new(config, &sources, &references, &scripts)?;
 
@@ -92,13 +95,17 @@ fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result
 
 /// The output folder is replaced whole, so it must not hold the sources, nor lie among them.
 fn refuse_overlap(config: &Config, out: &Path) -> Result<()> {
-    let clash = [&config.assets, &config.templates].into_iter().find(|folder| {
-        out.starts_with(folder) || folder.starts_with(out) || config.root.starts_with(out)
-    });
+    let clash = [&config.assets, &config.templates]
+        .into_iter()
+        .find(|folder| out.starts_with(folder) || folder.starts_with(out) || config.root.starts_with(out));
     match clash {
         None => Ok(()),
         Some(folder) => Err(Error::Usage {
-            message: format!("`{}` can't be the output folder: it and the sources in `{}` overlap", out.display(), folder.display()),
+            message: format!(
+                "`{}` can't be the output folder: it and the sources in `{}` overlap",
+                out.display(),
+                folder.display()
+            ),
             help: "choose another with `--out`: it is replaced whole by each build".to_owned(),
         }),
     }
@@ -154,7 +161,13 @@ fn is_html(path: &str) -> bool {
 }
 
 /// Images, fonts and all else that is taken as it is.
-fn copy(config: &Config, sources: &Sources, graph: &Graph, outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
+fn copy(
+    config: &Config,
+    sources: &Sources,
+    graph: &Graph,
+    outputs: &mut Outputs,
+    progress: &dyn Progress,
+) -> Result<()> {
     progress.stage("copy", graph.copies.len() + sources.public.len());
     let read = |path: &PathBuf| {
         progress.step();
@@ -229,12 +242,21 @@ fn styles(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, pr
     }
     let parts: BTreeSet<&PathBuf> = done
         .iter()
-        .flat_map(|(unit, style)| style.parts.iter().filter(|part| !unit.inputs.contains(part) || unit.inputs.len() > 1))
+        .flat_map(|(unit, style)| {
+            style.parts.iter().filter(|part| !unit.inputs.contains(part) || unit.inputs.len() > 1)
+        })
         .collect();
     for (unit, style) in &done {
         let is_part = unit.inputs.iter().any(|input| parts.contains(input));
         if unit.named || !is_part {
-            add_asset(config, outputs, unit, unit.name.as_str(), style.code.clone().into_bytes(), Some(style.map.clone()))?;
+            add_asset(
+                config,
+                outputs,
+                unit,
+                unit.name.as_str(),
+                style.code.clone().into_bytes(),
+                Some(style.map.clone()),
+            )?;
         }
     }
     Ok(())
@@ -300,7 +322,9 @@ impl StyleUrls<'_> {
         let bytes = fs::read(path).map_err(|error| Fault::new(error.to_string()))?;
         let name = match source.rfind("node_modules/") {
             Some(at) => format!("vendor/{}", &source[at + "node_modules/".len()..]),
-            None => path.strip_prefix(&self.config.assets).map_or(source.clone(), |path| path.to_string_lossy().into_owned()),
+            None => path
+                .strip_prefix(&self.config.assets)
+                .map_or(source.clone(), |path| path.to_string_lossy().into_owned()),
         };
         let output = Output::new(Kind::Asset, Some(source), bytes);
         let file = format!("{}/{}", self.config.prefix, output.digest.fingerprint().name(&name));
@@ -310,7 +334,13 @@ impl StyleUrls<'_> {
 }
 
 /// Classic scripts, and bundles of them: each is minified by itself and none is wrapped.
-fn classic_scripts(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
+fn classic_scripts(
+    config: &Config,
+    mode: Mode,
+    units: &[Unit],
+    outputs: &mut Outputs,
+    progress: &dyn Progress,
+) -> Result<()> {
     progress.stage("scripts", units.len());
     let made: Vec<Result<script::Minified>> = units
         .par_iter()
@@ -334,7 +364,9 @@ fn classic_scripts(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Ou
 
 fn modules(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
     progress.stage("modules", 0);
-    let name = |unit: &Unit| format!("{}.js", unit.name.as_str().rsplit_once('.').map_or(unit.name.as_str(), |(stem, _)| stem));
+    let name = |unit: &Unit| {
+        format!("{}.js", unit.name.as_str().rsplit_once('.').map_or(unit.name.as_str(), |(stem, _)| stem))
+    };
     let entries: Vec<EntryModule> =
         units.iter().map(|unit| EntryModule { name: name(unit), inputs: unit.inputs.clone() }).collect();
     let mut names = BTreeMap::new();
@@ -375,7 +407,9 @@ fn modules(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, p
     let import_map = files.iter().filter(|(stable, _)| imported.contains(stable));
     outputs.chunks = import_map.map(|(stable, file)| (format!("{}/{stable}", config.prefix), file.clone())).collect();
     for chunk in &chunks {
-        let (Some(unit), Some(file)) = (chunk.entry.and_then(|entry| units.get(entry)), file(&chunk.stable)) else { continue };
+        let (Some(unit), Some(file)) = (chunk.entry.and_then(|entry| units.get(entry)), file(&chunk.stable)) else {
+            continue;
+        };
         let imports = reach(outputs, &[&file], false).into_iter().skip(1).map(str::to_owned).collect();
         let single = if let [only] = unit.inputs.as_slice() { Some(only.as_path()) } else { None };
         outputs.name(&unit.name, single, Entry { file, imports, module: true })?;
@@ -389,16 +423,20 @@ fn documents(config: &Config, units: &[Unit], outputs: &mut Outputs) -> Result<(
         let source = fs::display_name(&config.root, &unit.inputs[0]);
         let text = fs::read_text(&unit.inputs[0], &source)?;
         serde_json::from_str::<serde_json::Value>(&text).map_err(|error| {
-            Fault::new(format!("`{source}` is not valid JSON: {error}"))
-                .hint("correct it at the marked place")
-                .at_line(&source, text.as_str(), error.line(), error.column())
+            Fault::new(format!("`{source}` is not valid JSON: {error}")).hint("correct it at the marked place").at_line(
+                &source,
+                text.as_str(),
+                error.line(),
+                error.column(),
+            )
         })?;
         let path = unit.name.as_str().to_owned();
         outputs.add(path.clone(), Output::new(Kind::Page, Some(source), text.into_bytes()))?;
         let single = Some(unit.inputs[0].as_path());
         outputs.name(&unit.name, single, Entry { file: path, imports: Vec::new(), module: false })?;
     }
-    let manifests: Vec<String> = outputs.files.iter().filter(|(_, output)| output.kind == Kind::Page).map(|(path, _)| path.clone()).collect();
+    let manifests: Vec<String> =
+        outputs.files.iter().filter(|(_, output)| output.kind == Kind::Page).map(|(path, _)| path.clone()).collect();
     for path in manifests {
         if let Some(output) = outputs.files.get(&path) {
             let text = String::from_utf8_lossy(&output.bytes).into_owned();
@@ -432,7 +470,11 @@ fn pages(
         .map(|draft| {
             let text = renderer.render(&draft.page)?;
             progress.step();
-            if is_html(&draft.page.path) { finish(&draft.page.path, &text, outputs, mode, &draft.survey) } else { Ok(text) }
+            if is_html(&draft.page.path) {
+                finish(&draft.page.path, &text, outputs, mode, &draft.survey)
+            } else {
+                Ok(text)
+            }
         })
         .collect();
     for (draft, text) in drafts.into_iter().zip(made) {
@@ -445,7 +487,8 @@ fn pages(
 
 /// Names the release after all that it holds, then binds the pages to `development`, so that they work as they lie there.
 fn seal(outputs: &mut Outputs, mode: Mode) -> Result<ReleaseId> {
-    let digests: Vec<(&str, String)> = outputs.files.iter().map(|(path, output)| (path.as_str(), output.digest.to_string())).collect();
+    let digests: Vec<(&str, String)> =
+        outputs.files.iter().map(|(path, output)| (path.as_str(), output.digest.to_string())).collect();
     let parts = digests.iter().flat_map(|(path, digest)| [path.as_bytes(), digest.as_bytes()]);
     let release = ReleaseId::of(&Digest::of_parts(parts.chain([mode.as_str().as_bytes()])));
 
@@ -513,7 +556,8 @@ struct FinalUrls {
 
 impl FinalUrls {
     fn entry(&self, path: &str) -> Result<&(Entry, String), Fault> {
-        let missing = || Fault::new(format!("`{path}` is only a part of other files")).hint("name the file that it goes into");
+        let missing =
+            || Fault::new(format!("`{path}` is only a part of other files")).hint("name the file that it goes into");
         self.entries.get(path.trim_start_matches('/')).ok_or_else(missing)
     }
 }

@@ -121,7 +121,8 @@ impl Outputs {
         let mut manifest = Manifest::new(mode, self.prefix.as_str());
         manifest.entries = self.entries.clone();
         manifest.chunks = self.chunks.clone();
-        manifest.files = self.files.iter().map(|(path, output)| (path.clone(), describe(config, path, output))).collect();
+        manifest.files =
+            self.files.iter().map(|(path, output)| (path.clone(), describe(config, path, output))).collect();
         manifest
     }
 }

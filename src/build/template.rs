@@ -51,7 +51,12 @@ impl Templates {
         for (name, path) in sources.templates.iter().filter(|(name, _)| is_template(name)) {
             texts.insert(name.clone(), fs::read_text(path, &format!("{folder}/{name}"))?);
         }
-        let mut templates = Templates { texts, pages: Vec::new(), context: Value::from(minijinja::value::Serde(&config.context)), folder };
+        let mut templates = Templates {
+            texts,
+            pages: Vec::new(),
+            context: Value::from(minijinja::value::Serde(&config.context)),
+            folder,
+        };
         let used = templates.used()?;
         templates.pages = templates
             .texts
@@ -87,7 +92,8 @@ impl Templates {
         let pages: Vec<String> = self.pages.iter().map(|page| page.path.clone()).collect();
         for name in ["asset_url", "asset_url_for", "cdn_url_for", "cloud_url_for"] {
             let urls = Arc::clone(&urls);
-            environment.add_function(name, move |path: &str| urls.url(path).map(Value::from_safe_string).map_err(carry));
+            environment
+                .add_function(name, move |path: &str| urls.url(path).map(Value::from_safe_string).map_err(carry));
         }
         let own = Arc::clone(&urls);
         environment.add_function("asset_integrity", move |path: &str| own.integrity(path).map_err(carry));
@@ -179,20 +185,29 @@ fn carry(fault: Fault) -> minijinja::Error {
 fn hint(error: &minijinja::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::SyntaxError if error.detail().is_some_and(|detail| detail.contains("unknown statement assets")) => {
-            Some("`{% assets %}` is webassets' tag: declare a `[[bundle]]` and write `{{ asset_tags('NAME') }}`".to_owned())
+            Some(
+                "`{% assets %}` is webassets' tag: declare a `[[bundle]]` and write `{{ asset_tags('NAME') }}`"
+                    .to_owned(),
+            )
         }
         ErrorKind::SyntaxError => Some("correct the template at the marked place".to_owned()),
         ErrorKind::TemplateNotFound => Some("check the name: it is a path below the templates folder".to_owned()),
         ErrorKind::UndefinedError => Some("give the value in `[context]` of the configuration".to_owned()),
         ErrorKind::UnknownFunction => Some(
-            "there are `url_for`, `asset_url`, `asset_integrity` and `asset_tags`, and Jinja's own functions".to_owned(),
+            "there are `url_for`, `asset_url`, `asset_integrity` and `asset_tags`, and Jinja's own functions"
+                .to_owned(),
         ),
         _ => None,
     }
 }
 
 /// Flask's `url_for`: the endpoint `static` (also a blueprint's) means the assets folder, any other a page by its name.
-fn url_for(pages: &[String], urls: &dyn AssetUrls, endpoint: &str, values: &Kwargs) -> Result<String, minijinja::Error> {
+fn url_for(
+    pages: &[String],
+    urls: &dyn AssetUrls,
+    endpoint: &str,
+    values: &Kwargs,
+) -> Result<String, minijinja::Error> {
     let anchor = values.get::<Option<String>>("_anchor")?.map(|anchor| format!("#{}", url_path(&anchor)));
     for ignored in ["_external", "_scheme", "_method"] {
         let _ = values.get::<Option<Value>>(ignored)?;
@@ -266,7 +281,9 @@ mod tests {
 
     #[test]
     fn pages_have_clean_urls() {
-        for (path, url) in [("index.html", "/"), ("about.html", "/about"), ("docs/index.html", "/docs/"), ("a.xml", "/a.xml")] {
+        for (path, url) in
+            [("index.html", "/"), ("about.html", "/about"), ("docs/index.html", "/docs/"), ("a.xml", "/a.xml")]
+        {
             assert_eq!(page_url(path), url, "{path}");
         }
     }

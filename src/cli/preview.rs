@@ -36,7 +36,12 @@ fn tell(event: &Event, terminal: &Terminal) {
     match event {
         Event::Published(report) => {
             terminal.finish();
-            terminal.say(&format!("{} objects published to {}, {} of them new", report.uploaded + report.kept, report.store, report.uploaded));
+            terminal.say(&format!(
+                "{} objects published to {}, {} of them new",
+                report.uploaded + report.kept,
+                report.store,
+                report.uploaded
+            ));
         }
         Event::Listening { site, cdn } => {
             if !terminal.json() {

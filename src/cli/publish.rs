@@ -41,7 +41,8 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
         return terminal.document(report);
     }
     let shown = report.steps.iter().filter(|step| report.dry_run || step.action != Action::Keep);
-    let rows = shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
+    let rows =
+        shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
     terminal.table(&["step", "size", "key", "why"], rows.collect());
     let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
     let would = if report.dry_run { "would be " } else { "" };

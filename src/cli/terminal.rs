@@ -81,7 +81,10 @@ impl Terminal {
         }
         let more = rows.len().saturating_sub(ROWS);
         let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
+        table
+            .load_style(comfy_table::presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .set_header(head);
         table.add_rows(rows.into_iter().take(ROWS));
         for column in 1..head.len().saturating_sub(1) {
             if let Some(column) = table.column_mut(column) {
@@ -111,7 +114,9 @@ impl Terminal {
         let unicode = std::io::stderr().is_terminal();
         let theme = match (self.color, unicode) {
             (true, true) => GraphicalTheme::unicode(),
-            (true, false) => GraphicalTheme { characters: miette::ThemeCharacters::ascii(), ..GraphicalTheme::unicode() },
+            (true, false) => {
+                GraphicalTheme { characters: miette::ThemeCharacters::ascii(), ..GraphicalTheme::unicode() }
+            }
             (false, true) => GraphicalTheme::unicode_nocolor(),
             (false, false) => GraphicalTheme::none(),
         };

@@ -88,7 +88,10 @@ mod tests {
         for (css, want) in [
             ("a{b:url(/x)}", Some("a{b:url(https://c/x)}")),
             ("a{b:url( '/x' )}", Some("a{b:url( \"https://c/x\" )}")),
-            ("@media x{a{b:image-set(url(/x) 1x,url(y) 2x)}}", Some("@media x{a{b:image-set(url(https://c/x) 1x,url(y) 2x)}}")),
+            (
+                "@media x{a{b:image-set(url(/x) 1x,url(y) 2x)}}",
+                Some("@media x{a{b:image-set(url(https://c/x) 1x,url(y) 2x)}}"),
+            ),
             ("/* url(/x) */ a{content:\"url(/x)\"}", None),
             ("a{b:url(x)}", None),
         ] {

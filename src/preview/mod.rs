@@ -48,15 +48,13 @@ pub async fn run(options: Options, progress: &dyn Progress, observer: impl Fn(Ev
     let folder = tempfile::tempdir().map_err(Error::io("create a folder in", std::env::temp_dir()))?;
     let bucket = Bucket::start(folder.path()).await?;
     let mut environment = options.environment.clone();
-    environment.asset_base = format!("http://{}/", cdn.local_addr()).parse().map_err(|message| Error::Usage {
-        message,
-        help: "listen on an address that can stand in a URL".to_owned(),
-    })?;
+    environment.asset_base = format!("http://{}/", cdn.local_addr())
+        .parse()
+        .map_err(|message| Error::Usage { message, help: "listen on an address that can stand in a URL".to_owned() })?;
     environment.store = Some(StoreUrl::S3 { bucket: bucket.name.clone(), prefix: "site".to_owned() });
     environment.endpoint = Some(bucket.endpoint.clone());
 
-    let credentials =
-        Credentials { access_key: bucket.access_key.clone(), secret_key: bucket.secret_key.clone() };
+    let credentials = Credentials { access_key: bucket.access_key.clone(), secret_key: bucket.secret_key.clone() };
     let store = S3::connect(&bucket.name, "site", Some(&bucket.endpoint), None, Some(credentials)).await;
     let build = Build { out: &options.out, manifest: &manifest, environment: &environment };
     let report = publish::publish_to(&store, build, publish::Options::default(), progress).await?;

@@ -1,6 +1,7 @@
 //! What a release consists of in a store: each object's key, headers and digest, and where its bytes come from.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -208,9 +209,14 @@ fn bound(build: &Build<'_>, path: &str, file: &File) -> Result<Vec<Representatio
     if page == bytes {
         return Ok(as_built(build.out, path, file));
     }
+    anew(page, file.variants.keys().copied()).map_err(Error::io("compress", &source))
+}
+
+/// The page and those of its encodings that are smaller.
+fn anew(page: Vec<u8>, encodings: impl Iterator<Item = Encoding>) -> io::Result<Vec<Representation>> {
     let mut representations = Vec::new();
-    for &encoding in file.variants.keys() {
-        let packed = encoding.compress(&page).map_err(Error::io("compress", &source))?;
+    for encoding in encodings {
+        let packed = encoding.compress(&page)?;
         if packed.len() < page.len() {
             representations.push(Representation::in_memory(Some(encoding), packed));
         }
@@ -234,4 +240,87 @@ fn headers(file: &File, environment: &Environment) -> BTreeMap<String, String> {
 /// Dot-files and what lies in dot-folders, private source maps among them; `.well-known` is for everybody (RFC 8615).
 fn is_hidden(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with('.') && part != ".well-known")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::site::Site;
+
+    fn listed(items: &[Item]) -> String {
+        let line = |item: &Item| {
+            let headers: Vec<String> =
+                item.object.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            format!("{:?} {} [{}]", item.stage, item.key, headers.join(" | "))
+        };
+        items.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_file_gets_its_keys_and_headers() {
+        let mut site = Site::new()
+            .asset("css/a.css", &"a { color: red }\n".repeat(40))
+            .page("index.html", "<h1>hello</h1>")
+            .public("robots.txt", "User-agent: *\n")
+            .public(".well-known/security.txt", "Contact: x\n")
+            .public(".env", "SECRET=1\n")
+            .public(".fingerpost/maps/a.js.map", "{}")
+            .header("index.html", "x-frame-options", "DENY")
+            .header("robots.txt", "cache-control", "public, max-age=60");
+        site.environment.cdn_cache_control = Some("max-age=600".to_owned());
+        let built = site.build();
+        let text = listed(&contents(&built.as_build(), true).unwrap()).replace(built.release().as_str(), "ID");
+        insta::assert_snapshot!(text, @r"
+        Asset assets/css/a-fb8628ffb4e412c9.css [cache-control: public, max-age=31536000, immutable | content-type: text/css; charset=utf-8]
+        Asset assets/css/a-fb8628ffb4e412c9.css.br [cache-control: public, max-age=31536000, immutable | content-encoding: br | content-type: text/css; charset=utf-8]
+        Asset assets/css/a-fb8628ffb4e412c9.css.gz [cache-control: public, max-age=31536000, immutable | content-encoding: gzip | content-type: text/css; charset=utf-8]
+        Asset assets/css/a-fb8628ffb4e412c9.css.zst [cache-control: public, max-age=31536000, immutable | content-encoding: zstd | content-type: text/css; charset=utf-8]
+        Page releases/ID/.well-known/security.txt [cache-control: no-cache | content-type: text/plain; charset=utf-8]
+        Page releases/ID/index.html [cache-control: no-cache | cdn-cache-control: max-age=600 | content-type: text/html; charset=utf-8 | x-frame-options: DENY]
+        Page releases/ID/robots.txt [cache-control: public, max-age=60 | content-type: text/plain; charset=utf-8]
+        Root .well-known/security.txt [cache-control: no-cache | content-type: text/plain; charset=utf-8]
+        Root robots.txt [cache-control: public, max-age=60 | content-type: text/plain; charset=utf-8]
+        RootPage index.html [cache-control: no-cache | cdn-cache-control: max-age=600 | content-type: text/html; charset=utf-8 | x-frame-options: DENY]
+        ");
+    }
+
+    #[test]
+    fn without_a_website_nothing_lies_at_the_root() {
+        let built = Site::new().page("index.html", "hello").build();
+        let items = contents(&built.as_build(), false).unwrap();
+        assert_eq!(items.iter().map(|item| item.stage).collect::<Vec<_>>(), [Stage::Page]);
+    }
+
+    #[test]
+    fn the_stores_own_names_are_refused() {
+        for name in ["current.json", "releases/x.txt"] {
+            let built = Site::new().public(name, "mine").build();
+            let error = contents(&built.as_build(), true).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`{name}` can't be published: that name is taken by the store's own bookkeeping")
+            );
+            assert!(contents(&built.as_build(), false).is_ok(), "below `releases/ID/` it is in nobody's way");
+        }
+    }
+
+    #[test]
+    fn a_page_that_binding_changed_is_compressed_anew_where_that_helps() {
+        let kinds = |text: &str| -> Vec<Option<Encoding>> {
+            let made = anew(text.as_bytes().to_vec(), Encoding::ALL.into_iter()).unwrap();
+            made.iter().map(|representation| representation.encoding).collect()
+        };
+        assert_eq!(kinds("short"), [None]);
+        let all = [Some(Encoding::Brotli), Some(Encoding::Zstd), Some(Encoding::Gzip), None];
+        assert_eq!(kinds(&"long ".repeat(200)), all);
+    }
+
+    #[test]
+    fn a_page_that_changed_since_the_build_is_noticed() {
+        let built = Site::new().page("index.html", "hello").build();
+        built.overwrite("index.html", "other");
+        let error = contents(&built.as_build(), false).unwrap_err();
+        assert!(error.to_string().contains("is not the file that the build made"), "{error}");
+        assert_eq!(error.exit_code(), 4);
+    }
 }

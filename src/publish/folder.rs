@@ -18,6 +18,7 @@ const LOCK: &str = ".publish.lock";
 /// What the names of files begin with that are being written.
 const TEMPORARY: &str = ".publish-";
 
+/// A folder as a store: keys are paths below it; it keeps no headers, which the release's record has.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
@@ -98,7 +99,7 @@ impl Folder {
                 Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
                 Err(error) => return Err(self.failed("list", "")(error.into())),
             };
-            if entry.depth() == 0 && !entry.file_type().is_dir() {
+            if entry.depth() == 0 && !self.root.is_dir() {
                 return Err(self.failed("list", "")(io::ErrorKind::NotADirectory.into()));
             }
             if !entry.file_type().is_file() || own(&entry.file_name().to_string_lossy()) {
@@ -115,7 +116,8 @@ impl Store for Folder {
     const WEBSITE: bool = true;
 
     fn place(&self, key: &str) -> String {
-        self.root.join(key).display().to_string()
+        let path = if key.is_empty() { self.root.clone() } else { self.root.join(key) };
+        path.display().to_string()
     }
 
     async fn list(&self) -> Result<Listing> {
@@ -188,5 +190,134 @@ fn help(source: &io::Error) -> String {
         }
         io::ErrorKind::InvalidInput => "rename the file: a key is a path that stays below the store".to_owned(),
         _ => "put right what the system says, then publish again; what is live is still the old release".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn put(store: &Folder, key: &str, text: &str, condition: Condition) -> Result<Put> {
+        let bytes = text.as_bytes().to_vec();
+        let object = Object { length: bytes.len() as u64, digest: Digest::of(&bytes), headers: Default::default() };
+        store.put(key, &Body::Bytes(bytes.into()), &object, &condition).await
+    }
+
+    async fn text(store: &Folder, key: &str) -> String {
+        String::from_utf8(store.get(key).await.unwrap().unwrap().body.to_vec()).unwrap()
+    }
+
+    fn help(error: &Error) -> String {
+        miette::Diagnostic::help(error).map(|help| help.to_string()).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_empty_until_written_to() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path().join("new"));
+        assert_eq!(store.list().await.unwrap(), Listing::new());
+        assert_eq!(store.get("a").await.unwrap(), None);
+        assert!(!root.path().join("new").exists());
+        put(&store, "a/b.txt", "hello", Condition::Always).await.unwrap();
+        assert_eq!(store.list().await.unwrap(), Listing::from([("a/b.txt".to_owned(), 5)]));
+    }
+
+    #[tokio::test]
+    async fn conditions_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path());
+        assert_eq!(put(&store, "a", "one", Condition::IfVersion("x".to_owned())).await.unwrap(), Put::Refused);
+        assert_eq!(put(&store, "a", "one", Condition::IfAbsent).await.unwrap(), Put::Written);
+        assert_eq!(put(&store, "a", "two", Condition::IfAbsent).await.unwrap(), Put::Refused);
+        let version = store.get("a").await.unwrap().unwrap().version;
+        assert_eq!(put(&store, "a", "two", Condition::IfVersion(version.clone())).await.unwrap(), Put::Written);
+        assert_eq!(put(&store, "a", "three", Condition::IfVersion(version)).await.unwrap(), Put::Refused);
+        assert_eq!(text(&store, "a").await, "two");
+        assert_eq!(store.list().await.unwrap().len(), 1, "neither the lock nor what was refused is an object");
+        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_publishers_that_saw_the_same_version_one_wins() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path());
+        put(&store, "a", "old", Condition::Always).await.unwrap();
+        for first in [Condition::IfVersion(Digest::of(b"old").to_string()), Condition::IfAbsent] {
+            let key = if first == Condition::IfAbsent { "b" } else { "a" };
+            let all: Vec<_> = (0..24)
+                .map(|n| {
+                    let (store, condition) = (store.clone(), first.clone());
+                    tokio::spawn(async move { put(&store, key, &n.to_string(), condition).await.unwrap() })
+                })
+                .collect();
+            let mut won = 0;
+            for one in all {
+                won += usize::from(one.await.unwrap() == Put::Written);
+            }
+            assert_eq!(won, 1, "{first:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_stay_below_the_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path().join("store"));
+        for key in ["../a", "/etc/a", "a/../../b", ""] {
+            let error = put(&store, key, "x", Condition::Always).await.unwrap_err();
+            assert!(error.to_string().starts_with("could not use the key"), "{error}");
+            assert!(help(&error).contains("stays below the store"), "{error}");
+        }
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_where_a_folder_has_to_be_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("a"), "file").unwrap();
+        let error = put(&Folder::new(root.path()), "a/b", "x", Condition::Always).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("could not write `{}/a/b`", root.path().display()));
+        assert_eq!(error.exit_code(), 4);
+        let error = Folder::new(root.path().join("a")).list().await.unwrap_err();
+        assert!(help(&error).contains("a file lies where a folder has to be"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_folder_may_be_a_link_to_one() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", root.path().join("link")).unwrap();
+        let store = Folder::new(root.path().join("link"));
+        put(&store, "a/b", "x", Condition::IfAbsent).await.unwrap();
+        assert_eq!(store.list().await.unwrap(), Listing::from([("a/b".to_owned(), 1)]));
+    }
+
+    #[tokio::test]
+    async fn a_large_file_is_copied_and_compared() {
+        let root = tempfile::tempdir().unwrap();
+        let source = root.path().join("source");
+        fs::write(&source, "large").unwrap();
+        let store = Folder::new(root.path().join("store"));
+        let object =
+            |text: &str| Object { length: 5, digest: Digest::of(text.as_bytes()), headers: Default::default() };
+        let body = Body::File(source);
+        store.put("a", &body, &object("large"), &Condition::Always).await.unwrap();
+        assert_eq!(text(&store, "a").await, "large");
+        let error = store.put("a", &body, &object("LARGE"), &Condition::Always).await.unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert_eq!(store.list().await.unwrap().len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn web_servers_may_read_what_is_published() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        put(&Folder::new(root.path()), "a", "x", Condition::Always).await.unwrap();
+        let plain = root.path().join("plain");
+        fs::write(&plain, "x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&root.path().join("a")), mode(&plain));
     }
 }

@@ -7,6 +7,8 @@ pub mod contents;
 pub mod folder;
 pub mod plan;
 pub mod s3;
+#[cfg(test)]
+mod site;
 pub mod store;
 
 use std::path::{Component, Path, PathBuf};
@@ -33,6 +35,7 @@ use crate::release::{Current, Record, ReleaseId};
 /// Writes that are under way at once.
 const CONCURRENCY: usize = 16;
 
+/// How a publish is run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Only says what would be done.
@@ -55,7 +58,7 @@ pub struct Report {
     pub kept: usize,
     /// Bytes of the objects written.
     pub bytes: u64,
-    /// Whether another release was current before, or none.
+    /// Whether the pointer was moved: another release was current before, or none.
     pub moved: bool,
     pub warnings: Vec<String>,
 }
@@ -215,7 +218,10 @@ impl<S: Store> Publish<'_, S> {
                 continue;
             }
             match items {
-                [pointer] if pointer.stage == Stage::Pointer => self.point(pointer).await?,
+                [pointer] if pointer.stage == Stage::Pointer => {
+                    self.point(pointer).await?;
+                    self.progress.step();
+                }
                 items => self.write_all(items, steps).await?,
             }
             match items.first().map(|item| item.stage) {
@@ -227,20 +233,25 @@ impl<S: Store> Publish<'_, S> {
         Ok(())
     }
 
+    /// The first failure ends it; what is under way then is given up.
     async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<()> {
-        stream::iter(items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep))
-            .map(|(item, step)| async move {
-                if self.write(item, step.action).await? == Put::Refused {
-                    // Its name says what it holds, so whoever was first wrote the same.
-                    step.action = Action::Keep;
-                    step.reason = "another publish wrote it meanwhile".to_owned();
-                }
-                self.progress.step();
-                Ok(())
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await
+        let mut writes = Vec::new();
+        for (item, step) in items.iter().zip(steps) {
+            if step.action != Action::Keep {
+                writes.push(self.write_step(item, step));
+            }
+        }
+        stream::iter(writes).buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    async fn write_step(&self, item: &Item, step: &mut Step) -> Result<()> {
+        if self.write(item, step.action).await? == Put::Refused {
+            // Its name says what it holds, so whoever was first wrote the same.
+            step.action = Action::Keep;
+            step.reason = "another publish wrote it meanwhile".to_owned();
+        }
+        self.progress.step();
+        Ok(())
     }
 
     async fn write(&self, item: &Item, action: Action) -> Result<Put> {
@@ -293,13 +304,9 @@ impl<S: Store> Publish<'_, S> {
             put => put,
         };
         let failure = match put {
-            Ok(Put::Written) => None,
-            Ok(_) => Some(self.lost(None)),
-            Err(error) => Some(error),
-        };
-        let Some(failure) = failure else {
-            self.progress.step();
-            return Ok(());
+            Ok(Put::Written) => return Ok(()),
+            Ok(Put::Refused | Put::Unsupported) => self.lost(None),
+            Err(error) => error,
         };
         // A failure may hide a success whose answer got lost, and some stores answer the loser of a race with an error.
         match live(self.store).await {
@@ -347,4 +354,321 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use super::site::{Built, Site};
+    use super::store::{Body, Listing, Stored};
+    use super::*;
+    use crate::progress::Silent;
+    use crate::release::{Object, Record};
+
+    /// A folder whose writes can be meddled with.
+    struct Meddled<F> {
+        folder: Folder,
+        meddle: F,
+        written: Mutex<Vec<String>>,
+    }
+
+    enum Meddle {
+        No,
+        Fail,
+        Forget,
+        Ignore,
+        Unsupported,
+    }
+
+    impl<F: Fn(&str, usize) -> Meddle + Send + Sync> Meddled<F> {
+        fn new(root: &Path, meddle: F) -> Self {
+            Meddled { folder: Folder::new(root), meddle, written: Mutex::default() }
+        }
+    }
+
+    impl<F: Fn(&str, usize) -> Meddle + Send + Sync> Store for Meddled<F> {
+        const WEBSITE: bool = true;
+
+        fn place(&self, key: &str) -> String {
+            self.folder.place(key)
+        }
+
+        async fn list(&self) -> Result<Listing> {
+            self.folder.list().await
+        }
+
+        async fn get(&self, key: &str) -> Result<Option<Stored>> {
+            self.folder.get(key).await
+        }
+
+        async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
+            let nth = {
+                let mut written = self.written.lock().unwrap();
+                written.push(key.to_owned());
+                written.len()
+            };
+            match (self.meddle)(key, nth) {
+                Meddle::No => self.folder.put(key, body, object, condition).await,
+                Meddle::Forget => Ok(Put::Written),
+                Meddle::Ignore => self.folder.put(key, body, object, &Condition::Always).await,
+                Meddle::Unsupported if *condition != Condition::Always => Ok(Put::Unsupported),
+                Meddle::Unsupported => self.folder.put(key, body, object, condition).await,
+                Meddle::Fail => Err(Error::Store {
+                    action: "write",
+                    place: key.to_owned(),
+                    help: String::new(),
+                    source: "the disk is full".into(),
+                }),
+            }
+        }
+    }
+
+    fn site() -> Site {
+        Site::new()
+            .asset("css/a.css", &"a { color: red }\n".repeat(40))
+            .asset("js/a.js", "alert(1)")
+            .page("about.html", "about")
+            .page("index.html", "one")
+            .public("robots.txt", "User-agent: *\n")
+    }
+
+    async fn run<S: Store>(store: &S, built: &Built) -> Result<Report> {
+        publish_to(store, built.as_build(), Options::default(), &Silent).await
+    }
+
+    fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+        let names = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
+        let files = names.filter(|entry| entry.file_type().is_file());
+        files
+            .map(|entry| (crate::fs::display_name(root, entry.path()), std::fs::read(entry.path()).unwrap()))
+            .filter(|(name, _)| name != ".publish.lock")
+            .collect()
+    }
+
+    fn help(error: &Error) -> String {
+        miette::Diagnostic::help(error).map(|help| help.to_string()).unwrap_or_default()
+    }
+
+    /// Everything that the live release refers to is there as its record says, but for what lies at a website's root.
+    fn assert_whole(root: &Path, live: &ReleaseId) {
+        let files = files(root);
+        let current: Current = serde_json::from_slice(&files[CURRENT]).unwrap();
+        assert_eq!(current.release, *live);
+        let record: Record = serde_json::from_slice(&files[&record_key(live)]).unwrap();
+        for (key, object) in record.objects.iter().filter(|(key, _)| key.contains('/')) {
+            assert_eq!(crate::fingerprint::Digest::of(&files[key]), object.digest, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_holds_the_site_and_a_second_publish_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path());
+        let built = site().build();
+        let report = run(&store, &built).await.unwrap();
+        assert!(report.moved);
+        assert_eq!((report.uploaded, report.kept), (13, 0));
+        assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+        let before = files(root.path());
+        for (path, file) in &built.manifest.files {
+            assert_eq!(crate::fingerprint::Digest::of(&before[path]), file.digest, "{path}");
+        }
+        assert_whole(root.path(), built.release());
+
+        let again = run(&store, &built).await.unwrap();
+        assert_eq!((again.uploaded, again.kept, again.bytes, again.moved), (0, 13, 0, false));
+        assert!(again.warnings.is_empty());
+        assert_eq!(files(root.path()), before);
+    }
+
+    #[test]
+    fn a_publish_may_run_on_any_thread() {
+        fn sendable(_: impl Send) {}
+        let built = site().build();
+        sendable(publish(Path::new("/"), built.as_build(), Options::default(), &Silent));
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_says_the_same_and_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path().join("store"));
+        let built = site().build();
+        let dry = publish_to(&store, built.as_build(), Options { dry_run: true }, &Silent).await.unwrap();
+        assert!(!root.path().join("store").exists());
+        let report = run(&store, &built).await.unwrap();
+        assert_eq!(dry.steps, report.steps);
+        assert!(!dry.moved && report.moved);
+        let json = serde_json::to_value(&dry).unwrap();
+        assert_eq!(json["steps"][0]["action"], "upload");
+        assert_eq!(json["dry_run"], true);
+    }
+
+    #[tokio::test]
+    async fn a_new_release_names_its_parent_and_leaves_the_old_one_there() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path());
+        let (old, new) = (site().build(), site().page("index.html", "two").build());
+        run(&store, &old).await.unwrap();
+        let report = run(&store, &new).await.unwrap();
+        assert!(report.moved);
+        let files = files(root.path());
+        let record: Record = serde_json::from_slice(&files[&record_key(new.release())]).unwrap();
+        assert_eq!(record.parent.as_ref(), Some(old.release()));
+        assert_eq!(files[&format!("releases/{}/index.html", old.release())], b"one");
+        assert_eq!(files["index.html"], b"two");
+        // Publishing the old build again makes it live again.
+        run(&store, &old).await.unwrap();
+        assert_whole(root.path(), old.release());
+        assert_eq!(std::fs::read(root.path().join("index.html")).unwrap(), b"one");
+    }
+
+    #[tokio::test]
+    async fn a_failure_at_any_write_leaves_the_old_release_whole_and_a_rerun_finishes() {
+        let new = site().page("index.html", "two").asset("js/b.js", "alert(2)").build();
+        let mut failures = 0;
+        for fail_at in 1.. {
+            let root = tempfile::tempdir().unwrap();
+            let old = site().build();
+            run(&Folder::new(root.path()), &old).await.unwrap();
+            let stopped = |_: &str, nth| if nth == fail_at { Meddle::Fail } else { Meddle::No };
+            let Err(error) = run(&Meddled::new(root.path(), stopped), &new).await else { break };
+            failures += 1;
+            assert_eq!(error.exit_code(), 4);
+            assert_whole(root.path(), old.release());
+            // Whatever a stopped publish left behind, both builds can be published.
+            for built in [&old, &new] {
+                run(&Folder::new(root.path()), built).await.unwrap();
+                assert_whole(root.path(), built.release());
+                for (path, file) in &built.manifest.files {
+                    let bytes = std::fs::read(root.path().join(path)).unwrap();
+                    assert_eq!(crate::fingerprint::Digest::of(&bytes), file.digest, "{path}, failed at {fail_at}");
+                }
+            }
+        }
+        // One asset, the attempt, three pages, the record, its probe, one page at the root, the pointer.
+        assert_eq!(failures, 9);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changed_since_the_build_stops_the_publish() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path());
+        let old = site().build();
+        run(&store, &old).await.unwrap();
+        let new = site().asset("js/b.js", "alert(2)").build();
+        let path = new.manifest.files.keys().find(|path| path.starts_with("assets/js/b-")).unwrap();
+        new.overwrite(path, "alert(3)");
+        let error = run(&store, &new).await.unwrap_err();
+        assert!(error.to_string().ends_with("is not the file that the build made"), "{error}");
+        assert!(help(&error).starts_with("run `fingerpost build`"));
+        assert_whole(root.path(), old.release());
+        std::fs::remove_file(new.out().join(path)).unwrap();
+        assert_eq!(run(&store, &new).await.unwrap_err().exit_code(), 4);
+    }
+
+    #[tokio::test]
+    async fn an_asset_that_the_store_lost_is_noticed_before_anything_refers_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let forgetful =
+            Meddled::new(root.path(), |key, _| if key.ends_with(".js") { Meddle::Forget } else { Meddle::No });
+        let error = run(&forgetful, &site().build()).await.unwrap_err();
+        assert!(error.to_string().ends_with("is not in the store as it was written"), "{error}");
+        assert!(!root.path().join(CURRENT).exists());
+        assert!(!root.path().join("index.html").exists());
+    }
+
+    #[tokio::test]
+    async fn who_loses_the_race_for_the_pointer_is_told_who_won() {
+        let root = tempfile::tempdir().unwrap();
+        run(&Folder::new(root.path()), &site().build()).await.unwrap();
+        let rival = site().page("index.html", "rival").build();
+        let pointed = std::sync::atomic::AtomicBool::new(false);
+        let pointer = pointer(rival.release());
+        let racing = Meddled::new(root.path(), |key, _| {
+            if key == CURRENT && !pointed.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                let Body::Bytes(bytes) = &pointer.body else { unreachable!() };
+                std::fs::write(root.path().join(CURRENT), bytes).unwrap();
+            }
+            Meddle::No
+        });
+        let mine = site().page("index.html", "mine").build();
+        let error = run(&racing, &mine).await.unwrap_err();
+        let (winner, loser) = (rival.release(), mine.release());
+        assert_eq!(error.to_string(), format!("another publish went first: {winner} is live, not {loser}"));
+        assert_eq!(error.exit_code(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_pointer_that_was_moved_though_the_answer_got_lost_is_a_success() {
+        let root = tempfile::tempdir().unwrap();
+        let built = site().build();
+        let pointer = pointer(built.release());
+        let lossy = Meddled::new(root.path(), |key, _| {
+            if key != CURRENT {
+                return Meddle::No;
+            }
+            let Body::Bytes(bytes) = &pointer.body else { unreachable!() };
+            std::fs::write(root.path().join(CURRENT), bytes).unwrap();
+            Meddle::Fail
+        });
+        assert!(run(&lossy, &built).await.unwrap().moved);
+    }
+
+    #[tokio::test]
+    async fn a_store_without_conditional_writes_is_published_to_with_a_warning() {
+        for unsupported in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let meddle = |_: &str, _| if unsupported { Meddle::Unsupported } else { Meddle::Ignore };
+            let store = Meddled::new(root.path(), meddle);
+            let built = site().build();
+            let report = run(&store, &built).await.unwrap();
+            assert!(report.warnings.iter().any(|text| text.contains("conditional writes")), "{:?}", report.warnings);
+            assert_whole(root.path(), built.release());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_pointer_is_written_last_and_pages_after_what_they_refer_to() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Meddled::new(root.path(), |_, _| Meddle::No);
+        run(&store, &site().build()).await.unwrap();
+        let written = store.written.lock().unwrap().clone();
+        let at = |key: &str| written.iter().position(|other| other.starts_with(key)).unwrap();
+        let last_asset = written.iter().rposition(|key| key.starts_with("assets/")).unwrap();
+        assert!(last_asset < at("releases/"));
+        assert!(at("robots.txt") < at("index.html").min(at("about.html")));
+        assert_eq!(written.last().unwrap(), CURRENT);
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_pointer_is_not_written_over() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(CURRENT), "{\"volts\": 5}").unwrap();
+        let error = run(&Folder::new(root.path()), &site().build()).await.unwrap_err();
+        assert!(error.to_string().contains("does not say which release is live"), "{error}");
+        assert_eq!(files(root.path()).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_environment_names_its_store_relative_to_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let mut built = site().build();
+        let attempt = async |built: &Built| publish(root.path(), built.as_build(), Options::default(), &Silent).await;
+        let error = attempt(&built).await.unwrap_err();
+        assert_eq!(error.to_string(), "the environment `production` has no store to publish to");
+        assert_eq!((help(&error).contains("[env.production]"), error.exit_code()), (true, 2));
+
+        built.environment.store = Some("file:served/site".parse().unwrap());
+        let report = attempt(&built).await.unwrap();
+        assert_eq!(report.store, root.path().join("served/site").display().to_string());
+        assert!(root.path().join("served/site/index.html").exists());
+
+        for inside in ["x", "..", "."] {
+            built.environment.store = Some(built.out().join(inside).to_str().unwrap().parse().unwrap());
+            let error = attempt(&built).await.unwrap_err();
+            assert!(error.to_string().contains("overlap"), "{error}");
+        }
+    }
 }

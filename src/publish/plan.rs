@@ -161,3 +161,141 @@ impl Content<'_> {
         Content { digest, headers: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::contents::{ATTEMPT, bookkeeping, contents, pointer, record_key};
+    use crate::publish::site::{Built, Site};
+
+    fn items(built: &Built, parent: Option<ReleaseId>) -> Vec<Item> {
+        let mut items = contents(&built.as_build(), true).unwrap();
+        let documents = bookkeeping(&built.as_build(), &items, parent);
+        items.extend(documents);
+        items.push(pointer(built.release()));
+        items.sort_by_key(|item| item.stage);
+        items
+    }
+
+    /// The store as it is after all these items were written.
+    fn held_after(built: &Built, items: &[Item]) -> Held {
+        let body = |key: &str| {
+            let item = items.iter().find(|item| item.key == key).unwrap();
+            match &item.body {
+                crate::publish::store::Body::Bytes(bytes) => bytes.clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let record = serde_json::from_slice(&body(&record_key(built.release()))).unwrap();
+        Held {
+            listing: items.iter().map(|item| (item.key.clone(), item.object.length)).collect(),
+            current: Some(built.release().clone()),
+            records: BTreeMap::from([(built.release().clone(), record)]),
+            attempt: Some(serde_json::from_slice(&body(ATTEMPT)).unwrap()),
+        }
+    }
+
+    fn text(built: &Built, items: &[Item], held: &Held) -> String {
+        let line = |step: Step| {
+            format!(
+                "{:9} {:7} {} ({})",
+                format!("{:?}", step.stage),
+                format!("{:?}", step.action),
+                step.key,
+                step.reason
+            )
+        };
+        let lines: Vec<String> = plan(built.release(), items, held).into_iter().map(line).collect();
+        lines.join("\n").replace(built.release().as_str(), "NEW")
+    }
+
+    fn site() -> Site {
+        Site::new()
+            .asset("css/a.css", "a { color: red }\n")
+            .page("about.html", "about")
+            .page("index.html", "hello")
+            .public("robots.txt", "User-agent: *\n")
+    }
+
+    #[test]
+    fn an_empty_store_gets_everything_and_the_pointer_last() {
+        let built = site().build();
+        insta::assert_snapshot!(text(&built, &items(&built, None), &Held::default()), @r"
+        Asset     Upload  assets/css/a-e9af44705e38a129.css (not in the store)
+        Attempt   Upload  releases/attempt.json (not in the store)
+        Page      Upload  releases/NEW/about.html (not in the store)
+        Page      Upload  releases/NEW/index.html (not in the store)
+        Page      Upload  releases/NEW/robots.txt (not in the store)
+        Record    Upload  releases/NEW.json (not in the store)
+        Root      Upload  robots.txt (not in the store)
+        RootPage  Upload  about.html (not in the store)
+        RootPage  Upload  index.html (not in the store)
+        Pointer   Point   current.json (no release is current yet)
+        ");
+    }
+
+    #[test]
+    fn the_same_build_again_needs_nothing() {
+        let built = site().build();
+        let items = items(&built, None);
+        let held = held_after(&built, &items);
+        assert!(plan(built.release(), &items, &held).iter().all(|step| step.action == Action::Keep));
+    }
+
+    #[test]
+    fn one_changed_page_leaves_the_other_objects_alone() {
+        let old = site().build();
+        let held = held_after(&old, &items(&old, None));
+        let new = site().page("index.html", "HELLO").build();
+        let text = text(&new, &items(&new, Some(old.release().clone())), &held).replace(old.release().as_str(), "OLD");
+        insta::assert_snapshot!(text, @r"
+        Asset     Keep    assets/css/a-e9af44705e38a129.css (in the store with the same content)
+        Attempt   Replace releases/attempt.json (differs: other content)
+        Page      Upload  releases/NEW/about.html (not in the store)
+        Page      Upload  releases/NEW/index.html (not in the store)
+        Page      Upload  releases/NEW/robots.txt (not in the store)
+        Record    Upload  releases/NEW.json (not in the store)
+        Root      Keep    robots.txt (in the store with the same content)
+        RootPage  Keep    about.html (in the store with the same content)
+        RootPage  Replace index.html (differs: other content)
+        Pointer   Point   current.json (the release is not current yet: OLD is)
+        ");
+    }
+
+    #[test]
+    fn after_a_publish_that_stopped_midway_no_page_at_the_root_is_trusted() {
+        let old = site().build();
+        let mut held = held_after(&old, &items(&old, None));
+        held.attempt = Some(Attempt { record: Digest::of(b"another record") });
+        let steps = plan(old.release(), &items(&old, None), &held);
+        for step in steps {
+            let trusted = matches!(step.stage, Stage::Asset | Stage::Record | Stage::Pointer);
+            assert_eq!(step.action == Action::Keep, trusted, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let built = site().build();
+        let items = items(&built, None);
+        let mut held = held_after(&built, &items);
+        let asset = items[0].key.clone();
+        let reason = |held: &Held| {
+            let step = &plan(built.release(), &items, held)[0];
+            format!("{:?}: {}", step.action, step.reason)
+        };
+        let object = held.records.get_mut(built.release()).unwrap().objects.get_mut(&asset).unwrap();
+        object.headers.insert("cache-control".to_owned(), "no-cache".to_owned());
+        assert_eq!(reason(&held), "Replace: differs: other headers (cache-control)");
+        let object = held.records.get_mut(built.release()).unwrap().objects.get_mut(&asset).unwrap();
+        object.digest = Digest::of(b"");
+        assert_eq!(reason(&held), "Replace: differs: other content");
+        held.listing.insert(asset.clone(), 3);
+        assert_eq!(reason(&held), "Replace: differs: 3 bytes in the store, 17 here");
+        held.listing.remove(&asset);
+        assert_eq!(reason(&held), "Upload: not in the store");
+        held.listing.insert(asset, 17);
+        held.records.clear();
+        assert_eq!(reason(&held), "Keep: in the store with the same name and length");
+    }
+}

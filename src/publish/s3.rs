@@ -13,7 +13,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{self, Region, RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
@@ -24,8 +24,11 @@ use crate::release::Object;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// One attempt of a request, its body not counted.
-const ATTEMPT: Duration = Duration::from_secs(30);
+/// One attempt of a request that sends no body: short, as the first request of a publish is one, and is made three times.
+const ASK: Duration = Duration::from_secs(10);
+
+/// One attempt of a request that sends a body, the time that the body takes not counted.
+const SEND: Duration = Duration::from_secs(30);
 
 /// Bytes in a second that a line has to carry for an upload not to be given up; one that stands still is given up sooner, by
 /// the SDK's protection against stalled streams.
@@ -37,6 +40,7 @@ const LONGEST: u64 = 5 << 30;
 /// The answer to a precondition that does not hold, and to two conditional writes at once.
 const REFUSED: [u16; 2] = [412, 409];
 
+/// A bucket, or what lies below a prefix in one.
 #[derive(Debug)]
 pub struct S3 {
     client: Client,
@@ -64,7 +68,7 @@ impl S3 {
         region: Option<&str>,
         credentials: Option<Credentials>,
     ) -> Self {
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ASK).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts);
@@ -133,7 +137,7 @@ impl S3 {
             Condition::IfAbsent => request.if_none_match("*"),
             Condition::IfVersion(version) => request.if_match(version),
         };
-        let timeout = ATTEMPT + Duration::from_secs(object.length / SLOWEST);
+        let timeout = SEND + Duration::from_secs(object.length / SLOWEST);
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(timeout).build();
         let sent = request.customize().config_override(config::Builder::new().timeout_config(timeouts)).send().await;
         let Err(error) = sent else { return Ok(Put::Written) };
@@ -230,8 +234,7 @@ fn headers(output: &GetObjectOutput) -> BTreeMap<String, String> {
     .collect()
 }
 
-const UNREACHABLE: &str =
-    "check `endpoint`, the network and the proxy, then publish again; what is live is still the old release";
+const UNREACHABLE: &str = "check `endpoint` and the network, then publish again; what is live is still the old release";
 
 impl S3 {
     /// What to do about a failure, by the code that stores agree on or else by the status.
@@ -285,7 +288,7 @@ fn local_help(error: &dyn StdError) -> String {
         .map(|cause| cause.to_string().to_lowercase())
         .collect();
     let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
-    if says("credentials") {
+    if says("credential") {
         "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`"
             .to_owned()
     } else if says("region") {
@@ -305,6 +308,322 @@ where
         (Some(status), Some(code), Some(message)) => format!("{code}: {message} (status {status})").into(),
         (Some(status), Some(code), None) => format!("{code} (status {status})").into(),
         (Some(status), None, _) => format!("it answered with status {status}").into(),
-        (None, ..) => error.into_source().unwrap_or_else(|error| error.into()),
+        (None, ..) => match error.into_source().map(|source| source.downcast::<ConnectorError>()) {
+            Ok(Ok(connector)) => connector.into_source(),
+            Ok(Err(source)) => source,
+            Err(error) => error.into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    use http::{Method, StatusCode};
+
+    use super::*;
+    use crate::fingerprint::Digest;
+    use crate::preview::bucket::{Answer, Bucket};
+    use crate::progress::Silent;
+    use crate::publish::site::{Built, Site};
+    use crate::publish::{Options, Report, publish_to};
+    use crate::release::{Current, Record};
+
+    fn credentials(bucket: &Bucket) -> Credentials {
+        Credentials { access_key: bucket.access_key.clone(), secret_key: bucket.secret_key.clone() }
+    }
+
+    async fn open(bucket: &Bucket) -> S3 {
+        S3::connect(&bucket.name, "my/site", Some(&bucket.endpoint), None, Some(credentials(bucket))).await
+    }
+
+    async fn run(store: &S3, built: &Built) -> Result<Report> {
+        publish_to(store, built.as_build(), Options::default(), &Silent).await
+    }
+
+    async fn current(store: &S3) -> Option<String> {
+        let stored = store.get("current.json").await.unwrap()?;
+        let current: Current = serde_json::from_slice(&stored.body).unwrap();
+        Some(current.release.to_string())
+    }
+
+    fn site() -> Site {
+        Site::new()
+            .asset("css/a b+é.css", &"a { color: red }\n".repeat(40))
+            .asset("js/a.js", "alert(1)")
+            .page("about.html", "about")
+            .page("index.html", &"<h1>one</h1>".repeat(40))
+            .public("robots.txt", "User-agent: *\n")
+    }
+
+    /// The requests that a bucket got, as `PUT /site/…`, and the answers that it gives to some.
+    #[derive(Clone, Default)]
+    struct Gate {
+        seen: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Gate {
+        async fn start(
+            &self,
+            folder: &Path,
+            answer: impl Fn(&str, usize) -> Option<Answer> + Send + Sync + 'static,
+        ) -> Bucket {
+            let seen = self.seen.clone();
+            let gate = move |method: &Method, path: &str| {
+                let request = format!("{method} {path}");
+                let mut seen = seen.lock().unwrap();
+                seen.push(request.clone());
+                answer(&request, seen.iter().filter(|other| other.starts_with("PUT")).count())
+            };
+            Bucket::start_behind(folder, gate).await.unwrap()
+        }
+
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.seen.lock().unwrap())
+        }
+    }
+
+    fn told(error: &Error) -> String {
+        let help = miette::Diagnostic::help(error).map(|help| help.to_string()).unwrap_or_default();
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
+        let text: Vec<String> = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect();
+        format!("{} | {help}", text.join(": "))
+    }
+
+    #[tokio::test]
+    async fn a_release_lies_in_the_bucket_with_its_headers() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::start(folder.path()).await.unwrap();
+        let store = open(&bucket).await;
+        let built = site().build();
+        let report = run(&store, &built).await.unwrap();
+        assert_eq!(report.store, "s3://site/my/site");
+        assert!(report.moved && report.warnings.is_empty(), "{:?}", report.warnings);
+        assert_eq!(current(&store).await.unwrap(), built.release().as_str());
+        let key = format!("releases/{}.json", built.release());
+        let record: Record = serde_json::from_slice(&store.get(&key).await.unwrap().unwrap().body).unwrap();
+        for (key, object) in &record.objects {
+            let stored = store.get(key).await.unwrap().unwrap();
+            assert_eq!(Digest::of(&stored.body), object.digest, "{key}");
+            assert_eq!(stored.headers, object.headers, "{key}");
+        }
+        let listing = store.list().await.unwrap();
+        assert_eq!(listing.len(), record.objects.len() + 3, "{listing:?}");
+        assert!(!listing.contains_key("index.html"), "a bucket is no website unless told so");
+        let brotli = record.objects.iter().find(|(key, _)| key.ends_with(".css.br")).unwrap().1;
+        let headers: Vec<&str> = brotli.headers.values().map(String::as_str).collect();
+        assert_eq!(headers, ["public, max-age=31536000, immutable", "br", "text/css; charset=utf-8"]);
+    }
+
+    #[tokio::test]
+    async fn the_same_build_again_costs_four_requests() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::default();
+        let bucket = gate.start(folder.path(), |_, _| None).await;
+        let store = open(&bucket).await;
+        let built = site().build();
+        run(&store, &built).await.unwrap();
+        gate.take();
+        let report = run(&store, &built).await.unwrap();
+        assert_eq!((report.uploaded, report.moved), (0, false));
+        let asked = gate.take();
+        let release = built.release();
+        assert_eq!(
+            asked,
+            [
+                "GET /site/",
+                "GET /site/my/site/current.json",
+                &format!("GET /site/my/site/releases/{release}.json"),
+                "GET /site/my/site/releases/attempt.json",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn one_changed_page_uploads_no_asset_and_at_the_root_only_that_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::default();
+        let bucket = gate.start(folder.path(), |_, _| None).await;
+        let store = open(&bucket).await;
+        let build = |page: &str| {
+            let mut site = site().page("about.html", page);
+            site.environment.website = Some(true);
+            site.build()
+        };
+        run(&store, &build("old")).await.unwrap();
+        gate.take();
+        run(&store, &build("new")).await.unwrap();
+        let written: Vec<String> = gate.take().into_iter().filter(|request| request.starts_with("PUT")).collect();
+        assert!(!written.iter().any(|request| request.contains("/assets/")), "{written:?}");
+        let root: Vec<&String> = written.iter().filter(|request| !request.contains("/releases/")).collect();
+        assert_eq!(root, ["PUT /site/my/site/about.html", "PUT /site/my/site/current.json"]);
+    }
+
+    #[tokio::test]
+    async fn a_put_that_fails_leaves_the_pointer_and_a_rerun_finishes() {
+        let new = site().asset("js/b.js", "alert(2)").page("index.html", "two").build();
+        let denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+        // One asset, the attempt, three pages, the record, its probe, the pointer.
+        for nth in 1..=8 {
+            let folder = tempfile::tempdir().unwrap();
+            let old = site().build();
+            let bucket = Bucket::start(folder.path()).await.unwrap();
+            run(&open(&bucket).await, &old).await.unwrap();
+            drop(bucket);
+
+            let gate = Gate::default();
+            let refuse = move |request: &str, puts| {
+                (request.starts_with("PUT") && puts == nth).then_some((StatusCode::FORBIDDEN, denied))
+            };
+            let bucket = gate.start(folder.path(), refuse).await;
+            let store = open(&bucket).await;
+            let error = run(&store, &new).await.unwrap_err();
+            assert_eq!(error.exit_code(), 4);
+            assert!(told(&error).contains("`s3:PutObject`"), "{}", told(&error));
+            assert_eq!(current(&store).await.unwrap(), old.release().as_str(), "failed at {nth}: {:?}", gate.take());
+            assert!(run(&store, &new).await.unwrap().moved);
+            assert_eq!(current(&store).await.unwrap(), new.release().as_str());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_stumbles_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::default();
+        let stumble = |request: &str, puts| {
+            (request.starts_with("PUT") && puts == 2).then_some((StatusCode::INTERNAL_SERVER_ERROR, ""))
+        };
+        let bucket = gate.start(folder.path(), stumble).await;
+        assert!(run(&open(&bucket).await, &site().build()).await.unwrap().moved);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_a_publish_from_beginning_is_told_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::start(folder.path()).await.unwrap();
+        let good = credentials(&bucket);
+        let try_it = async |name: &str, endpoint: &str, credentials: Credentials| {
+            let begun = Instant::now();
+            let store = S3::connect(name, "", Some(endpoint), Some("eu-central-1"), Some(credentials)).await;
+            let error = run(&store, &site().build()).await.unwrap_err();
+            assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+            assert_eq!(error.exit_code(), 4);
+            told(&error)
+        };
+        let wrong = Credentials { secret_key: "wrong".to_owned(), ..good.clone() };
+        let text = try_it("site", &bucket.endpoint, wrong).await;
+        assert!(text.starts_with("could not list `s3://site`: SignatureDoesNotMatch"), "{text}");
+        assert!(text.ends_with("check `AWS_SECRET_ACCESS_KEY`"), "{text}");
+
+        let unknown = Credentials { access_key: "nobody".to_owned(), ..good.clone() };
+        let text = try_it("site", &bucket.endpoint, unknown).await;
+        assert!(text.contains("doesn't know this access key"), "{text}");
+
+        let text = try_it("other", &bucket.endpoint, good.clone()).await;
+        assert!(text.starts_with("could not list `s3://other`: NoSuchBucket"), "{text}");
+        assert!(text.ends_with("make the bucket `other`, or set another `store`"), "{text}");
+
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let text = try_it("site", &format!("http://{closed}"), good).await;
+        assert!(text.contains("check `endpoint` and the network"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn without_credentials_the_ways_to_give_some_are_told() {
+        let none =
+            aws_config::profile::ProfileFileCredentialsProvider::builder().profile_name("no such profile").build();
+        let client = config::Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .endpoint_url("http://127.0.0.1:1")
+            .credentials_provider(none);
+        let store =
+            S3 { client: Client::from_conf(client.build()), ..S3::connect("site", "", None, Some("x"), None).await };
+        let text = told(&store.list().await.unwrap_err());
+        assert!(text.starts_with("could not list `s3://site`: the credential provider was not enabled"), "{text}");
+        assert!(text.contains("| set `AWS_ACCESS_KEY_ID`"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn other_refusals_have_their_own_way_out() {
+        for (status, body, want) in [
+            (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>", "`s3:ListBucket`"),
+            (403, "<Error><Code>ExpiredToken</Code></Error>", "sign in again"),
+            (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", "clock"),
+            (301, "<Error><Code>PermanentRedirect</Code></Error>", "another region"),
+            (400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>", "another region"),
+            (404, "not S3 at all", "check `store`, `endpoint` and `region`"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let status = StatusCode::from_u16(status).unwrap();
+            let bucket = Bucket::start_behind(folder.path(), move |_, _| Some((status, body))).await.unwrap();
+            let text = told(&open(&bucket).await.list().await.unwrap_err());
+            assert!(text.contains(want), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn conditions_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::start(folder.path()).await.unwrap();
+        let store = open(&bucket).await;
+        let put = async |text: &str, condition: Condition| {
+            let bytes = text.as_bytes().to_vec();
+            let object = Object { length: bytes.len() as u64, digest: Digest::of(&bytes), headers: Default::default() };
+            store.put("a", &Body::Bytes(bytes.into()), &object, &condition).await.unwrap()
+        };
+        assert_eq!(store.get("a").await.unwrap(), None);
+        assert_eq!(put("one", Condition::IfAbsent).await, Put::Written);
+        assert_eq!(put("two", Condition::IfAbsent).await, Put::Refused);
+        let version = store.get("a").await.unwrap().unwrap().version;
+        assert_eq!(put("two", Condition::IfVersion(version.clone())).await, Put::Written);
+        assert_eq!(put("three", Condition::IfVersion(version)).await, Put::Refused);
+        assert_eq!(store.get("a").await.unwrap().unwrap().body, "two");
+    }
+
+    #[tokio::test]
+    async fn a_store_without_conditions_says_so_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::default();
+        let bucket = gate
+            .start(folder.path(), |request, puts| {
+                // What the store would see by the header; here the first asset stands for it.
+                (request.starts_with("PUT") && puts == 1).then_some((StatusCode::NOT_IMPLEMENTED, ""))
+            })
+            .await;
+        let report = run(&open(&bucket).await, &site().build()).await.unwrap();
+        assert!(report.moved);
+        assert!(report.warnings.iter().any(|text| text.contains("conditional writes")), "{:?}", report.warnings);
+    }
+
+    #[tokio::test]
+    async fn a_body_too_large_for_memory_and_a_listing_of_several_pages_arrive() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::start(folder.path()).await.unwrap();
+        let store = open(&bucket).await;
+        let source = folder.path().join("large");
+        let bytes = vec![7; 17 << 20];
+        std::fs::write(&source, &bytes).unwrap();
+        let object = Object { length: bytes.len() as u64, digest: Digest::of(&bytes), headers: Default::default() };
+        let body = Body::File(source).checked(object.length, object.digest).unwrap();
+        assert!(matches!(body, Body::File(_)));
+        assert_eq!(store.put("large", &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Written);
+        assert_eq!(store.get("large").await.unwrap().unwrap().body, bytes);
+        let wrong = Object { digest: Digest::of(b""), ..object };
+        let error = store.put("large", &body, &wrong, &Condition::Always).await.unwrap_err();
+        assert!(told(&error).contains("the bytes changed on their way"), "{}", told(&error));
+
+        let many = folder.path().join("site/my/site/many");
+        std::fs::create_dir_all(&many).unwrap();
+        for n in 0..1200 {
+            std::fs::write(many.join(format!("{n}.txt")), "x").unwrap();
+        }
+        // Another site in the same bucket, whose prefix begins alike.
+        std::fs::create_dir_all(folder.path().join("site/my/site2")).unwrap();
+        std::fs::write(folder.path().join("site/my/site2/a"), "x").unwrap();
+        assert_eq!(store.list().await.unwrap().len(), 1201);
     }
 }

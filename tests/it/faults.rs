@@ -38,7 +38,7 @@ pub fn trials() -> Vec<Trial> {
         as_json_too,
         the_last_good_build_stays,
     ];
-    trials.extend(trials![Need::SmallDisk; a_full_disk]);
+    trials.extend(trials![[Need::SmallDisk]; a_full_disk]);
     trials
 }
 
@@ -75,7 +75,9 @@ fn a_missing_package() {
 }
 
 fn a_missing_export() {
-    let site = good().asset("js/b.js", "export const a = 1;\n").asset("js/a.js", "import { zz } from './b.js';\nconsole.log(zz);\n");
+    let site = good()
+        .asset("js/b.js", "export const a = 1;\n")
+        .asset("js/a.js", "import { zz } from './b.js';\nconsole.log(zz);\n");
     insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
 }
 
@@ -119,7 +121,8 @@ fn an_import_of_a_stylesheet_to_nothing() {
 }
 
 fn stylesheets_that_import_each_other() {
-    let site = good().asset("css/a.css", "@import 'b.css';\n").asset("css/b.css", "@import 'a.css';\nb { color: red }\n");
+    let site =
+        good().asset("css/a.css", "@import 'b.css';\n").asset("css/b.css", "@import 'a.css';\nb { color: red }\n");
     insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
 }
 
@@ -137,7 +140,8 @@ fn a_path_out_of_the_root() {
 fn a_script_out_of_the_root() {
     let outer = Site::new().file("outside.js", "export const secret = 1;\n");
     let path = outer.root().join("outside.js");
-    let site = good().asset("js/a.js", format!("import {{ secret }} from '{}';\nconsole.log(secret);\n", path.display()));
+    let site =
+        good().asset("js/a.js", format!("import {{ secret }} from '{}';\nconsole.log(secret);\n", path.display()));
     let told = failure(&site, &["build"], 1);
     assert!(told.contains("lies out of the site's root") && told.contains("assets/js/a.js:1:"), "{told}");
 }
@@ -145,7 +149,8 @@ fn a_script_out_of_the_root() {
 fn two_files_with_one_name() {
     let site = good().asset("public/index.html", "<p>mine\n");
     insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
-    let site = good().asset("js/a.ts", "export {}\n").template("b.html", "<script type=module src=/assets/js/a.ts></script>");
+    let site =
+        good().asset("js/a.ts", "export {}\n").template("b.html", "<script type=module src=/assets/js/a.ts></script>");
     insta::assert_snapshot!(failure(&site, &["build"], 1), @"");
 }
 
@@ -202,13 +207,27 @@ fn a_folder_that_cannot_be_read() {
     // Root may read everything, so the program runs as nobody where it can.
     let mut command = std::process::Command::new("setpriv");
     let program = site.command(&["build", "--out", "/nonexistent/out"]);
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program.get_program()).args(program.get_args());
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program.get_program())
+        .args(program.get_args());
     let root = rustix::process::geteuid().is_root();
-    let out = if root { open_to_all(&site); command.output() } else { site.command(&["build"]).output() }.expect("it runs");
+    let out = if root {
+        open_to_all(&site);
+        command.output()
+    } else {
+        site.command(&["build"]).output()
+    }
+    .expect("it runs");
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("permissions");
     assert_eq!(out.status.code(), Some(1), "{told}");
-    assert!(told.contains("could not read") && told.contains("assets/closed") && told.contains("give the current user access"), "{told}");
+    assert!(
+        told.contains("could not read")
+            && told.contains("assets/closed")
+            && told.contains("give the current user access"),
+        "{told}"
+    );
 }
 
 /// Temporary folders are their owner's alone.
@@ -227,7 +246,9 @@ fn a_module_loaded_as_a_classic_script() {
 }
 
 fn several_at_once_are_all_told() {
-    let site = good().asset("css/a.css", "a { background: url(no.png) }\n").asset("css/b.css", "b { background: url(never.png) }\n");
+    let site = good()
+        .asset("css/a.css", "a { background: url(no.png) }\n")
+        .asset("css/b.css", "b { background: url(never.png) }\n");
     let told = failure(&site, &["build"], 1);
     assert!(told.contains("no.png") && told.contains("never.png") && told.contains("2 errors"), "{told}");
 }
@@ -247,7 +268,8 @@ fn the_last_good_build_stays() {
     site.write("assets/css/a.css", "a { background: url(no.png) }\n");
     failure(&site, &["build"], 1);
     assert_eq!(crate::site::tree(&site.root().join("dist")), before);
-    let left: Vec<_> = std::fs::read_dir(site.root()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(site.root()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
     assert_eq!(left.len(), 3, "nothing is left behind: {left:?}");
 }
 

@@ -1,6 +1,6 @@
 //! A client that shows exactly what came over the wire.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -54,7 +54,9 @@ fn read(mut reader: impl BufRead, method: &str) -> Response {
     }
     let mut response = Response { status, headers, body: Vec::new() };
     reader.read_to_end(&mut response.body).expect("a body");
-    if method != "HEAD" && let Some(length) = response.header("content-length") {
+    if method != "HEAD"
+        && let Some(length) = response.header("content-length")
+    {
         assert_eq!(length, response.body.len().to_string(), "the body is as long as its headers say");
     }
     response

@@ -3,6 +3,7 @@
 //! A test that needs another program says which. Where it is missing and can't be installed, the test is counted as ignored,
 //! and the reason is printed; it is never counted as passed.
 
+mod browser;
 mod build;
 mod environment;
 mod faults;

@@ -23,7 +23,9 @@ impl Need {
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
         static SMALL_DISK: OnceLock<Result<(), String>> = OnceLock::new();
         match self {
-            Need::Browser => BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"])),
+            Need::Browser => {
+                BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
+            }
             Need::Packages => PACKAGES.get_or_init(npm),
             Need::SmallDisk => SMALL_DISK.get_or_init(|| SmallDisk::mount().map(drop)),
         }
@@ -46,11 +48,11 @@ pub fn trial(name: &str, needs: &[Need], test: impl FnOnce() + Send + 'static) -
     }
 }
 
-/// The tests of a file: `trials![first, second]`, or `trials![Need::Browser; first, second]`.
+/// The tests of a file: `trials![first, second]`, or `trials![[Need::Browser]; first, second]`.
 #[macro_export]
 macro_rules! trials {
-    ($($need:path),+; $($name:ident),+ $(,)?) => {
-        vec![$($crate::setup::trial(&trials!(@ $name), &[$($need),+], $name)),+]
+    ($needs:expr; $($name:ident),+ $(,)?) => {
+        vec![$($crate::setup::trial(&trials!(@ $name), &$needs, $name)),+]
     };
     (@ $name:ident) => {
         format!("{}::{}", module_path!().trim_start_matches("it::"), stringify!($name))
@@ -70,7 +72,11 @@ fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
         return Err(how);
     }
     let apt = |arguments: &[&str]| {
-        Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").output().is_ok_and(|out| out.status.success())
+        Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .output()
+            .is_ok_and(|out| out.status.success())
     };
     let installed = apt(&["update"]) && apt(&[&["install", "-y", "--no-install-recommends"], packages].concat());
     if installed && all_there() { Ok(()) } else { Err(how) }
@@ -113,7 +119,8 @@ pub struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     pub fn mount() -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(folder.path()).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(folder.path()).output();
         match mounted {
             Ok(out) if out.status.success() => Ok(SmallDisk(folder)),
             _ => Err("needs the right to mount a small file system (root)".to_owned()),

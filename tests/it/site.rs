@@ -67,7 +67,9 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fingerpost"));
         command.arg("--root").arg(self.root()).args(arguments);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FINGERPOST_") || name.starts_with("AWS_")) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("FINGERPOST_") || name.starts_with("AWS_"))
+        {
             command.env_remove(name);
         }
         command.stdin(Stdio::null());
@@ -118,7 +120,8 @@ impl Dist {
     }
 
     pub fn bytes(&self, path: &str) -> Vec<u8> {
-        std::fs::read(self.folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}; there are {:#?}", self.names()))
+        std::fs::read(self.folder.join(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}; there are {:#?}", self.names()))
     }
 
     pub fn manifest(&self) -> serde_json::Value {

@@ -72,11 +72,15 @@ impl<'a> Compiler<'a> {
         let provider = Provider::new(self, sheet);
         let entry = provider.entry.clone();
         let mut map = SourceMap::new("/");
-        let options = ParserOptions { flags: ParserFlags::NESTING | ParserFlags::CUSTOM_MEDIA, ..ParserOptions::default() };
+        let options =
+            ParserOptions { flags: ParserFlags::NESTING | ParserFlags::CUSTOM_MEDIA, ..ParserOptions::default() };
         let mut bundler = Bundler::new(&provider, Some(&mut map), options);
         // The bundler numbers files in the order in which its threads find them; with one, that is the order of the text, so
         // that the source map is the same each time. Sheets are compiled side by side instead.
-        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| vec![Fault::new(error.to_string())])?;
+        let one = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .map_err(|error| vec![Fault::new(error.to_string())])?;
         let bundled = one.install(|| bundler.bundle(&entry));
         if let Some(fault) = provider.cycle() {
             return Err(vec![fault]);
@@ -112,7 +116,9 @@ impl<'a> Compiler<'a> {
             .to_css(printer)
             .map_err(|error| vec![Fault::new(format!("could not print `{}`: {error}", sheet.name))])?
             .code;
-        let map = self.map_json(&mut map).map_err(|error| vec![Fault::new(format!("could not map `{}`: {error}", sheet.name))])?;
+        let map = self
+            .map_json(&mut map)
+            .map_err(|error| vec![Fault::new(format!("could not map `{}`: {error}", sheet.name))])?;
         drop(stylesheet);
         Ok(Style { code, map, parts: provider.parts() })
     }
@@ -180,7 +186,8 @@ impl<'a> Provider<'a> {
         path.rotate_left(first);
         path.extend(path.first().cloned());
         let [from, to] = path.get(path.len() - 2..)? else { return None };
-        let specifier = imports.iter().find(|(a, b, _)| a == from && b == to).map(|(_, _, specifier)| specifier.as_str());
+        let specifier =
+            imports.iter().find(|(a, b, _)| a == from && b == to).map(|(_, _, specifier)| specifier.as_str());
         let names: Vec<String> = path.iter().map(|file| format!("`{}`", self.name(file))).collect();
         let fault = Fault::new(format!("stylesheets import each other in a circle: {}", names.join(" → ")))
             .hint("remove one of these imports");
@@ -277,9 +284,12 @@ impl SourceProvider for Provider<'_> {
                 .hint("check the path; a package has to be installed in `node_modules`")
         })?;
         if !within(self.compiler.root, &file) {
-            return Err(Fault::new(format!("`{}` imports `{specifier}`, which leads out of the site's root", self.name(from)))
-                .hint("move the stylesheet below the root, or pass a `--root` that holds both")
-                .into());
+            return Err(Fault::new(format!(
+                "`{}` imports `{specifier}`, which leads out of the site's root",
+                self.name(from)
+            ))
+            .hint("move the stylesheet below the root, or pass a `--root` that holds both")
+            .into());
         }
         let mut imports = self.imports.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         imports.push((from.to_owned(), file.clone(), specifier.to_owned()));
@@ -340,7 +350,8 @@ impl<'i> Visitor<'i> for UrlRewriter<'_> {
             Err(fault) => {
                 let text = self.provider.texts.get(file).unwrap_or_default();
                 // The rule's line is known, the URL's place is looked for from there.
-                let from: usize = text.split_inclusive('\n').take(self.at.map_or(0, |at| at.line as usize)).map(str::len).sum();
+                let from: usize =
+                    text.split_inclusive('\n').take(self.at.map_or(0, |at| at.line as usize)).map(str::len).sum();
                 let at = text.get(from..).and_then(|rest| rest.find(&*url.url)).map(|at| from + at);
                 self.faults.push(match at {
                     Some(at) => fault.at(self.provider.name(file), text, at, url.url.len()),

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use oxc::transformer::EngineTargets;
 use rolldown::plugin::{
-    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput, HookResolveIdReturn, HookUsage,
-    Plugin, PluginContext, Pluginable, SharedLoadPluginContext,
+    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput, HookResolveIdReturn,
+    HookUsage, Plugin, PluginContext, Pluginable, SharedLoadPluginContext,
 };
 use rolldown::{
     BundlerBuilder, BundlerOptions, ChunkFilenamesOutputOption, InputItem, OutputFormat, Platform, RawMinifyOptions,
@@ -101,7 +101,12 @@ pub fn bundle(config: &Config, mode: Mode, entries: &[EntryModule], progress: &d
     Ok(chunks)
 }
 
-fn options(config: &Config, mode: Mode, entries: &[EntryModule], naming: &Arc<Naming>) -> Result<BundlerOptions, Fault> {
+fn options(
+    config: &Config,
+    mode: Mode,
+    entries: &[EntryModule],
+    naming: &Arc<Naming>,
+) -> Result<BundlerOptions, Fault> {
     let production = mode == Mode::Production;
     let input = entries.iter().enumerate().map(|(index, entry)| InputItem {
         name: Some(stem(&entry.name).to_owned()),
@@ -232,7 +237,9 @@ impl Naming {
             name: chunk.name.to_string(),
             entry,
             is_dynamic_entry: chunk.is_dynamic_entry,
-            source: facade.filter(|id| Path::new(id).is_absolute()).map(|id| fs::display_name(&config.root, Path::new(id))),
+            source: facade
+                .filter(|id| Path::new(id).is_absolute())
+                .map(|id| fs::display_name(&config.root, Path::new(id))),
             code: chunk.code.clone(),
             map,
             imports: chunk.imports.iter().map(ToString::to_string).collect(),
@@ -329,10 +336,12 @@ fn faults(config: &Config, sources: &Sources, diagnostics: &[BuildDiagnostic]) -
             Some((_, fault)) => fault.clone(),
             None => Fault::new(message).hint(hint(&diagnostic.kind())),
         };
-        faults.push(match at.and_then(|(path, line, column)| Some((std::fs::read_to_string(path).ok()?, line, column))) {
-            Some((text, line, column)) => fault.at_line(name, text, line, column),
-            None => fault,
-        });
+        faults.push(
+            match at.and_then(|(path, line, column)| Some((std::fs::read_to_string(path).ok()?, line, column))) {
+                Some((text, line, column)) => fault.at_line(name, text, line, column),
+                None => fault,
+            },
+        );
     }
     crate::error::Error::Build(faults)
 }

@@ -162,7 +162,10 @@ mod tests {
         assert!(told("console.log(import.meta.url)"));
         assert!(!told("import('./a.js')"));
         assert!(!told("const a = 'import b from c'"));
-        assert_eq!(syntax(Path::new("a.js"), "import a from './a'; import('./b'); export * from 'c'").imports, ["./a", "./b", "c"]);
+        assert_eq!(
+            syntax(Path::new("a.js"), "import a from './a'; import('./b'); export * from 'c'").imports,
+            ["./a", "./b", "c"]
+        );
     }
 
     #[test]

@@ -1,0 +1,146 @@
+//! Headless Chromium, driven by WebDriver, with everything that it complained about.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder};
+use serde_json::{Value, json};
+
+/// Runs a test in a fresh browser.
+pub fn browse<T>(test: impl AsyncFnOnce(&Page) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let driver = Driver::start();
+        let profile = tempfile::tempdir().expect("a profile");
+        let page = Page { client: connect(&driver, profile.path().to_str().expect("a path")).await };
+        let outcome = tokio::time::timeout(Duration::from_secs(120), test(&page)).await;
+        let _ = page.client.clone().close().await;
+        outcome.expect("the test ends within two minutes")
+    })
+}
+
+/// chromedriver, ended when dropped.
+struct Driver {
+    child: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("started successfully on port")).expect("the port");
+        std::thread::spawn(move || lines.for_each(drop));
+        let port = line.trim_end_matches('.').rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        Driver { child, port }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn connect(driver: &Driver, profile: &str) -> Client {
+    let arguments = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--enable-unsafe-swiftshader",
+        &format!("--user-data-dir={profile}"),
+    ];
+    let capabilities = json!({
+        "goog:chromeOptions": { "args": arguments },
+        "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+    });
+    let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
+    ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(&format!("http://127.0.0.1:{}", driver.port))
+        .await
+        .expect("a session")
+}
+
+pub struct Page {
+    client: Client,
+}
+
+impl Page {
+    /// Opens a URL and waits until it has loaded.
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// What an async function's body returns.
+    pub async fn run(&self, body: &str) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; (async () => {{ {body} }})().then(done, (error) => done(`failed: ${{error}}`))"
+        );
+        self.client.execute_async(&script, vec![]).await.unwrap_or_else(|error| panic!("{body}: {error}"))
+    }
+
+    /// Waits until an expression is true.
+    pub async fn until(&self, expression: &str) {
+        let body = format!(
+            "for (let i = 0; i < 200; i++) {{ if ({expression}) return true; await new Promise((r) => setTimeout(r, 50)); }} return false;"
+        );
+        assert_eq!(self.run(&body).await, true, "never true: {expression}");
+    }
+
+    /// Console errors, uncaught exceptions and requests that failed since the last look; there should be none.
+    pub async fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for entry in self.log("browser").await {
+            if entry["level"] == "SEVERE" || entry["level"] == "WARNING" {
+                complaints.push(entry["message"].to_string());
+            }
+        }
+        for entry in self.log("performance").await {
+            let message: Value =
+                serde_json::from_str(entry["message"].as_str().unwrap_or_default()).unwrap_or_default();
+            let (method, params) = (&message["message"]["method"], &message["message"]["params"]);
+            if method == "Network.loadingFailed" {
+                complaints.push(format!("request failed: {}", params["errorText"]));
+            }
+            if method == "Network.responseReceived"
+                && params["response"]["status"].as_u64().is_some_and(|status| status >= 400)
+            {
+                complaints.push(format!("{} answered {}", params["response"]["url"], params["response"]["status"]));
+            }
+        }
+        complaints
+    }
+
+    async fn log(&self, kind: &'static str) -> Vec<Value> {
+        let log = self.client.issue_cmd(Log(kind)).await.expect("a log");
+        log.as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// chromedriver's own command for reading logs.
+#[derive(Debug)]
+struct Log(&'static str);
+
+impl WebDriverCompatibleCommand for Log {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({ "type": self.0 }).to_string()))
+    }
+}

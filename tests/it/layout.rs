@@ -1,0 +1,128 @@
+//! The layout's rules: who may import whom, and where each foreign crate lives. The crate's docs give the reasons.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use libtest_mimic::Trial;
+
+use crate::site::tree;
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    trials![
+        modules_import_only_what_they_may,
+        each_foreign_crate_has_one_home,
+        the_library_does_not_print,
+        nothing_panics_on_purpose
+    ]
+}
+
+const NOUNS: [&str; 11] = [
+    "asset",
+    "encoding",
+    "environment",
+    "error",
+    "fingerprint",
+    "fs",
+    "html",
+    "manifest",
+    "progress",
+    "release",
+    "scaffold",
+];
+
+/// Each source file by its path below `src`, without its tests.
+fn sources() -> BTreeMap<String, String> {
+    let files = tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let rust = files.into_iter().filter(|(path, _)| path.ends_with(".rs"));
+    rust.map(|(path, bytes)| {
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        let code = text.split("#[cfg(test)]\nmod tests").next().expect("a part").to_owned();
+        (path, code)
+    })
+    .filter(|(path, _)| !is_fixture(path))
+    .collect()
+}
+
+/// Files that only tests compile.
+fn is_fixture(path: &str) -> bool {
+    matches!(path, "serve/fixture.rs" | "publish/site.rs")
+}
+
+fn module(path: &str) -> &str {
+    path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
+}
+
+fn modules_import_only_what_they_may() {
+    for (path, code) in sources() {
+        let own = module(&path);
+        let allowed: Vec<&str> = match own {
+            "lib" | "main" | "cli" => continue,
+            "build" | "page" => [&NOUNS[..], &["config"]].concat(),
+            "publish" | "serve" => [&NOUNS[..], &["config", "page"]].concat(),
+            "preview" => [&NOUNS[..], &["config", "build", "page", "publish", "serve"]].concat(),
+            "config" => NOUNS.to_vec(),
+            noun => {
+                assert!(NOUNS.contains(&noun), "{path}: a new module; give it its place in the layout");
+                NOUNS.to_vec()
+            }
+        };
+        for (at, _) in code.match_indices("crate::") {
+            let rest = &code[at + "crate::".len()..];
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            assert!(name == own || allowed.contains(&name.as_str()), "{path} imports {name}");
+        }
+    }
+}
+
+fn each_foreign_crate_has_one_home() {
+    let homes = [
+        ("aws_", vec!["publish/s3.rs"]),
+        ("clap", vec!["cli/"]),
+        ("comfy_table", vec!["cli/terminal.rs"]),
+        ("indicatif", vec!["cli/terminal.rs"]),
+        ("lightningcss", vec!["build/transform/css.rs"]),
+        ("parcel_sourcemap", vec!["build/transform/css.rs"]),
+        ("lol_html", vec!["html.rs"]),
+        ("mime_guess", vec!["asset.rs"]),
+        ("minify_html", vec!["build/transform/html.rs"]),
+        ("minijinja", vec!["build/template.rs"]),
+        ("oxc::", vec!["build/transform/"]),
+        ("rolldown", vec!["build/transform/module.rs"]),
+        ("s3s", vec!["preview/bucket.rs"]),
+        ("sha2::", vec!["fingerprint.rs"]),
+        ("toml::", vec!["config/file.rs"]),
+        ("walkdir", vec!["build/discover.rs"]),
+        ("zstd::", vec!["encoding.rs"]),
+    ];
+    for (path, code) in sources() {
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for (name, home) in &homes {
+                // In a path (`name::`) or an import (`use name…`); not in a word that holds it.
+                let used = line.match_indices(name).any(|(at, _)| {
+                    !line[..at]
+                        .ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '"' | '.' | '/' | ':'))
+                        && (line[at..].contains("::") || line.trim_start().starts_with("use "))
+                });
+                assert!(!used || home.iter().any(|home| path.starts_with(home)), "{path} names {name}: {line}");
+            }
+        }
+    }
+}
+
+fn the_library_does_not_print() {
+    for (path, code) in sources() {
+        for word in ["println!", "eprintln!", "print!(", "dbg!", "io::stdout()", "io::stderr()"] {
+            assert!(!code.contains(word) || path.starts_with("cli/"), "{path}: {word}");
+        }
+    }
+}
+
+fn nothing_panics_on_purpose() {
+    for (path, code) in sources() {
+        for word in [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("] {
+            let found = code.lines().find(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert_eq!(found, None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Publishing as a program: to a folder, and its plan. The bucket is tested beside the code, and by `preview`.
+
+use libtest_mimic::Trial;
+
+use crate::site::{Site, tree};
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    trials![
+        a_folder_gets_the_release,
+        the_second_time_nothing_is_uploaded,
+        a_dry_run_says_why_and_changes_nothing,
+        one_change_uploads_what_it_changed,
+        a_store_that_fails_is_exit_code_4,
+        an_environment_without_a_store,
+        maps_and_dot_folders_stay_home,
+    ]
+}
+
+fn site() -> Site {
+    Site::new()
+        .config("[env.production]\nasset_base = 'https://cdn.example.com/'\nstore = 'published'\n")
+        .asset("css/a.css", "a { color: red }\n".repeat(100))
+        .asset("public/robots.txt", "User-agent: *\n")
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('css/a.css') }}")
+        .template("about.html", "<!doctype html><title>about</title>")
+}
+
+fn publish(site: &Site, arguments: &[&str]) -> serde_json::Value {
+    let run = site.run(&[&["publish", "--json"], arguments].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    serde_json::from_str(&run.stdout).expect("one JSON document")
+}
+
+fn a_folder_gets_the_release() {
+    let site = site();
+    let dist = site.build(&[]);
+    let report = publish(&site, &[]);
+    let release = dist.manifest()["release"].as_str().expect("a release").to_owned();
+    assert_eq!((&report["release"], &report["moved"]), (&release.clone().into(), &true.into()));
+    let store = tree(&site.root().join("published"));
+    let css = dist.named("css/a.css");
+    for key in [
+        css.clone(),
+        format!("{css}.br"),
+        format!("releases/{release}/index.html"),
+        format!("releases/{release}/robots.txt"),
+        format!("releases/{release}.json"),
+        "current.json".to_owned(),
+        "index.html".to_owned(),
+    ] {
+        assert!(store.contains_key(&key), "{key} in {:#?}", store.keys());
+    }
+    let text = |key: &str| String::from_utf8_lossy(&store[key]).into_owned();
+    assert!(text(&format!("releases/{release}/index.html")).contains(&format!("https://cdn.example.com/{css}")));
+    let current: serde_json::Value = serde_json::from_str(&text("current.json")).expect("JSON");
+    assert_eq!(current["release"], release);
+    let record: serde_json::Value = serde_json::from_str(&text(&format!("releases/{release}.json"))).expect("JSON");
+    let headers = &record["objects"][format!("{css}.br")]["headers"];
+    assert_eq!(headers["content-type"], "text/css; charset=utf-8");
+    assert_eq!(headers["content-encoding"], "br");
+    assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
+
+    let place = |key: &str| {
+        let steps = report["steps"].as_array().expect("steps");
+        steps.iter().position(|step| step["key"] == key).unwrap_or_else(|| panic!("{key} in {steps:#?}"))
+    };
+    let order = [
+        css.as_str(),
+        &format!("releases/{release}/index.html"),
+        &format!("releases/{release}.json"),
+        "index.html",
+        "current.json",
+    ];
+    assert!(order.windows(2).all(|pair| place(pair[0]) < place(pair[1])), "{:#?}", report["steps"]);
+}
+
+fn the_second_time_nothing_is_uploaded() {
+    let site = site();
+    site.build(&[]);
+    publish(&site, &[]);
+    let before = tree(&site.root().join("published"));
+    site.build(&[]);
+    let report = publish(&site, &[]);
+    assert_eq!((&report["uploaded"], &report["moved"]), (&0.into(), &false.into()), "{report:#}");
+    assert_eq!(tree(&site.root().join("published")), before);
+}
+
+fn a_dry_run_says_why_and_changes_nothing() {
+    let site = site();
+    site.build(&[]);
+    let report = publish(&site, &["--dry-run"]);
+    assert_eq!(report["dry_run"], true);
+    let steps = report["steps"].as_array().expect("steps");
+    assert!(steps.iter().all(|step| step["reason"].as_str().is_some_and(|reason| !reason.is_empty())), "{steps:#?}");
+    assert!(!site.root().join("published").exists());
+    let table = site.run(&["publish", "--dry-run"]).stdout;
+    assert!(table.contains("not in the store"), "{table}");
+}
+
+fn one_change_uploads_what_it_changed() {
+    let site = site();
+    site.build(&[]);
+    publish(&site, &[]);
+    site.write("templates/about.html", "<!doctype html><title>changed</title>");
+    let dist = site.build(&[]);
+    let report = publish(&site, &[]);
+    let steps = report["steps"].as_array().expect("steps");
+    let css = dist.named("css/a.css");
+    let kept = steps.iter().filter(|step| step["key"].as_str().is_some_and(|key| key.starts_with(&css)));
+    assert!(kept.clone().count() == 4 && kept.clone().all(|step| step["action"] == "keep"), "{steps:#?}");
+    let root = steps.iter().find(|step| step["key"] == "about.html").expect("the page at the root");
+    assert_eq!(root["action"], "replace");
+    assert_eq!(report["moved"], true);
+}
+
+fn a_store_that_fails_is_exit_code_4() {
+    // Nothing listens on this port: it was free a moment ago.
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let site =
+        site().config(&format!("[env.production]\nstore = 's3://bucket'\nendpoint = 'http://127.0.0.1:{port}'\n"));
+    site.build(&[]);
+    let mut command = site.command(&["publish"]);
+    command
+        .env("AWS_ACCESS_KEY_ID", "id")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let out = command.output().expect("it runs");
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(4), "{told}");
+    assert!(told.contains("s3://bucket") && told.contains("endpoint"), "{told}");
+
+    let site = Site::new()
+        .config("[env.production]\nstore = 'published'\n")
+        .asset("a.txt", "a")
+        .file("published", "a file in the way");
+    site.build(&[]);
+    assert_eq!(site.run(&["publish"]).code, Some(4));
+}
+
+fn an_environment_without_a_store() {
+    let site = site();
+    site.build(&[]);
+    let run = site.run(&["publish", "-e", "development"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("has no store") && run.stderr.contains("[env.development]"), "{}", run.stderr);
+}
+
+fn maps_and_dot_folders_stay_home() {
+    let site = site().asset("js/a.js", "console.log(1)\n").asset("public/.well-known/x", "x");
+    site.build(&[]);
+    publish(&site, &[]);
+    let store = tree(&site.root().join("published"));
+    assert!(
+        !store.keys().any(|key| key.contains(".fingerpost") || key.contains(".vite") || key.ends_with(".map")),
+        "{:#?}",
+        store.keys()
+    );
+    assert!(store.contains_key(".well-known/x"));
+}
