@@ -93,13 +93,13 @@ impl Config {
                 .to_owned(),
         })?;
         let text = String::from_utf8(bytes)
-            .map_err(|error| Error::Config(Box::new(fs::not_utf8(&name, error.utf8_error().valid_up_to()))))?;
+            .map_err(|error| Error::Config(fs::not_utf8(&name, error.utf8_error().valid_up_to())))?;
         Config::parse(&root, &name, &text)
     }
 
     fn parse(root: &Path, name: &str, text: &str) -> Result<Self> {
-        let file = file::parse(name, text).map_err(|fault| Error::Config(Box::new(fault)))?;
-        resolve(root, &Text { name, text }, file).map_err(|fault| Error::Config(Box::new(fault)))
+        let file = file::parse(name, text).map_err(Error::Config)?;
+        resolve(root, &Text { name, text }, file).map_err(Error::Config)
     }
 
     /// The environment of that name.

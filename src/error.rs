@@ -19,7 +19,7 @@ pub enum Error {
     Build(Vec<Fault>),
     /// A configuration file is at fault.
     #[error("{0}")]
-    Config(Box<Fault>),
+    Config(Fault),
     /// The command line, or a value that it names, makes no sense here.
     #[error("{message}")]
     Usage { message: String, help: String },
@@ -146,7 +146,10 @@ fn listen_help(source: &io::Error, address: &str) -> Option<String> {
 
 /// A fault in something that the user wrote: what, where (with the source, so that a frame can be shown), and the way out.
 #[derive(Debug, Clone)]
-pub struct Fault {
+pub struct Fault(Box<Told>);
+
+#[derive(Debug, Clone)]
+struct Told {
     message: String,
     help: Option<String>,
     source: Option<NamedSource<String>>,
@@ -155,11 +158,12 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(message: impl Into<String>) -> Self {
-        Fault { message: message.into(), help: None, source: None, label: None }
+        Fault(Box::new(Told { message: message.into(), help: None, source: None, label: None }))
     }
 
+    /// Adds the way out.
     pub fn hint(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 
@@ -168,8 +172,8 @@ impl Fault {
         let text = text.into();
         let offset = offset.min(text.len());
         let length = length.min(text.len() - offset);
-        self.source = Some(NamedSource::new(name, text));
-        self.label = Some(LabeledSpan::new(Some("here".to_owned()), offset, length));
+        self.0.source = Some(NamedSource::new(name, text));
+        self.0.label = Some(LabeledSpan::new(Some("here".to_owned()), offset, length));
         self
     }
 
@@ -186,7 +190,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -194,15 +198,15 @@ impl std::error::Error for Fault {}
 
 impl Diagnostic for Fault {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as _)
+        self.0.help.as_ref().map(|help| Box::new(help) as _)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as _)
+        self.0.source.as_ref().map(|source| source as _)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.label.clone().map(|label| Box::new(std::iter::once(label)) as _)
+        self.0.label.clone().map(|label| Box::new(std::iter::once(label)) as _)
     }
 }
 
@@ -213,14 +217,14 @@ mod tests {
     #[test]
     fn a_line_and_column_become_the_right_bytes() {
         let fault = Fault::new("bad").at_line("a.css", "ä {\n  é: x\n}\n", 2, 4);
-        let label = fault.label.expect("a label");
+        let label = fault.0.label.expect("a label");
         assert_eq!((label.offset(), label.len()), ("ä {\n  é".len(), 1));
     }
 
     #[test]
     fn a_place_past_the_end_is_pulled_back_into_the_text() {
         let fault = Fault::new("bad").at_line("a.css", "a {", 9, 9);
-        assert_eq!(fault.label.expect("a label").offset(), 3);
+        assert_eq!(fault.0.label.expect("a label").offset(), 3);
     }
 
     #[test]
@@ -228,7 +232,7 @@ mod tests {
         let usage = Error::Usage { message: String::new(), help: String::new() };
         let publish = Error::Publish { message: String::new(), help: String::new() };
         assert_eq!(Error::from(Fault::new("x")).exit_code(), 1);
-        assert_eq!(Error::Config(Box::new(Fault::new("x"))).exit_code(), 2);
+        assert_eq!(Error::Config(Fault::new("x")).exit_code(), 2);
         assert_eq!(usage.exit_code(), 2);
         assert_eq!(publish.exit_code(), 4);
     }

@@ -9,6 +9,9 @@ pub fn rewrite(value: &str, mut edit: impl FnMut(&str) -> Option<String>) -> Opt
         let start = rest.find(|c: char| !c.is_ascii_whitespace() && c != ',').unwrap_or(rest.len());
         let (gap, tail) = rest.split_at(start);
         out.push_str(gap);
+        if tail.is_empty() {
+            break;
+        }
         let end = tail.find(|c: char| c.is_ascii_whitespace()).unwrap_or(tail.len());
         let (run, tail) = tail.split_at(end);
         // A URL may hold commas, but one at its end is the separator.

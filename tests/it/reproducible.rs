@@ -13,8 +13,11 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn same(sites: [Site; 3]) {
-    let trees: Vec<_> =
-        sites.iter().zip(["1", "2", "7"]).map(|(site, threads)| site.build(&["--threads", threads]).tree()).collect();
+    let trees: Vec<_> = sites
+        .iter()
+        .zip(["1", "2", "7"])
+        .map(|(site, threads)| site.build(&["--threads", threads]).tree().clone())
+        .collect();
     for tree in &trees[1..] {
         assert_eq!(tree.keys().collect::<Vec<_>>(), trees[0].keys().collect::<Vec<_>>());
         let differ: Vec<_> =

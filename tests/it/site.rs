@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Site {
     pub fn build(&self, arguments: &[&str]) -> Dist {
         let run = self.run(&[&["build"], arguments].concat());
         assert_eq!(run.code, Some(0), "{}", run.stderr);
-        Dist { folder: self.root().join("dist") }
+        Dist { tree: tree(&self.root().join("dist")) }
     }
 
     /// Runs a command that serves, until the value is dropped.
@@ -109,19 +109,18 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// An output folder.
+/// What a build made, as it was then.
 pub struct Dist {
-    folder: PathBuf,
+    tree: BTreeMap<String, Vec<u8>>,
 }
 
 impl Dist {
     pub fn read(&self, path: &str) -> String {
-        String::from_utf8_lossy(&self.bytes(path)).into_owned()
+        String::from_utf8_lossy(self.bytes(path)).into_owned()
     }
 
-    pub fn bytes(&self, path: &str) -> Vec<u8> {
-        std::fs::read(self.folder.join(path))
-            .unwrap_or_else(|error| panic!("{path}: {error}; there are {:#?}", self.names()))
+    pub fn bytes(&self, path: &str) -> &[u8] {
+        self.tree.get(path).unwrap_or_else(|| panic!("no {path}; there are {:#?}", self.names()))
     }
 
     pub fn manifest(&self) -> serde_json::Value {
@@ -136,12 +135,12 @@ impl Dist {
     }
 
     /// Every file with its bytes.
-    pub fn tree(&self) -> BTreeMap<String, Vec<u8>> {
-        tree(&self.folder)
+    pub fn tree(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.tree
     }
 
     pub fn names(&self) -> Vec<String> {
-        self.tree().into_keys().collect()
+        self.tree.keys().cloned().collect()
     }
 }
 

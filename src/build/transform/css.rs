@@ -14,6 +14,7 @@ use lightningcss::printer::PrinterOptions;
 use lightningcss::rules::{CssRule, Location};
 use lightningcss::stylesheet::{MinifyOptions, ParserFlags, ParserOptions};
 use lightningcss::targets::{Browsers, Targets};
+use lightningcss::values::image::Image;
 use lightningcss::values::url::Url;
 use lightningcss::visit_types;
 use lightningcss::visitor::{Visit, VisitTypes, Visitor};
@@ -219,7 +220,7 @@ impl<'a> Provider<'a> {
             None => fault,
         };
         match &error.kind {
-            BundleErrorKind::ResolverError(SourceError(fault)) => located((**fault).clone()),
+            BundleErrorKind::ResolverError(SourceError(fault)) => located(fault.clone()),
             kind => {
                 let file = error.loc.as_ref().map(|loc| self.name(Path::new(&loc.filename))).unwrap_or_default();
                 located(Fault::new(format!("`{file}` is not valid CSS: {kind}")))
@@ -252,11 +253,11 @@ fn find_cycle(
 /// A [`Fault`] on its way through the bundler.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct SourceError(Box<Fault>);
+struct SourceError(Fault);
 
 impl From<Fault> for SourceError {
     fn from(fault: Fault) -> Self {
-        SourceError(Box::new(fault))
+        SourceError(fault)
     }
 }
 
@@ -328,7 +329,7 @@ impl<'i> Visitor<'i> for UrlRewriter<'_> {
     type Error = Infallible;
 
     fn visit_types(&self) -> VisitTypes {
-        visit_types!(URLS | RULES)
+        visit_types!(URLS | IMAGES | RULES)
     }
 
     fn visit_rule(&mut self, rule: &mut CssRule<'i>) -> Result<(), Infallible> {
@@ -340,6 +341,17 @@ impl<'i> Visitor<'i> for UrlRewriter<'_> {
         rule.visit_children(self)?;
         (self.source, self.at) = outer;
         Ok(())
+    }
+
+    /// The images of an `image-set()`, which are not visited by themselves.
+    fn visit_image(&mut self, image: &mut Image<'i>) -> Result<(), Infallible> {
+        if let Image::ImageSet(set) = image {
+            for option in &mut set.options {
+                self.visit_image(&mut option.image)?;
+            }
+            return Ok(());
+        }
+        image.visit_children(self)
     }
 
     fn visit_url(&mut self, url: &mut Url<'i>) -> Result<(), Infallible> {
