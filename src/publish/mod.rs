@@ -1,6 +1,6 @@
 //! Publishing: a build's files are put into a store in an order that is safe to stop at any point, then the release is pointed to.
 //!
-//! [`contents`] says what a release consists of, [`plan()`] compares that with what a [`Store`] holds, and [`publish_to`]
+//! [`contents()`] says what a release consists of, [`plan()`] compares that with what a [`Store`] holds, and [`publish_to`]
 //! carries the plan out. Nothing is ever deleted.
 
 pub mod contents;

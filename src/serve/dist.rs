@@ -15,8 +15,8 @@ use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
-use crate::manifest::{self, File, Kind, Manifest};
 use crate::fs;
+use crate::manifest::{self, File, Kind, Manifest};
 use crate::page;
 
 /// The page that is the body of every 404, and has no URL of its own.

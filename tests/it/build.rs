@@ -188,7 +188,7 @@ fn node_env_and_import_meta_env_tell_the_mode() {
     for (mode, inside) in [("production", true), ("development", false)] {
         let dist = site.build(&["--mode", mode]);
         let code = dist.read(&dist.named("js/a.ts"));
-        assert_eq!(code.matches(mode).count() >= 2, true, "{code}");
+        assert!(code.matches(mode).count() >= 2, "{code}");
         assert_eq!(code.contains("only in production"), inside, "{code}");
         assert_eq!(code.contains('\n') && code.trim_end().contains('\n'), mode == "development", "{code}");
         assert_eq!(dist.manifest()["mode"], mode);
