@@ -23,6 +23,16 @@ pub struct Unit {
     pub named: bool,
 }
 
+impl Unit {
+    /// Its source, if it has just one.
+    pub fn single(&self) -> Option<&Path> {
+        match self.inputs.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
 /// The work of a build.
 #[derive(Debug, Default)]
 pub struct Graph {

@@ -3,38 +3,35 @@
 //! Leaves first: by the time a file is fingerprinted, every URL inside it is final, so that its fingerprint covers its own bytes
 //! and, through them, everything that it refers to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
-use crate::asset::{LogicalPath, local_path, relative_url, url_path};
-use crate::config::{Config, SourceMaps, nearest};
+use crate::config::{Config, SourceMaps};
 use crate::error::{Error, Fault, Result};
-use crate::fingerprint::Digest;
 use crate::fs;
-use crate::html::{self, Editor, Link, Place};
-use crate::manifest::{Entry, Kind, Manifest, Mode, logical_name};
+use crate::html::Place;
+use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::progress::Progress;
-use crate::release::{ReleaseId, Stamp};
 
+mod answers;
 mod compress;
 mod discover;
 mod emit;
 mod graph;
+mod modules;
 mod output;
+mod pages;
+mod styles;
 mod template;
 mod transform;
 mod vite;
 
 use discover::Sources;
 use graph::{Graph, Scripts, Unit};
-use output::{Imports, Output, Outputs};
-use template::{AssetUrls, Page, Templates};
-use transform::css::{Compiler, Sheet, Style, Urls};
-use transform::html::{Survey, finish, finish_document, reach, survey};
-use transform::module::{EntryModule, bundle};
+use output::{Output, Outputs};
+use template::Templates;
 use transform::script;
 
 /// What the command line decides about a build.
@@ -67,7 +64,7 @@ fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result
     let sources = Sources::discover(config)?;
     let templates = Templates::load(config, &sources)?;
     let scripts = Scripts::new(config);
-    let drafts = draft(config, &sources, &templates, &scripts, progress)?;
+    let drafts = pages::draft(config, &sources, &templates, &scripts, progress)?;
     let references: Vec<(Place, String, String)> = drafts
         .iter()
         .flat_map(|draft| {
@@ -77,13 +74,13 @@ fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result
     let graph = Graph::new(config, &sources, &references, &scripts)?;
 
     let mut outputs = Outputs::new(&config.prefix);
-    copy(config, &sources, &graph, &mut outputs, progress)?;
-    styles(config, options.mode, &graph.styles, &mut outputs, progress)?;
-    classic_scripts(config, options.mode, &graph.scripts, &mut outputs, progress)?;
-    modules(config, options.mode, &graph.modules, &mut outputs, progress)?;
-    documents(config, &graph.documents, &mut outputs)?;
-    pages(config, options.mode, &templates, drafts, &mut outputs, progress)?;
-    let release = seal(&mut outputs, options.mode)?;
+    add_copies(config, &sources, &graph, &mut outputs, progress)?;
+    styles::add(config, options.mode, &graph.styles, &mut outputs, progress)?;
+    add_scripts(config, options.mode, &graph.scripts, &mut outputs, progress)?;
+    modules::add(config, options.mode, &graph.modules, &mut outputs, progress)?;
+    pages::add_documents(config, &graph.documents, &mut outputs)?;
+    pages::add(config, options.mode, &templates, drafts, &mut outputs, progress)?;
+    let release = pages::seal(&mut outputs, options.mode)?;
     if options.compress {
         compress::compress(&mut outputs, &config.encodings, progress)?;
     }
@@ -111,60 +108,6 @@ fn refuse_overlap(config: &Config, out: &Path) -> Result<()> {
     }
 }
 
-/// A page rendered for a first time, to see what it names.
-struct Draft {
-    page: Page,
-    survey: Survey,
-}
-
-fn draft(
-    config: &Config,
-    sources: &Sources,
-    templates: &Templates,
-    scripts: &Scripts<'_>,
-    progress: &dyn Progress,
-) -> Result<Vec<Draft>> {
-    let mut known: BTreeMap<String, bool> = BTreeMap::new();
-    for (name, path) in sources.assets.iter().chain(&sources.parts) {
-        let script = discover::is_plain_script(name.as_str()) || discover::is_compiled_script(name.as_str());
-        known.insert(name.as_str().to_owned(), script && scripts.is_module(path)?);
-    }
-    for bundle in &config.bundles {
-        let mut module = false;
-        for input in bundle.inputs.iter().filter(|_| bundle.name.extension() != "css") {
-            module |= scripts.is_module(input)?;
-        }
-        known.insert(bundle.name.as_str().to_owned(), module);
-    }
-    let known = Arc::new(known);
-    let urls =
-        Arc::new(DraftUrls { prefix: config.prefix.clone(), known: Arc::clone(&known), named: Mutex::default() });
-    let renderer = templates.renderer(Arc::clone(&urls) as _);
-    let mut drafts = Vec::new();
-    let mut faults = Vec::new();
-    for page in &templates.pages {
-        let rendered = renderer.render(page);
-        // After those that stand in the page's elements, which say more: what an element loads, and how.
-        let named = urls.take_named().into_iter().map(|name| (Place::Other, name));
-        match rendered {
-            Ok(text) if is_html(&page.path) => {
-                let mut survey = survey(&page.path, &text, &config.prefix, &|name| known.contains_key(name))?;
-                for url in &survey.unknown {
-                    progress.warn(format!("`{}` refers to `{url}`, and there is no such asset", page.template));
-                }
-                survey.references.extend(named);
-                drafts.push(Draft { page: page.clone(), survey });
-            }
-            Ok(_) => {
-                let survey = Survey { references: named.collect(), ..Survey::default() };
-                drafts.push(Draft { page: page.clone(), survey });
-            }
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() { Ok(drafts) } else { Err(Error::Build(distinct(faults))) }
-}
-
 /// A fault in a shared part shows up once for each page or stylesheet that it is in; it is told once.
 fn distinct(mut faults: Vec<Fault>) -> Vec<Fault> {
     let mut seen = BTreeSet::new();
@@ -172,12 +115,22 @@ fn distinct(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults
 }
 
-fn is_html(path: &str) -> bool {
-    path.ends_with(".html") || path.ends_with(".htm")
+/// All results, or every fault among them; another error stops at once.
+fn gather<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
+    let mut done = Vec::with_capacity(results.len());
+    let mut faults = Vec::new();
+    for result in results {
+        match result {
+            Ok(value) => done.push(value),
+            Err(Error::Build(more)) => faults.extend(more),
+            Err(error) => return Err(error),
+        }
+    }
+    if faults.is_empty() { Ok(done) } else { Err(Error::Build(distinct(faults))) }
 }
 
 /// Images, fonts and all else that is taken as it is.
-fn copy(
+fn add_copies(
     config: &Config,
     sources: &Sources,
     graph: &Graph,
@@ -185,12 +138,14 @@ fn copy(
     progress: &dyn Progress,
 ) -> Result<()> {
     progress.stage("copy", graph.copies.len() + sources.public.len());
-    let read = |path: &PathBuf| {
+    let read = |path: &Path| {
         progress.step();
         fs::read(path)
     };
-    let bodies: Vec<Vec<u8>> = graph.copies.par_iter().map(|unit| read(&unit.inputs[0])).collect::<Result<_>>()?;
-    for (unit, bytes) in graph.copies.iter().zip(bodies) {
+    let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.single()?)));
+    let read_copies: Vec<(&Unit, Vec<u8>)> =
+        copies.map(|(unit, path)| Ok((unit, read(path)?))).collect::<Result<_>>()?;
+    for (unit, bytes) in read_copies {
         add_asset(config, outputs, unit, unit.name.as_str(), bytes, None)?;
     }
     let known = |name: &str| name.ends_with(".webmanifest");
@@ -210,144 +165,15 @@ fn add_asset(
     bytes: Vec<u8>,
     map: Option<String>,
 ) -> Result<(), Fault> {
-    let single = match unit.inputs.as_slice() {
-        [only] => Some(only.as_path()),
-        _ => None,
-    };
-    let source = single.map(|path| fs::display_name(&config.root, path));
+    let source = unit.single().map(|path| fs::display_name(&config.root, path));
     let mut output = Output::new(Kind::Asset, source, bytes);
     output.map = map.filter(|_| config.source_maps != SourceMaps::None);
     let file = outputs.add_asset(path, output, config.source_maps == SourceMaps::Public)?;
-    outputs.name(&unit.name, single, Entry { file, imports: Vec::new(), module: false })
-}
-
-fn styles(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
-    progress.stage("stylesheets", units.len());
-    let compiler = Compiler::new(&config.root, mode, &config.targets)?;
-    let extra = Mutex::new(BTreeMap::new());
-    let made: Vec<Result<Style, Vec<Fault>>> = units
-        .par_iter()
-        .map(|unit| {
-            let name = match unit.inputs.as_slice() {
-                [only] => fs::display_name(&config.root, only),
-                _ => unit.name.as_str().to_owned(),
-            };
-            let urls = StyleUrls { config, outputs, sheet: &unit.name, extra: &extra };
-            let style = compiler.compile(&Sheet { name, inputs: &unit.inputs }, &urls);
-            progress.step();
-            style
-        })
-        .collect();
-    let mut done = Vec::new();
-    let mut faults: Vec<Fault> = Vec::new();
-    for (unit, style) in units.iter().zip(made) {
-        match style {
-            Ok(style) => done.push((unit, style)),
-            Err(more) => faults.extend(more),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(Error::Build(distinct(faults)));
-    }
-    for (source, (file, output)) in extra.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
-        outputs.remember(&source, &file);
-        outputs.add(file, output)?;
-    }
-    let parts: BTreeSet<&PathBuf> = done
-        .iter()
-        .flat_map(|(unit, style)| {
-            style.parts.iter().filter(|part| !unit.inputs.contains(part) || unit.inputs.len() > 1)
-        })
-        .collect();
-    for (unit, style) in &done {
-        let is_part = unit.inputs.iter().any(|input| parts.contains(input));
-        if unit.named || !is_part {
-            add_asset(
-                config,
-                outputs,
-                unit,
-                unit.name.as_str(),
-                style.code.clone().into_bytes(),
-                Some(style.map.clone()),
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Resolves the `url()`s of one stylesheet, and gathers the files outside the assets folder that they lead to.
-struct StyleUrls<'a> {
-    config: &'a Config,
-    outputs: &'a Outputs,
-    sheet: &'a LogicalPath,
-    extra: &'a Mutex<BTreeMap<PathBuf, (String, Output)>>,
-}
-
-impl Urls for StyleUrls<'_> {
-    fn resolve(&self, file: &Path, url: &str) -> Result<Option<String>, Fault> {
-        let config = self.config;
-        let base = format!("/{}", fs::display_name(&config.root, file));
-        let Some((local, suffix)) = local_path(&base, url) else { return Ok(None) };
-        let missing = || {
-            Fault::new(format!("`{}` refers to `{url}`, which isn't there", fs::display_name(&config.root, file)))
-                .hint("check the path: it is relative to the stylesheet that it stands in")
-        };
-        if url.starts_with('/') {
-            let Some(name) = logical_name(&config.prefix, &local) else { return Ok(None) };
-            let entry = self.outputs.entries.get(name).ok_or_else(missing)?;
-            return Ok(Some(self.relative(&entry.file, suffix)));
-        }
-        // Package files may stand in a folder above the root, where no path below it leads.
-        let path = crate::asset::split_suffix(url).0;
-        let decoded = crate::asset::decode_url_path(path).ok_or_else(missing)?;
-        let target = fs::normalize(&file.parent().unwrap_or(&config.root).join(decoded));
-        if !fs::within(&config.root, &target) {
-            return Err(Fault::new(format!("`{url}` leads out of the site's root"))
-                .hint("move the file below the root, or pass a `--root` that holds both"));
-        }
-        if let Ok(public) = target.strip_prefix(config.assets.join("public")) {
-            let public = public.to_string_lossy().replace('\\', "/");
-            return if target.is_file() { Ok(Some(format!("/{}{suffix}", url_path(&public)))) } else { Err(missing()) };
-        }
-        if let Some(file) = self.outputs.of_source(&target) {
-            return Ok(Some(self.relative(file, suffix)));
-        }
-        if !target.is_file() {
-            return Err(missing());
-        }
-        Ok(Some(self.relative(&self.bring(&target)?, suffix)))
-    }
-}
-
-impl StyleUrls<'_> {
-    /// Relative, so that a stylesheet's bytes are the same in every environment.
-    fn relative(&self, file: &str, suffix: &str) -> String {
-        relative_url(&format!("{}/{}", self.config.prefix, self.sheet), file) + suffix
-    }
-
-    /// Makes an asset of a file outside the assets folder: one of a package.
-    fn bring(&self, path: &Path) -> Result<String, Fault> {
-        let mut extra = self.extra.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((file, _)) = extra.get(path) {
-            return Ok(file.clone());
-        }
-        let source = fs::display_name(&self.config.root, path);
-        let bytes = fs::read(path).map_err(|error| Fault::new(error.to_string()))?;
-        let name = match source.rfind("node_modules/") {
-            Some(at) => format!("vendor/{}", &source[at + "node_modules/".len()..]),
-            None => path
-                .strip_prefix(&self.config.assets)
-                .map_or(source.clone(), |path| path.to_string_lossy().into_owned()),
-        };
-        let output = Output::new(Kind::Asset, Some(source), bytes);
-        let file = format!("{}/{}", self.config.prefix, output.digest.fingerprint().name(&name));
-        extra.insert(path.to_owned(), (file.clone(), output));
-        Ok(file)
-    }
+    outputs.name(&unit.name, unit.single(), Entry { file, imports: Vec::new(), module: false })
 }
 
 /// Classic scripts, and bundles of them: each is minified by itself and none is wrapped.
-fn classic_scripts(
+fn add_scripts(
     config: &Config,
     mode: Mode,
     units: &[Unit],
@@ -368,246 +194,8 @@ fn classic_scripts(
             Ok(script::concatenate(&inputs, mode)?)
         })
         .collect();
-    for (unit, made) in units.iter().zip(made) {
-        let made = made?;
+    for (unit, made) in units.iter().zip(gather(made)?) {
         add_asset(config, outputs, unit, unit.name.as_str(), made.code.into_bytes(), made.map)?;
     }
     Ok(())
-}
-
-fn modules(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
-    progress.stage("modules", 0);
-    let name = |unit: &Unit| {
-        format!("{}.js", unit.name.as_str().rsplit_once('.').map_or(unit.name.as_str(), |(stem, _)| stem))
-    };
-    let entries: Vec<EntryModule> =
-        units.iter().map(|unit| EntryModule { name: name(unit), inputs: unit.inputs.clone() }).collect();
-    let mut names = BTreeMap::new();
-    for (unit, entry) in units.iter().zip(&entries) {
-        if let Some(other) = names.insert(entry.name.clone(), &unit.name) {
-            let fault = Fault::new(format!("`{other}` and `{}` would both be written to `{}`", unit.name, entry.name));
-            return Err(fault.hint("rename one of them").into());
-        }
-    }
-    let chunks = bundle(config, mode, &entries, progress)?;
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
-    let mut taken = BTreeSet::new();
-    for chunk in &chunks {
-        let mut output = Output::new(Kind::Asset, chunk.source.clone(), chunk.code.clone().into_bytes());
-        // Two modules of the same text are two modules: they must not become one file.
-        let path = match taken.insert((chunk.path.clone(), output.digest)) {
-            true => &chunk.path,
-            false => &chunk.stable,
-        };
-        output.map.clone_from(&chunk.map);
-        let file = outputs.add_asset(path, output, config.source_maps == SourceMaps::Public)?;
-        files.insert(chunk.stable.clone(), file);
-    }
-    let file = |stable: &String| files.get(stable).cloned();
-    let mut imported = BTreeSet::new();
-    for chunk in &chunks {
-        let imports = Imports {
-            fixed: chunk.imports.iter().filter_map(file).collect(),
-            dynamic: chunk.dynamic_imports.iter().filter_map(file).collect(),
-            is_dynamic_entry: chunk.is_dynamic_entry,
-            name: chunk.name.clone(),
-        };
-        imported.extend(chunk.imports.iter().chain(&chunk.dynamic_imports));
-        if let Some(file) = file(&chunk.stable) {
-            outputs.imports.insert(file, imports);
-        }
-    }
-    let import_map = files.iter().filter(|(stable, _)| imported.contains(stable));
-    outputs.chunks = import_map.map(|(stable, file)| (format!("{}/{stable}", config.prefix), file.clone())).collect();
-    for chunk in &chunks {
-        let (Some(unit), Some(file)) = (chunk.entry.and_then(|entry| units.get(entry)), file(&chunk.stable)) else {
-            continue;
-        };
-        let imports = reach(outputs, &[&file], false).into_iter().skip(1).map(str::to_owned).collect();
-        let single = if let [only] = unit.inputs.as_slice() { Some(only.as_path()) } else { None };
-        outputs.name(&unit.name, single, Entry { file, imports, module: true })?;
-    }
-    Ok(())
-}
-
-/// Web app manifests: they keep their names at the site's root, since what they say is relative to where they lie.
-fn documents(config: &Config, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
-    for unit in units {
-        let source = fs::display_name(&config.root, &unit.inputs[0]);
-        let text = fs::read_text(&unit.inputs[0], &source)?;
-        serde_json::from_str::<serde_json::Value>(&text).map_err(|error| {
-            Fault::new(format!("`{source}` is not valid JSON: {error}")).hint("correct it at the marked place").at_line(
-                &source,
-                text.as_str(),
-                error.line(),
-                error.column(),
-            )
-        })?;
-        let path = unit.name.as_str().to_owned();
-        outputs.add(path.clone(), Output::new(Kind::Page, Some(source), text.into_bytes()))?;
-        let single = Some(unit.inputs[0].as_path());
-        outputs.name(&unit.name, single, Entry { file: path, imports: Vec::new(), module: false })?;
-    }
-    let manifests: Vec<String> =
-        outputs.files.iter().filter(|(_, output)| output.kind == Kind::Page).map(|(path, _)| path.clone()).collect();
-    for path in manifests {
-        if let Some(output) = outputs.files.get(&path) {
-            let text = String::from_utf8_lossy(&output.bytes).into_owned();
-            let finished = finish_document(&path, &text, outputs);
-            let output = Output::new(Kind::Page, output.source.clone(), finished.into_bytes());
-            outputs.files.insert(path, output);
-        }
-    }
-    Ok(())
-}
-
-/// Renders the pages again, now that every asset has its name, and puts them in their final form.
-fn pages(
-    config: &Config,
-    mode: Mode,
-    templates: &Templates,
-    drafts: Vec<Draft>,
-    outputs: &mut Outputs,
-    progress: &dyn Progress,
-) -> Result<()> {
-    progress.stage("pages", drafts.len());
-    let mut answers = FinalUrls::default();
-    for (name, entry) in &outputs.entries {
-        let integrity = outputs.files.get(&entry.file).map(|output| output.digest.integrity().as_str().to_owned());
-        answers.entries.insert(name.as_str().to_owned(), (entry.clone(), integrity.unwrap_or_default()));
-    }
-    let renderer = templates.renderer(Arc::new(answers));
-    let folder = fs::display_name(&config.root, &config.templates);
-    let made: Vec<Result<String>> = drafts
-        .par_iter()
-        .map(|draft| {
-            let text = renderer.render(&draft.page)?;
-            progress.step();
-            if is_html(&draft.page.path) {
-                finish(&draft.page.path, &text, outputs, mode, &draft.survey)
-            } else {
-                Ok(text)
-            }
-        })
-        .collect();
-    for (draft, text) in drafts.into_iter().zip(made) {
-        let kind = if is_html(&draft.page.path) { Kind::Page } else { Kind::Public };
-        let source = format!("{folder}/{}", draft.page.template);
-        outputs.add(draft.page.path, Output::new(kind, Some(source), text?.into_bytes()))?;
-    }
-    Ok(())
-}
-
-/// Names the release after all that it holds, then binds the pages to `development`, so that they work as they lie there.
-fn seal(outputs: &mut Outputs, mode: Mode) -> Result<ReleaseId> {
-    let digests: Vec<(&str, String)> =
-        outputs.files.iter().map(|(path, output)| (path.as_str(), output.digest.to_string())).collect();
-    let parts = digests.iter().flat_map(|(path, digest)| [path.as_bytes(), digest.as_bytes()]);
-    let release = ReleaseId::of(&Digest::of_parts(parts.chain([mode.as_str().as_bytes()])));
-
-    struct Stamper<'a>(Stamp<'a>);
-    impl Editor for Stamper<'_> {
-        fn url(&mut self, _: Place, _: &str) -> Option<Link> {
-            None
-        }
-        fn meta(&mut self, name: &str) -> Option<String> {
-            self.0.meta(name)
-        }
-    }
-    let mut stamper = Stamper(Stamp { environment: "development", release: &release });
-    for (path, output) in outputs.files.iter_mut().filter(|(path, output)| output.kind == Kind::Page && is_html(path)) {
-        let page = String::from_utf8_lossy(&output.bytes).into_owned();
-        let stamped = html::edit(path, &page, &mut stamper)?;
-        *output = Output::new(Kind::Page, output.source.take(), stamped.into_bytes());
-    }
-    Ok(release)
-}
-
-/// Answers templates while nothing is built yet: with logical URLs.
-struct DraftUrls {
-    prefix: String,
-    /// Each asset and bundle, and whether it is a module.
-    known: Arc<BTreeMap<String, bool>>,
-    /// What templates asked for since the last look.
-    named: Mutex<Vec<String>>,
-}
-
-impl DraftUrls {
-    fn take_named(&self) -> Vec<String> {
-        std::mem::take(&mut self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
-    }
-
-    fn module(&self, path: &str) -> Result<bool, Fault> {
-        let name = path.trim_start_matches('/');
-        self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(name.to_owned());
-        self.known.get(name).copied().ok_or_else(|| {
-            let names: Vec<&str> = self.known.keys().map(String::as_str).collect();
-            let fault = Fault::new(format!("there is no asset `{path}`"));
-            match nearest(path, &names) {
-                Some(near) => fault.hint(format!("did you mean `{near}`?")),
-                None => fault.hint("name a file below the assets folder, or a bundle"),
-            }
-        })
-    }
-}
-
-impl AssetUrls for DraftUrls {
-    fn url(&self, path: &str) -> Result<String, Fault> {
-        self.module(path)?;
-        Ok(format!("/{}/{}", self.prefix, url_path(path.trim_start_matches('/'))))
-    }
-
-    fn integrity(&self, path: &str) -> Result<String, Fault> {
-        self.module(path)?;
-        Ok(String::new())
-    }
-
-    fn tags(&self, path: &str) -> Result<String, Fault> {
-        let module = self.module(path)?;
-        tags(path, &self.url(path)?, module)
-    }
-}
-
-/// Answers templates when everything has its name.
-#[derive(Default)]
-struct FinalUrls {
-    /// Each entry with its integrity.
-    entries: BTreeMap<String, (Entry, String)>,
-}
-
-impl FinalUrls {
-    fn entry(&self, path: &str) -> Result<&(Entry, String), Fault> {
-        let missing =
-            || Fault::new(format!("`{path}` is only a part of other files")).hint("name the file that it goes into");
-        self.entries.get(path.trim_start_matches('/')).ok_or_else(missing)
-    }
-}
-
-impl AssetUrls for FinalUrls {
-    fn url(&self, path: &str) -> Result<String, Fault> {
-        Ok(format!("/{}", url_path(&self.entry(path)?.0.file)))
-    }
-
-    fn integrity(&self, path: &str) -> Result<String, Fault> {
-        Ok(self.entry(path)?.1.clone())
-    }
-
-    fn tags(&self, path: &str) -> Result<String, Fault> {
-        let module = self.entry(path)?.0.module;
-        tags(path, &self.url(path)?, module)
-    }
-}
-
-/// The element that loads an entry.
-fn tags(path: &str, url: &str, module: bool) -> Result<String, Fault> {
-    if discover::is_style(path) {
-        Ok(format!("<link rel=\"stylesheet\" href=\"{url}\">"))
-    } else if module {
-        Ok(format!("<script type=\"module\" src=\"{url}\"></script>"))
-    } else if discover::is_plain_script(path) {
-        Ok(format!("<script src=\"{url}\"></script>"))
-    } else {
-        Err(Fault::new(format!("`asset_tags` knows no element for `{path}`"))
-            .hint("it is for scripts and stylesheets; use `asset_url` for others"))
-    }
 }

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::terminal::{Terminal, bytes};
+use super::terminal::{Column, Terminal, bytes};
 use super::{Global, ModeArg, below};
 use crate::build::{self, Options};
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Mode};
 use crate::release::ReleaseId;
+
+/// At most so many files are shown; the rest is counted.
+const ROWS: usize = 100;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -47,11 +50,16 @@ pub fn report(manifest: &Manifest, terminal: &Terminal) -> Result<()> {
     if terminal.json() {
         return terminal.document(&summary);
     }
-    let rows = summary.files.iter().map(|file| {
+    let rows = summary.files.iter().take(ROWS).map(|file| {
         let brotli = file.br.map(bytes).unwrap_or_default();
         vec![file.path.to_owned(), bytes(file.size), brotli, file.source.unwrap_or("several sources").to_owned()]
     });
-    terminal.table(&["file", "size", "br", "from"], rows.collect());
+    let head = [Column::Text("file"), Column::Number("size"), Column::Number("br"), Column::Text("from")];
+    terminal.table(&head, rows.collect());
+    let more = summary.files.len().saturating_sub(ROWS);
+    if more > 0 {
+        terminal.say(&format!("… and {more} more files; `--json` lists all"));
+    }
     let total: u64 = summary.files.iter().map(|file| file.size).sum();
     let compressed: u64 = summary.files.iter().map(|file| file.br.unwrap_or(file.size)).sum();
     let names = (summary.files.len(), bytes(total), bytes(compressed), &summary.release);

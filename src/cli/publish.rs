@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::terminal::{Terminal, bytes};
+use super::terminal::{Column, Terminal, bytes};
 use super::{Global, below, block_on};
 use crate::error::Result;
 use crate::manifest::Manifest;
@@ -43,7 +43,8 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     let shown = report.steps.iter().filter(|step| report.dry_run || step.action != Action::Keep);
     let rows =
         shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
-    terminal.table(&["step", "size", "key", "why"], rows.collect());
+    let head = [Column::Text("step"), Column::Number("size"), Column::Text("key"), Column::Text("why")];
+    terminal.table(&head, rows.collect());
     let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
     let would = if report.dry_run { "would be " } else { "" };
     terminal.say(&format!("{uploaded} {would}uploaded ({size}), {kept} in the store already"));

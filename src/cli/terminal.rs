@@ -13,8 +13,12 @@ use super::{Color, Global};
 use crate::error::Error;
 use crate::progress::Progress;
 
-/// At most so many rows of a table are shown; the rest is counted.
-const ROWS: usize = 60;
+/// A column of a table, by what is in it.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
 
 pub struct Terminal {
     json: bool,
@@ -74,27 +78,23 @@ impl Terminal {
         }
     }
 
-    /// Rows under a head; all but the first and last column are numbers.
-    pub fn table(&self, head: &[&str], rows: Vec<Vec<String>>) {
+    /// Rows under a head.
+    pub fn table(&self, head: &[Column], rows: Vec<Vec<String>>) {
         if self.quiet || self.json || rows.is_empty() {
             return;
         }
-        let more = rows.len().saturating_sub(ROWS);
         let mut table = Table::new();
-        table
-            .load_style(comfy_table::presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(head);
-        table.add_rows(rows.into_iter().take(ROWS));
-        for column in 1..head.len().saturating_sub(1) {
-            if let Some(column) = table.column_mut(column) {
+        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head.iter().map(|column| match column {
+            Column::Text(name) | Column::Number(name) => *name,
+        }));
+        table.add_rows(rows);
+        for (index, column) in head.iter().enumerate() {
+            if let (Column::Number(_), Some(column)) = (column, table.column_mut(index)) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
         self.data(&table.trim_fmt());
-        if more > 0 {
-            self.data(&format!(" … and {more} more"));
-        }
     }
 
     /// Says what went wrong, where, and what to do; as JSON too where that is asked for.

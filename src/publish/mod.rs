@@ -11,7 +11,7 @@ pub mod s3;
 mod site;
 pub mod store;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -28,6 +28,7 @@ pub use self::store::Store;
 use self::store::{Condition, Put};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::manifest::Mode;
 use crate::progress::Progress;
 use crate::release::{Current, Record, ReleaseId};
@@ -330,8 +331,8 @@ impl<S: Store> Publish<'_, S> {
 
 /// The folder to publish to, which must not share anything with the output folder: a build replaces that as a whole.
 fn apart(folder: &Path, out: &Path) -> Result<PathBuf> {
-    let folder = normal(folder);
-    let out = normal(out);
+    let folder = fs::normalize(folder);
+    let out = fs::normalize(out);
     if folder.starts_with(&out) || out.starts_with(&folder) {
         return Err(Error::Usage {
             message: format!("the store `{}` and the output folder `{}` overlap", folder.display(), out.display()),
@@ -339,21 +340,6 @@ fn apart(folder: &Path, out: &Path) -> Result<PathBuf> {
         });
     }
     Ok(folder)
-}
-
-/// The path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
