@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::output::Outputs;
+use crate::asset::LogicalPath;
 use crate::manifest::{File, Kind, Manifest};
 
 /// Where it lies, below the output folder.
@@ -33,23 +34,26 @@ struct Chunk<'a> {
 
 /// The manifest as JSON, sorted by key.
 pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
-    let mut chunks = BTreeMap::new();
+    let names: BTreeMap<&str, &LogicalPath> =
+        manifest.entries.iter().map(|(name, entry)| (entry.file.as_str(), name)).collect();
+    let key = |path: &str| key(manifest, &names, path);
+    let keys = |paths: &[String]| paths.iter().map(|path| key(path)).collect();
     let is_chunk = |(path, file): &(&String, &File)| file.kind == Kind::Asset && !path.ends_with(".map");
+    let mut chunks = BTreeMap::new();
     for (path, file) in manifest.files.iter().filter(is_chunk) {
         let imports = outputs.imports.get(path);
-        let keys = |paths: &[String]| paths.iter().map(|path| key(manifest, path)).collect();
         let code = path.ends_with(".css") || path.ends_with(".js");
         let chunk = Chunk {
             file: path,
             name: imports.map(|imports| imports.name.as_str()),
             src: file.source.as_deref(),
-            is_entry: code && manifest.entries.values().any(|entry| entry.file == *path),
+            is_entry: code && names.contains_key(path.as_str()),
             is_dynamic_entry: imports.is_some_and(|imports| imports.is_dynamic_entry),
             imports: imports.map(|imports| keys(&imports.fixed)).unwrap_or_default(),
             dynamic_imports: imports.map(|imports| keys(&imports.dynamic)).unwrap_or_default(),
             integrity: file.integrity.as_str(),
         };
-        chunks.insert(key(manifest, path), chunk);
+        chunks.insert(key(path), chunk);
     }
     let mut text = serde_json::to_string_pretty(&chunks).unwrap_or_default();
     text.push('\n');
@@ -57,8 +61,8 @@ pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
 }
 
 /// A file's key: its source, or its name where it is a bundle; for what the bundler split off `_` and the file's name, as Vite does.
-fn key(manifest: &Manifest, path: &str) -> String {
+fn key(manifest: &Manifest, names: &BTreeMap<&str, &LogicalPath>, path: &str) -> String {
     let source = manifest.files.get(path).and_then(|file| file.source.clone());
-    let bundle = || manifest.entries.iter().find(|(_, entry)| entry.file == path).map(|(name, _)| name.to_string());
+    let bundle = || names.get(path).map(ToString::to_string);
     source.or_else(bundle).unwrap_or_else(|| format!("_{}", path.rsplit('/').next().unwrap_or(path)))
 }

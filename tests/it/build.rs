@@ -12,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
         one_image_renames_what_refers_to_it_and_nothing_else,
         a_module_s_edit_renames_its_own_chunk_only,
         stylesheets_are_bundled_lowered_and_minified,
+        thousands_of_stylesheets_do_not_pile_up,
         urls_in_stylesheets_are_relative,
         classic_scripts_keep_their_globals,
         node_env_and_import_meta_env_tell_the_mode,
@@ -141,6 +142,18 @@ fn stylesheets_are_bundled_lowered_and_minified() {
         .asset("css/second.css", ".a { inset: 0 }\n");
     let dist = site.build(&[]);
     insta::assert_snapshot!(dist.read(&dist.named("css/all.css")), @"@media screen{@layer base{.x{color:#00f}}}.a{color:red}.a .b{color:red}.a{top:0;bottom:0;left:0;right:0}");
+}
+
+/// They once did, on the stacks of the threads that compile them.
+fn thousands_of_stylesheets_do_not_pile_up() {
+    let site = Site::new();
+    for index in 0..3000 {
+        site.write(&format!("assets/css/{index}.css"), format!("a{{margin:{index}px}}"));
+    }
+    assert_eq!(
+        site.build(&["--no-compress", "-q"]).manifest()["entries"].as_object().map(serde_json::Map::len),
+        Some(3000)
+    );
 }
 
 fn urls_in_stylesheets_are_relative() {

@@ -12,6 +12,7 @@ mod layout;
 mod packages;
 mod preview;
 mod publish;
+mod readme;
 mod reproducible;
 mod sample;
 mod serve;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         packages::trials(),
         preview::trials(),
         publish::trials(),
+        readme::trials(),
         reproducible::trials(),
         sample::trials(),
         serve::trials(),

@@ -76,13 +76,7 @@ impl<'a> Compiler<'a> {
         let options =
             ParserOptions { flags: ParserFlags::NESTING | ParserFlags::CUSTOM_MEDIA, ..ParserOptions::default() };
         let mut bundler = Bundler::new(&provider, Some(&mut map), options);
-        // The bundler numbers files in the order in which its threads find them; with one, that is the order of the text, so
-        // that the source map is the same each time. Sheets are compiled side by side instead.
-        let one = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .build()
-            .map_err(|error| vec![Fault::new(error.to_string())])?;
-        let bundled = one.install(|| bundler.bundle(&entry));
+        let bundled = alone(|| bundler.bundle(&entry)).map_err(|error| vec![error])?;
         if let Some(fault) = provider.cycle() {
             return Err(vec![fault]);
         }
@@ -137,6 +131,17 @@ impl<'a> Compiler<'a> {
         }
         Ok(json.to_string())
     }
+}
+
+/// Runs the bundler's own parallel work on one thread.
+///
+/// It numbers files in the order in which its threads find them; with one, that is the order of the text, so that the source
+/// map is the same each time. Sheets are compiled side by side instead. The thread is none of a pool: a pool's thread that
+/// waits for another pool takes up more of its own work meanwhile, one on top of the other, until its stack is full.
+fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Fault> {
+    let failed = |what: &str| Fault::new(format!("could not compile stylesheets: {what}"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| failed(&error.to_string()))?;
+    std::thread::scope(|scope| scope.spawn(|| pool.install(work)).join()).map_err(|_| failed("the bundler panicked"))
 }
 
 /// Gives the bundler its files, and remembers who imported whom.
