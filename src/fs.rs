@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::FlockOperation;
+
 use crate::error::{Error, Fault, Result};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
@@ -68,18 +70,24 @@ pub fn within(root: &Path, file: &Path) -> bool {
 pub struct Staged {
     folder: tempfile::TempDir,
     target: PathBuf,
+    /// Held as long as the folder is in use, so that others can tell it from one that a killed program left.
+    _lock: fs::File,
 }
 
 impl Staged {
     pub fn beside(target: &Path) -> Result<Self> {
         let parent = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io("create the folder", parent))?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".{}-", target.file_name().unwrap_or_default().to_string_lossy());
+        remove_abandoned(parent, &prefix);
         let folder = tempfile::Builder::new()
-            .prefix(&format!(".{name}-"))
+            .prefix(&prefix)
             .tempdir_in(parent)
             .map_err(Error::io("create a folder in", parent))?;
-        Ok(Staged { folder, target: target.to_owned() })
+        let lock = fs::File::open(folder.path()).map_err(Error::io("open", folder.path()))?;
+        // Where a file system knows no locks, nothing is told apart, and nothing removed.
+        let _ = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        Ok(Staged { folder, target: target.to_owned(), _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -88,7 +96,7 @@ impl Staged {
 
     /// Puts the new folder in the target's place; a reader sees the old one or the new one, whole.
     pub fn commit(self) -> Result<()> {
-        let Staged { folder, target } = self;
+        let Staged { folder, target, _lock } = self;
         open_to_readers(folder.path())?;
         match exchange(folder.path(), &target) {
             // The old folder now lies where the new one was staged, and goes with the guard.
@@ -99,6 +107,22 @@ impl Staged {
                 Ok(())
             }
             Err(_) => two_renames(folder, &target),
+        }
+    }
+}
+
+/// Removes what killed programs left beside the target. That it can't be removed is no reason to stop.
+fn remove_abandoned(parent: &Path, prefix: &str) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // `.old` is what two renames put aside: it may be the last good one.
+        let ours = name.starts_with(prefix) && !name.ends_with(".old");
+        if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let unlocked = |folder: fs::File| rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if fs::File::open(entry.path()).is_ok_and(unlocked) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -159,6 +183,18 @@ mod tests {
         }
         assert!(!target.join("old").exists());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_what_is_in_use_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("dist");
+        write(&root.path().join(".dist-left/a.txt"), b"left").unwrap();
+        write(&root.path().join(".dist.txt"), b"mine").unwrap();
+        let first = Staged::beside(&target).unwrap();
+        let second = Staged::beside(&target).unwrap();
+        assert!(first.path().exists() && second.path().exists() && root.path().join(".dist.txt").exists());
+        assert!(!root.path().join(".dist-left").exists());
     }
 
     #[test]
