@@ -30,6 +30,11 @@ pub fn add(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, p
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     let mut taken = BTreeSet::new();
     for chunk in &chunks {
+        if chunk.code.contains("new URL(") && chunk.code.contains("import.meta.url") {
+            let name = chunk.source.as_deref().unwrap_or(&chunk.path);
+            progress
+                .warn(format!("`{name}` names files with `new URL(…, import.meta.url)`, which are not followed yet"));
+        }
         let mut output = Output::new(Kind::Asset, chunk.source.clone(), chunk.code.clone().into_bytes());
         // Two modules of the same text are two modules: they must not become one file.
         let path = match taken.insert((chunk.path.clone(), output.digest)) {
