@@ -153,6 +153,16 @@ pub fn split_suffix(url: &str) -> (&str, &str) {
     url.split_at(url.find(['?', '#']).unwrap_or(url.len()))
 }
 
+/// The absolute URL path that a document's relative URLs start from, after a `<base href>` in the document at `base`; `None` if
+/// they lead to another site.
+pub fn document_base(base: &str, href: &str) -> Option<String> {
+    match is_external(href) {
+        true if href.is_empty() || href.starts_with(['#', '?']) => Some(base.to_owned()),
+        true => None,
+        false => Some(resolve_url_path(base, split_suffix(href).0)),
+    }
+}
+
 /// The absolute, decoded path that a URL in the document at `base` (an absolute URL path) leads to, and its query and
 /// fragment as they stand; `None` for what is not the site's.
 pub fn local_path<'a>(base: &str, url: &'a str) -> Option<(String, &'a str)> {

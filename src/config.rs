@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
 
-use crate::asset::LogicalPath;
+use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
@@ -155,7 +155,8 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
                 .hint("choose an `out` that holds no sources"));
         }
     }
-    let prefix = LogicalPath::new(build.prefix.trim_matches('/')).map_err(|_| {
+    let prefix = LogicalPath::new(build.prefix.trim_matches('/')).ok().filter(|prefix| !is_hidden(prefix.as_str()));
+    let prefix = prefix.ok_or_else(|| {
         text.fault(format!("`{}` can't be the URL folder of fingerprinted files", build.prefix), &build.prefix)
             .hint("write a name such as `assets`")
     })?;

@@ -14,7 +14,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Reads a file that has to be UTF-8; `name` is how the user knows it.
 pub fn read_text(path: &Path, name: &str) -> Result<String> {
-    String::from_utf8(read(path)?).map_err(|error| not_utf8(name, error.utf8_error().valid_up_to()).into())
+    let text = String::from_utf8(read(path)?).map_err(|error| not_utf8(name, error.utf8_error().valid_up_to()))?;
+    // A byte order mark is no part of the text, and would be a character in the middle of a bundle.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 pub fn not_utf8(name: &str, valid_up_to: usize) -> Fault {
@@ -76,9 +78,12 @@ pub struct Staged {
 
 impl Staged {
     pub fn beside(target: &Path) -> Result<Self> {
+        // A link stays, and what it leads to is replaced.
+        let linked = target.is_symlink().then(|| target.canonicalize().ok()).flatten();
+        let target = linked.as_deref().unwrap_or(target);
         let parent = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io("create the folder", parent))?;
-        let prefix = format!(".{}-", target.file_name().unwrap_or_default().to_string_lossy());
+        let prefix = format!(".{}-fingerpost-", target.file_name().unwrap_or_default().to_string_lossy());
         remove_abandoned(parent, &prefix);
         let folder = tempfile::Builder::new()
             .prefix(&prefix)
@@ -189,12 +194,14 @@ mod tests {
     fn what_a_killed_program_left_is_removed_and_what_is_in_use_is_not() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("dist");
-        write(&root.path().join(".dist-left/a.txt"), b"left").unwrap();
+        write(&root.path().join(".dist-fingerpost-left/a.txt"), b"left").unwrap();
+        write(&root.path().join(".dist-backup/a.txt"), b"mine").unwrap();
         write(&root.path().join(".dist.txt"), b"mine").unwrap();
         let first = Staged::beside(&target).unwrap();
         let second = Staged::beside(&target).unwrap();
         assert!(first.path().exists() && second.path().exists() && root.path().join(".dist.txt").exists());
-        assert!(!root.path().join(".dist-left").exists());
+        assert!(root.path().join(".dist-backup/a.txt").exists());
+        assert!(!root.path().join(".dist-fingerpost-left").exists());
     }
 
     #[test]

@@ -39,13 +39,16 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     pub url: String,
-    /// Set where the file comes from another origin: `integrity` and `crossorigin` are added where the element takes them.
+    /// The file's integrity, if it is known. It takes the place of one that the element has, and is added to one that takes
+    /// it where the file comes from another origin.
     pub integrity: Option<String>,
+    /// Whether the file comes from another origin.
+    pub other_origin: bool,
 }
 
 impl From<String> for Link {
     fn from(url: String) -> Self {
-        Link { url, integrity: None }
+        Link { url, integrity: None, other_origin: false }
     }
 }
 
@@ -53,6 +56,9 @@ impl From<String> for Link {
 pub trait Editor {
     /// The URL to put in this one's place; `None` leaves it as it is.
     fn url(&mut self, place: Place, url: &str) -> Option<Link>;
+
+    /// The page has a `<base>` with this `href`, for the URLs after it.
+    fn base(&mut self, _href: &str) {}
 
     /// HTML to insert before all else in `<head>` (but after a leading `<meta charset>`), asked for once.
     fn head(&mut self) -> Option<String> {
@@ -72,7 +78,11 @@ pub trait Editor {
 
 /// The page with every URL as the editor wants it. `name` is how the user knows the page.
 pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
-    let walk = RefCell::new(Walk { editor, head_done: false, kind: None, buffer: String::new() });
+    walk(name, html, Walk { editor, head_done: false, kind: None, buffer: String::new() })
+}
+
+fn walk(name: &str, html: &str, walk: Walk<'_>) -> Result<String> {
+    let walk = RefCell::new(walk);
     let settings = RewriteStrSettings::new()
         .append_element_content_handler(element!("*", |element| walk.borrow_mut().element(element)))
         .append_element_content_handler(text!("script", |chunk| {
@@ -81,6 +91,11 @@ pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
         }))
         .append_element_content_handler(text!("style", |chunk| {
             walk.borrow_mut().raw_text(chunk, Walk::style_text);
+            Ok(())
+        }))
+        // Where scripts run, its content is text: to parsers of a browser's kind, and so to this one.
+        .append_element_content_handler(text!("noscript", |chunk| {
+            walk.borrow_mut().raw_text(chunk, Walk::noscript_text);
             Ok(())
         }))
         .with_strict(false);
@@ -107,6 +122,11 @@ impl Walk<'_> {
         let tag = element.tag_name();
         self.head(element, &tag);
         match tag.as_str() {
+            "base" => {
+                if let Some(href) = element.get_attribute("href") {
+                    self.editor.base(&unescape(href.trim()));
+                }
+            }
             "script" => self.script(element)?,
             "link" => self.link(element)?,
             "meta" => self.meta(element)?,
@@ -194,9 +214,13 @@ impl Walk<'_> {
         let Some(link) = self.editor.url(place, unescape(value.trim()).as_str()) else { return Ok(()) };
         element.set_attribute(name, &link.url.replace('&', "&amp;"))?;
         let takes_integrity = matches!(place, Place::Script { .. } | Place::Stylesheet | Place::Preload);
-        if let Some(integrity) = link.integrity.filter(|_| takes_integrity) {
-            element.set_attribute("integrity", &integrity)?;
-            if !element.has_attribute("crossorigin") {
+        if takes_integrity && (link.other_origin || element.has_attribute("integrity")) {
+            match link.integrity {
+                Some(integrity) => element.set_attribute("integrity", &integrity)?,
+                // What was true of another file's bytes would keep this one from loading.
+                None => element.remove_attribute("integrity"),
+            }
+            if link.other_origin && !element.has_attribute("crossorigin") {
                 element.set_attribute("crossorigin", "anonymous")?;
             }
         }
@@ -222,9 +246,14 @@ impl Walk<'_> {
     fn script_text(&mut self, text: &str) -> Option<String> {
         let kind = self.kind.take().unwrap_or_default();
         let json = kind.ends_with("json") || matches!(kind.as_str(), "importmap" | "speculationrules");
-        let edited = json.then(|| rewrite_strings(text, |string| self.plain(Place::Json, string))).flatten();
+        let edited = json.then(|| rewrite_strings(text, |_, string| self.plain(Place::Json, string))).flatten();
         let replaced = self.editor.script(&kind, edited.as_deref().unwrap_or(text));
         replaced.or(edited)
+    }
+
+    fn noscript_text(&mut self, text: &str) -> Option<String> {
+        let inner = Walk { editor: self.editor, head_done: true, kind: None, buffer: String::new() };
+        walk("noscript", text, inner).ok()
     }
 
     fn style_text(&mut self, text: &str) -> Option<String> {
@@ -262,7 +291,11 @@ mod tests {
 
     impl Editor for Moves {
         fn url(&mut self, _: Place, url: &str) -> Option<Link> {
-            url.contains("/a.").then(|| Link { url: format!("https://c{url}"), integrity: Some("sha256-x".into()) })
+            url.contains("/a.").then(|| Link {
+                url: format!("https://c{url}"),
+                integrity: Some("sha256-x".into()),
+                other_origin: true,
+            })
         }
 
         fn head(&mut self) -> Option<String> {

@@ -6,6 +6,7 @@ use super::output::Outputs;
 use crate::asset::{is_compressible, media_type};
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
+use crate::manifest::File;
 use crate::progress::Progress;
 
 /// Compresses what is worth it, the largest first, so that no core ends alone with a long one.
@@ -15,6 +16,8 @@ pub fn compress(outputs: &mut Outputs, encodings: &[Encoding], progress: &dyn Pr
         .iter()
         .filter(|(path, output)| !output.bytes.is_empty() && is_compressible(&media_type(path)))
         .flat_map(|(path, output)| encodings.iter().map(|encoding| (path.as_str(), output.bytes.as_slice(), *encoding)))
+        // A file of that name that the site brings itself is the site's own affair.
+        .filter(|(path, _, encoding)| !outputs.files.contains_key(&File::sidecar(path, *encoding)))
         .collect();
     work.sort_by_key(|(path, bytes, encoding)| (std::cmp::Reverse(bytes.len()), *path, *encoding));
     progress.stage("compress", work.len());

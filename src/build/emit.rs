@@ -14,8 +14,8 @@ use crate::progress::Progress;
 /// Where private source maps lie, below the output folder.
 const MAPS: &str = ".fingerpost/maps";
 
-/// A file that keeps an empty output folder in a repository; a build carries it over.
-const KEEP: &str = ".gitkeep";
+/// Files that keep an empty output folder in a repository; a build carries them over.
+const KEEP: [&str; 2] = [".gitkeep", ".gitignore"];
 
 pub fn emit(out: &Path, outputs: &Outputs, manifest: &Manifest, progress: &dyn Progress) -> Result<()> {
     refuse_to_destroy(out)?;
@@ -35,8 +35,8 @@ pub fn emit(out: &Path, outputs: &Outputs, manifest: &Manifest, progress: &dyn P
     })?;
     fs::write(&root.join(manifest::PATH), manifest.to_json().as_bytes())?;
     fs::write(&root.join(vite::PATH), vite::manifest(outputs, manifest).as_bytes())?;
-    if out.join(KEEP).exists() {
-        fs::write(&root.join(KEEP), b"")?;
+    for name in KEEP.iter().filter(|name| out.join(name).is_file()) {
+        fs::write(&root.join(name), &fs::read(&out.join(name))?)?;
     }
     staged.commit()
 }
@@ -47,7 +47,7 @@ fn refuse_to_destroy(out: &Path) -> Result<()> {
         return Ok(());
     }
     let mut entries = std::fs::read_dir(out).map_err(Error::io("read the folder", out))?;
-    if entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == KEEP || entry.file_name() == ".gitignore")) {
+    if entries.all(|entry| entry.is_ok_and(|entry| KEEP.iter().any(|name| entry.file_name() == *name))) {
         return Ok(());
     }
     Err(Error::Usage {

@@ -129,6 +129,16 @@ impl Graph {
         let bundled: BTreeSet<&PathBuf> = config.bundles.iter().flat_map(|bundle| &bundle.inputs).collect();
         let bundle_names: BTreeSet<&LogicalPath> = config.bundles.iter().map(|bundle| &bundle.name).collect();
 
+        let module_bundles = graph.modules.iter().map(|unit| &unit.name);
+        for (_, name, page) in references.iter().filter(|(place, ..)| *place == Place::Script { module: false }) {
+            if module_bundles.clone().any(|bundle| bundle.as_str() == name) {
+                return Err(Fault::new(format!(
+                    "`{page}` loads `{name}` as a classic script, and it is a bundle of modules"
+                ))
+                .hint("write `<script type=\"module\" …>`, or `{{ asset_tags(…) }}`")
+                .into());
+            }
+        }
         let named = named(sources, references, scripts, &bundle_names)?;
         let nothing_named = named.is_empty() && config.bundles.is_empty();
         for (name, role) in &named {

@@ -34,6 +34,9 @@ use output::{Output, Outputs};
 use template::Templates;
 use transform::script;
 
+/// Bytes of a thread's stack: parsers and minifiers go down one level for each level of what they read.
+const STACK: usize = 256 << 20;
+
 /// What the command line decides about a build.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -49,9 +52,11 @@ pub struct Options {
 /// Builds the site into the output folder, which is replaced whole, or not at all.
 pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
     let threads =
-        rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(|error| Error::Usage {
-            message: format!("could not start {} threads: {error}", options.threads),
-            help: "pass fewer with `--threads`".to_owned(),
+        rayon::ThreadPoolBuilder::new().num_threads(options.threads).stack_size(STACK).build().map_err(|error| {
+            Error::Usage {
+                message: format!("could not start {} threads: {error}", options.threads),
+                help: "pass fewer with `--threads`".to_owned(),
+            }
         })?;
     threads.install(|| stages(config, options, progress))
 }
@@ -191,7 +196,7 @@ fn add_scripts(
                 inputs.push((name, text));
             }
             progress.step();
-            Ok(script::concatenate(&inputs, mode)?)
+            Ok(script::concatenate(unit.name.as_str(), &inputs, mode)?)
         })
         .collect();
     for (unit, made) in units.iter().zip(gather(made)?) {

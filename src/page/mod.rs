@@ -19,7 +19,7 @@ pub fn bind(manifest: &Manifest, environment: &Environment, path: &str, bytes: &
     let mut rewriter = rewrite::Rewriter::new(manifest, environment, path);
     let bound = match file.media_type.starts_with("text/html") {
         true => html::edit(path, text, &mut rewriter)?,
-        false => html::rewrite_strings(text, |string| rewriter.string(string)).unwrap_or_else(|| text.to_owned()),
+        false => html::rewrite_strings(text, |_, string| rewriter.string(string)).unwrap_or_else(|| text.to_owned()),
     };
     Ok(bound.into_bytes())
 }

@@ -1,6 +1,6 @@
 //! Points a page's asset URLs to where the environment keeps them.
 
-use crate::asset::{local_path, url_path};
+use crate::asset::{document_base, local_path, url_path};
 use crate::environment::Environment;
 use crate::html::{Editor, Link, Place};
 use crate::manifest::{Kind, Manifest};
@@ -10,7 +10,7 @@ pub struct Rewriter<'a> {
     manifest: &'a Manifest,
     environment: &'a Environment,
     /// The page's absolute URL path, for its relative URLs.
-    base: String,
+    base: Option<String>,
 }
 
 /// What a path in a page stands for.
@@ -25,7 +25,7 @@ enum Target<'a> {
 
 impl<'a> Rewriter<'a> {
     pub fn new(manifest: &'a Manifest, environment: &'a Environment, path: &str) -> Self {
-        Rewriter { manifest, environment, base: format!("/{path}") }
+        Rewriter { manifest, environment, base: Some(format!("/{path}")) }
     }
 
     fn target(&self, path: &str) -> Option<Target<'a>> {
@@ -48,17 +48,21 @@ impl<'a> Rewriter<'a> {
 }
 
 impl Editor for Rewriter<'_> {
+    fn base(&mut self, href: &str) {
+        self.base = self.base.take().and_then(|base| document_base(&base, href));
+    }
+
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
         if place == Place::Json && !url.starts_with('/') {
             return None;
         }
-        let (path, suffix) = local_path(&self.base, url)?;
+        let (path, suffix) = local_path(self.base.as_deref()?, url)?;
         let base = &self.environment.asset_base;
         let (mut new, integrity) = match self.target(&path)? {
             Target::Asset(file) if place == Place::Use => (format!("/{}", url_path(file)), None),
             Target::Asset(file) => {
                 let integrity = self.manifest.files.get(file).map(|file| file.integrity.as_str().to_owned());
-                (base.url(file), integrity.filter(|_| base.is_other_origin()))
+                (base.url(file), integrity)
             }
             Target::Document(file) => {
                 // A document that is named by its own URL needs no other.
@@ -76,7 +80,8 @@ impl Editor for Rewriter<'_> {
             }
         }
         new.push_str(suffix);
-        (new != url).then_some(Link { url: new, integrity })
+        let other_origin = integrity.is_some() && base.is_other_origin();
+        (new != url).then_some(Link { url: new, integrity, other_origin })
     }
 
     fn meta(&mut self, name: &str) -> Option<String> {

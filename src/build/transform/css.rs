@@ -82,6 +82,7 @@ impl<'a> Compiler<'a> {
         }
         let mut stylesheet = bundled.map_err(|error| vec![provider.fault(&error)])?;
 
+        first_things_first(&mut stylesheet.rules.0);
         let mut rewriter = UrlRewriter {
             provider: &provider,
             urls,
@@ -140,7 +141,11 @@ impl<'a> Compiler<'a> {
 /// waits for another pool takes up more of its own work meanwhile, one on top of the other, until its stack is full.
 fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Fault> {
     let failed = |what: &str| Fault::new(format!("could not compile stylesheets: {what}"));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| failed(&error.to_string()))?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .stack_size(super::super::STACK)
+        .build()
+        .map_err(|error| failed(&error.to_string()))?;
     std::thread::scope(|scope| scope.spawn(|| pool.install(work)).join()).map_err(|_| failed("the bundler panicked"))
 }
 
@@ -230,9 +235,10 @@ impl<'a> Provider<'a> {
         match &error.kind {
             BundleErrorKind::ResolverError(SourceError(fault)) => located(fault.clone()),
             kind => {
-                let file = error.loc.as_ref().map(|loc| self.name(Path::new(&loc.filename))).unwrap_or_default();
-                located(Fault::new(format!("`{file}` is not valid CSS: {kind}")))
-                    .hint("correct the stylesheet at the marked place")
+                let place = error.loc.as_ref().map(|loc| Path::new(&loc.filename)).unwrap_or(&self.entry);
+                let file = self.name(place);
+                located(Fault::new(format!("`{}` is not valid CSS: {kind}", file.trim_start_matches('\0'))))
+                    .hint("correct the stylesheet; an `@import` of another origin goes before all others")
             }
         }
     }
@@ -379,6 +385,19 @@ impl<'i> Visitor<'i> for UrlRewriter<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Moves `@import`s of other origins and `@namespace`s before all rules, since a browser ignores them elsewhere
+/// (<https://www.w3.org/TR/css-cascade-5/#at-import>); bundling may have left them in the middle.
+fn first_things_first(rules: &mut [CssRule<'_>]) {
+    let layers = rules.iter().take_while(|rule| matches!(rule, CssRule::LayerStatement(_))).count();
+    if let Some(rest) = rules.get_mut(layers..) {
+        rest.sort_by_key(|rule| match rule {
+            CssRule::Import(_) => 0,
+            CssRule::Namespace(_) => 1,
+            _ => 2,
+        });
     }
 }
 

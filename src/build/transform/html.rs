@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::script::{self, Goal};
-use crate::asset::{local_path, url_path};
+use crate::asset::{document_base, local_path, url_path};
 use crate::build::output::Outputs;
-use crate::error::Result;
+use crate::error::{Fault, Result};
 use crate::html::{self, Editor, Link, Place};
 use crate::manifest::{Mode, logical_name};
 
@@ -23,17 +23,22 @@ pub struct Survey {
 /// Looks through a rendered page. `known` tells whether a logical path names an asset or a bundle.
 pub fn survey(path: &str, page: &str, prefix: &str, known: &dyn Fn(&str) -> bool) -> Result<Survey> {
     struct Looker<'a> {
-        base: String,
+        base: Option<String>,
         prefix: &'a str,
         known: &'a dyn Fn(&str) -> bool,
         survey: Survey,
+        invalid_map: Option<String>,
     }
     impl Editor for Looker<'_> {
+        fn base(&mut self, href: &str) {
+            self.base = self.base.take().and_then(|base| document_base(&base, href));
+        }
+
         fn url(&mut self, place: Place, url: &str) -> Option<Link> {
-            if let Some((logical, _)) = logical(&self.base, self.prefix, place, url, self.known) {
+            if let Some((logical, _)) = logical(self.base.as_deref(), self.prefix, place, url, self.known) {
                 self.survey.references.push((place, logical));
             } else if place != Place::Json
-                && let Some((local, _)) = local_path(&self.base, url)
+                && let Some((local, _)) = self.base.as_deref().and_then(|base| local_path(base, url))
                 && logical_name(self.prefix, &local).is_some()
             {
                 self.survey.unknown.insert(url.to_owned());
@@ -41,13 +46,22 @@ pub fn survey(path: &str, page: &str, prefix: &str, known: &dyn Fn(&str) -> bool
             None
         }
 
-        fn script(&mut self, kind: &str, _: &str) -> Option<String> {
-            self.survey.has_import_map |= kind == "importmap";
+        fn script(&mut self, kind: &str, text: &str) -> Option<String> {
+            if kind == "importmap" {
+                self.survey.has_import_map = true;
+                let parsed = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
+                self.invalid_map = parsed.err().map(|error| error.to_string());
+            }
             None
         }
     }
-    let mut looker = Looker { base: format!("/{path}"), prefix, known, survey: Survey::default() };
+    let mut looker =
+        Looker { base: Some(format!("/{path}")), prefix, known, survey: Survey::default(), invalid_map: None };
     html::edit(path, page, &mut looker)?;
+    if let Some(error) = looker.invalid_map {
+        let fault = Fault::new(format!("the import map of `{path}` is not valid: {error}"));
+        return Err(fault.hint("correct its JSON: the site's own chunks are added to it").into());
+    }
     Ok(looker.survey)
 }
 
@@ -55,7 +69,7 @@ pub fn survey(path: &str, page: &str, prefix: &str, known: &dyn Fn(&str) -> bool
 ///
 /// `/static/css/a.css` and `/assets/css/a.css` do, and so does `css/a.css` without a slash before it, as plain pages have it.
 fn logical<'a>(
-    base: &str,
+    base: Option<&str>,
     prefix: &str,
     place: Place,
     url: &'a str,
@@ -65,7 +79,7 @@ fn logical<'a>(
     if place == Place::Json && !rooted {
         return None;
     }
-    let (path, suffix) = local_path(base, url)?;
+    let (path, suffix) = local_path(base?, url)?;
     let named = logical_name(prefix, &path).filter(|name| known(name));
     let bare = || path.strip_prefix('/').filter(|name| (!rooted || name.ends_with(".webmanifest")) && known(name));
     let name = named.or_else(bare)?;
@@ -77,7 +91,7 @@ pub fn finish(path: &str, page: &str, outputs: &Outputs, mode: Mode, survey: &Su
     let entries = survey.references.iter().filter_map(|(_, name)| outputs.entries.get(name.as_str()));
     let modules: Vec<&str> = entries.filter(|entry| entry.module).map(|entry| entry.file.as_str()).collect();
     let mut finisher = Finisher {
-        base: format!("/{path}"),
+        base: Some(format!("/{path}")),
         outputs,
         imports: import_map(outputs, &modules),
         preloads: preloads(outputs, &modules),
@@ -92,10 +106,10 @@ pub fn finish(path: &str, page: &str, outputs: &Outputs, mode: Mode, survey: &Su
 pub fn finish_document(path: &str, text: &str, outputs: &Outputs) -> String {
     let base = format!("/{path}");
     let known = |name: &str| outputs.entries.contains_key(name);
-    let edit = |string: &str| {
-        let rooted = string.starts_with('/') || string.contains('/') && !string.contains(' ');
-        let place = if rooted { Place::Other } else { Place::Json };
-        let (name, suffix) = logical(&base, &outputs.prefix, place, string, &known)?;
+    let edit = |key: Option<&str>, string: &str| {
+        // Images are under `src`, wherever they are: https://www.w3.org/TR/image-resource/
+        let place = if key == Some("src") { Place::Other } else { return None };
+        let (name, suffix) = logical(Some(&base), &outputs.prefix, place, string, &known)?;
         let file = &outputs.entries.get(name.as_str())?.file;
         Some(format!("/{}{suffix}", url_path(file)))
     };
@@ -103,7 +117,7 @@ pub fn finish_document(path: &str, text: &str, outputs: &Outputs) -> String {
 }
 
 struct Finisher<'a> {
-    base: String,
+    base: Option<String>,
     outputs: &'a Outputs,
     /// From stable path to file.
     imports: BTreeMap<&'a str, &'a str>,
@@ -114,11 +128,16 @@ struct Finisher<'a> {
 }
 
 impl Editor for Finisher<'_> {
+    fn base(&mut self, href: &str) {
+        self.base = self.base.take().and_then(|base| document_base(&base, href));
+    }
+
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
         let known = |name: &str| self.outputs.entries.contains_key(name);
-        let (name, suffix) = logical(&self.base, &self.outputs.prefix, place, url, &known)?;
+        let (name, suffix) = logical(self.base.as_deref(), &self.outputs.prefix, place, url, &known)?;
         let file = &self.outputs.entries.get(name.as_str())?.file;
-        Some(format!("/{}{suffix}", url_path(file)).into())
+        let url = format!("/{}{suffix}", url_path(file));
+        Some(Link { url, integrity: self.integrity(file), other_origin: false })
     }
 
     fn head(&mut self) -> Option<String> {
@@ -154,7 +173,7 @@ impl Editor for Finisher<'_> {
             return None;
         }
         // An inline script that doesn't parse is the page's own affair, and stays as it is.
-        let code = script::minify(&self.base, text, goal).ok()?.code;
+        let code = script::minify("inline", text, goal).ok()?.code;
         // No end tag may appear in it; the minifier keeps strings as they are.
         (!code.to_ascii_lowercase().contains("</script")).then(|| code.trim_end().to_owned())
     }

@@ -7,8 +7,9 @@ use std::path::Path;
 use oxc::allocator::Allocator;
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions, LegalComment};
 use oxc::mangler::MangleOptions;
-use oxc::minifier::{CompressOptions, CompressOptionsUnused, Minifier, MinifierOptions};
+use oxc::minifier::{CompressOptions, Minifier, MinifierOptions};
 use oxc::parser::{Parser, ParserReturn};
+use oxc::semantic::SemanticBuilder;
 use oxc::span::{GetSpan, SourceType};
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
@@ -77,13 +78,10 @@ pub fn minify(name: &str, text: &str, goal: Goal) -> Result<Minified, Fault> {
         return Err(fault(name, text, message, at).hint("load it with `<script type=\"module\">`"));
     }
     let classic = goal == Goal::Classic;
-    let unused = match classic {
-        true => CompressOptionsUnused::Keep,
-        false => CompressOptionsUnused::Remove,
-    };
     let options = MinifierOptions {
         mangle: Some(MangleOptions { top_level: Some(!classic), ..MangleOptions::default() }),
-        compress: Some(CompressOptions { unused, ..CompressOptions::smallest() }),
+        // The compressor takes a top-level `let` that its file never writes for a constant; another script may write it.
+        compress: (!classic).then(CompressOptions::smallest),
         mangle_properties: None,
     };
     let minified = Minifier::new(options).minify(&allocator, &mut program);
@@ -101,33 +99,68 @@ pub fn minify(name: &str, text: &str, goal: Goal) -> Result<Minified, Fault> {
 }
 
 /// One classic script of several, in order. In development each stands as it was written.
-pub fn concatenate(inputs: &[(String, String)], mode: Mode) -> Result<Minified, Fault> {
+///
+/// What only holds for a whole script can't hold for a part of one: a `#!` line goes, and so does `"use strict"`, which would
+/// reach into the scripts after it.
+pub fn concatenate(name: &str, inputs: &[(String, String)], mode: Mode) -> Result<Minified, Fault> {
+    if let [(name, text)] = inputs {
+        return match mode {
+            Mode::Development => Ok(Minified { code: text.clone(), map: None }),
+            Mode::Production => minify(name, text, Goal::Classic),
+        };
+    }
     let mut code = String::new();
     let mut maps = Vec::new();
     for (name, text) in inputs {
         let line = code.lines().count() as u32;
-        if mode == Mode::Development {
-            code.push_str(text);
-            if inputs.len() > 1 {
-                code.push_str("\n;\n");
+        let text = without_prologue(text);
+        match mode {
+            Mode::Development => code.push_str(&text),
+            Mode::Production => {
+                let minified = minify(name, &text, Goal::Classic)?;
+                code.push_str(&minified.code);
+                let map =
+                    minified.map.and_then(|map| SourceMap::from_json_string(&map).ok().map(SourceMap::into_owned));
+                maps.extend(map.map(|map| (map, line)));
             }
-            continue;
         }
-        let minified = minify(name, text, Goal::Classic)?;
-        code.push_str(&minified.code);
-        if inputs.len() > 1 {
-            code.push_str(";\n");
-        }
-        let map = minified.map.and_then(|map| SourceMap::from_json_string(&map).ok().map(|map| map.into_owned()));
-        maps.extend(map.map(|map| (map, line)));
+        code.push_str("\n;\n");
     }
+    check(name, &code)?;
     let parts: Vec<(&SourceMap<'_>, u32)> = maps.iter().map(|(map, line)| (map, *line)).collect();
-    let map = match parts.as_slice() {
-        [] => None,
-        [(map, _)] => Some(map.to_json_string()),
-        parts => Some(ConcatSourceMapBuilder::from_sourcemaps(parts).into_sourcemap().to_json_string()),
-    };
-    Ok(Minified { code, map })
+    let map = ConcatSourceMapBuilder::from_sourcemaps(&parts).into_sourcemap().to_json_string();
+    Ok(Minified { code, map: (!parts.is_empty()).then_some(map) })
+}
+
+/// The script with spaces in the place of its `#!` line and its directives, so that every position in it stays.
+fn without_prologue(text: &str) -> String {
+    let allocator = Allocator::default();
+    let program = Parser::new(&allocator, text, SourceType::script()).parse().program;
+    let mut out = text.to_owned();
+    let hashbang = program.hashbang.iter().map(|hashbang| hashbang.span);
+    for span in hashbang.chain(program.directives.iter().map(|directive| directive.span)) {
+        let range = span.start as usize..span.end as usize;
+        let blank = " ".repeat(range.len());
+        if out.is_char_boundary(range.start) && out.is_char_boundary(range.end) {
+            out.replace_range(range, &blank);
+        }
+    }
+    out
+}
+
+/// Whether the scripts still make one together: two may declare the same name.
+fn check(name: &str, code: &str) -> Result<(), Fault> {
+    let allocator = Allocator::default();
+    let parsed = Parser::new(&allocator, code, SourceType::script()).parse();
+    let semantic = SemanticBuilder::new().with_check_syntax_error(true).build(&parsed.program);
+    match parsed.diagnostics.iter().next().or_else(|| semantic.diagnostics.iter().next()) {
+        None => Ok(()),
+        Some(diagnostic) => {
+            let at = diagnostic.labels.first().map(|label| (label.offset() as usize, label.len() as usize));
+            let message = format!("the scripts of `{name}` do not make one together: {}", diagnostic.message);
+            Err(fault(name, code, message, at).hint("leave one of them out of the bundle, or rename what both declare"))
+        }
+    }
 }
 
 fn fault(name: &str, text: &str, message: String, at: Option<(usize, usize)>) -> Fault {
