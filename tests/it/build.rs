@@ -33,6 +33,16 @@ pub fn trials() -> Vec<Trial> {
         flags_win_over_variables_and_those_over_the_file,
         init_begins_a_site_that_builds,
         the_summary_is_a_table_or_json,
+        what_another_script_may_write_is_no_constant,
+        what_has_to_come_first_in_a_bundle_does,
+        scripts_of_a_bundle_stay_what_they_were,
+        a_written_integrity_is_made_right,
+        noscript_is_looked_into,
+        a_base_is_heeded,
+        a_manifest_s_icons_are_found_by_key,
+        sidecars_of_the_site_s_own_are_left_alone,
+        deep_nesting_is_no_end,
+        a_link_and_a_gitignore_stay,
     ]
 }
 
@@ -481,4 +491,107 @@ fn the_summary_is_a_table_or_json() {
     let json: serde_json::Value = serde_json::from_str(&site.run(&["build", "--json"]).stdout).expect("one document");
     assert_eq!(json["files"][0]["source"], "assets/css/a.css");
     assert_eq!(site.run(&["build", "-q"]).stdout, "");
+}
+
+fn what_another_script_may_write_is_no_constant() {
+    let site = Site::new().asset("js/a.js", "let level = 1; function get() { return level }\n").template(
+        "index.html",
+        page("<script src=/static/js/a.js></script><script>let own = 1; function ours() { return own }</script>"),
+    );
+    let dist = site.build(&[]);
+    assert!(dist.read(&dist.named("js/a.js")).contains("return level"), "{}", dist.read(&dist.named("js/a.js")));
+    assert!(dist.read("index.html").contains("return own"), "{}", dist.read("index.html"));
+}
+
+fn what_has_to_come_first_in_a_bundle_does() {
+    let site = Site::new()
+        .config("[[bundle]]\nname = 'all.css'\ninputs = ['a.css', 'b.css']\n")
+        .asset("a.css", "\u{feff}a { color: red }\n")
+        .asset(
+            "b.css",
+            "\u{feff}@import 'https://example.com/font.css';\n@namespace s url(urn:s);\ns|b { color: red }\n",
+        );
+    let dist = site.build(&[]);
+    insta::assert_snapshot!(dist.read(&dist.named("all.css")), @r#"
+    @import "https://example.com/font.css";@namespace s "urn:s";a{color:red}s|b{color:red}
+    "#);
+}
+
+fn scripts_of_a_bundle_stay_what_they_were() {
+    let bundle = "[[bundle]]\nname = 'all.js'\ninputs = ['a.js', 'b.js']\n";
+    let site = Site::new()
+        .config(bundle)
+        .asset("a.js", "\"use strict\"; var a = 1\n")
+        .asset("b.js", "#!/bin/x\nfunction leak() { undeclared = a }\n");
+    for mode in ["production", "development"] {
+        let dist = site.build(&["--mode", mode]);
+        let code = dist.read(&dist.named("all.js"));
+        assert!(!code.contains("use strict") && !code.contains("#!") && code.contains("function leak"), "{code}");
+    }
+    let site = Site::new().config(bundle).asset("a.js", "let a = 1\n").asset("b.js", "let a = 2\n");
+    let run = site.run(&["build"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("the scripts of `all.js` do not make one together"), "{}", run.stderr);
+}
+
+fn a_written_integrity_is_made_right() {
+    let site = Site::new()
+        .asset("a.css", "a { color: red }\n")
+        .template("index.html", page("<link rel=stylesheet href=/static/a.css integrity=sha384-AAAA>"));
+    let dist = site.build(&[]);
+    let integrity = dist.manifest()["files"][dist.named("a.css")]["integrity"].as_str().expect("integrity").to_owned();
+    let html = dist.read("index.html");
+    assert!(html.contains(&integrity) && !html.contains("sha384"), "{html}");
+}
+
+fn noscript_is_looked_into() {
+    let site = Site::new()
+        .asset("css/a.css", "a { color: red }\n")
+        .template("index.html", page("<noscript><link rel=stylesheet href=/static/css/a.css></noscript>"));
+    let dist = site.build(&[]);
+    assert!(dist.read("index.html").contains(&dist.named("css/a.css")), "{}", dist.read("index.html"));
+}
+
+fn a_base_is_heeded() {
+    let site = Site::new()
+        .asset("css/a.css", "a { color: red }\n")
+        .template("deep/x.html", "<!doctype html><base href=/><link rel=stylesheet href=css/a.css>")
+        .template("away.html", "<!doctype html><base href=https://example.com/><link rel=stylesheet href=css/a.css>");
+    let dist = site.build(&[]);
+    assert!(dist.read("deep/x.html").contains(&dist.named("css/a.css")), "{}", dist.read("deep/x.html"));
+    assert!(dist.read("away.html").contains("href=css/a.css"), "{}", dist.read("away.html"));
+}
+
+fn a_manifest_s_icons_are_found_by_key() {
+    let dist = Site::new()
+        .asset("icon.svg", "<svg xmlns='http://www.w3.org/2000/svg'></svg>")
+        .asset("app.webmanifest", "{\"name\": \"icon.svg\", \"icons\": [{\"src\": \"icon.svg\"}]}")
+        .build(&[]);
+    let want = format!("{{\"name\": \"icon.svg\", \"icons\": [{{\"src\": \"/{}\"}}]}}", dist.named("icon.svg"));
+    assert_eq!(dist.read("app.webmanifest"), want);
+}
+
+fn sidecars_of_the_site_s_own_are_left_alone() {
+    let site = Site::new().asset("public/map.xml", "<a/>".repeat(500)).asset("public/map.xml.gz", "mine");
+    let dist = site.build(&[]);
+    assert_eq!(dist.read("map.xml.gz"), "mine");
+    assert!(dist.names().contains(&"map.xml.br".to_owned()));
+    site.serve(&["serve", "--listen", "127.0.0.1:0"]);
+}
+
+fn deep_nesting_is_no_end() {
+    let site = Site::new()
+        .asset("a.css", format!("{}color: red{}", "a{".repeat(1000), "}".repeat(1000)))
+        .asset("a.js", format!("var a = {}1{}", "[".repeat(2000), "]".repeat(2000)))
+        .template("index.html", format!("<!doctype html>{}", "<div>".repeat(3000)));
+    site.build(&["--no-compress"]);
+}
+
+fn a_link_and_a_gitignore_stay() {
+    let site = Site::new().asset("a.txt", "a").file("real/.gitignore", "*\n");
+    std::os::unix::fs::symlink("real", site.root().join("dist")).expect("a link");
+    let dist = site.build(&[]);
+    assert!(site.root().join("dist").is_symlink());
+    assert_eq!(dist.read(".gitignore"), "*\n");
+    assert!(site.root().join("real").join(dist.named("a.txt")).exists());
 }

@@ -237,8 +237,12 @@ impl<'a> Provider<'a> {
             kind => {
                 let place = error.loc.as_ref().map(|loc| Path::new(&loc.filename)).unwrap_or(&self.entry);
                 let file = self.name(place);
-                located(Fault::new(format!("`{}` is not valid CSS: {kind}", file.trim_start_matches('\0'))))
-                    .hint("correct the stylesheet; an `@import` of another origin goes before all others")
+                located(Fault::new(format!("`{}` is not valid CSS: {kind}", file.trim_start_matches('\0')))).hint(
+                    match kind {
+                        BundleErrorKind::ExternalImportAfterBundledImport => "put it before the other imports",
+                        _ => "correct the stylesheet at the marked place",
+                    },
+                )
             }
         }
     }
