@@ -92,8 +92,7 @@ impl Config {
             help: "check `--config` and `--root`; without `--config`, `fingerpost.toml` is read if it exists"
                 .to_owned(),
         })?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| Error::Config(fs::not_utf8(&name, error.utf8_error().valid_up_to())))?;
+        let text = String::from_utf8(bytes).map_err(|error| Error::Config(fs::not_utf8(&name, error.as_bytes())))?;
         Config::parse(&root, &name, &text)
     }
 

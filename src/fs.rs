@@ -14,14 +14,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Reads a file that has to be UTF-8; `name` is how the user knows it.
 pub fn read_text(path: &Path, name: &str) -> Result<String> {
-    let text = String::from_utf8(read(path)?).map_err(|error| not_utf8(name, error.utf8_error().valid_up_to()))?;
+    let text = String::from_utf8(read(path)?).map_err(|error| not_utf8(name, error.as_bytes()))?;
     // A byte order mark is no part of the text, and would be a character in the middle of a bundle.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-pub fn not_utf8(name: &str, valid_up_to: usize) -> Fault {
-    Fault::new(format!("`{name}` is not UTF-8: byte {valid_up_to} starts no valid character"))
+/// The fault of text that should be UTF-8, at the first byte that starts no character.
+pub fn not_utf8(name: &str, bytes: &[u8]) -> Fault {
+    let valid = std::str::from_utf8(bytes).err().map_or(bytes.len(), |error| error.valid_up_to());
+    Fault::new(format!("`{name}` is not UTF-8: byte {valid} starts no valid character"))
         .hint("save the file as UTF-8, or keep it out of what is built as text")
+        .at(name, String::from_utf8_lossy(bytes), valid, char::REPLACEMENT_CHARACTER.len_utf8())
 }
 
 /// Writes a file and the folders that it needs.

@@ -15,7 +15,7 @@ pub fn bind(manifest: &Manifest, environment: &Environment, path: &str, bytes: &
     let Some(file) = manifest.files.get(path).filter(|file| file.kind == Kind::Page) else {
         return Ok(bytes.to_vec());
     };
-    let text = std::str::from_utf8(bytes).map_err(|error| fs::not_utf8(path, error.valid_up_to()))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| fs::not_utf8(path, bytes))?;
     let mut rewriter = rewrite::Rewriter::new(manifest, environment, path);
     let bound = match file.media_type.starts_with("text/html") {
         true => html::edit(path, text, &mut rewriter)?,

@@ -293,6 +293,7 @@ fn text_that_is_not_utf8() {
         let site = good().file(path, b"/* \xe9 */");
         let told = failure(&site, &["build"], if path == "fingerpost.toml" { 2 } else { 1 });
         assert!(told.contains(&format!("`{path}` is not UTF-8: byte 3")), "{path}: {told}");
+        assert!(told.contains(&format!("{path}:1:4")), "{path}: {told}");
     }
 }
 
