@@ -89,7 +89,7 @@ fn each_foreign_crate_has_one_home() {
         ("clap", vec!["cli/"]),
         ("comfy_table", vec!["cli/terminal.rs"]),
         ("indicatif", vec!["cli/terminal.rs"]),
-        ("lightningcss", vec!["build/transform/css.rs"]),
+        ("lightningcss", vec!["build/transform/css.rs", "build/transform/css/"]),
         ("parcel_sourcemap", vec!["build/transform/css.rs"]),
         ("lol_html", vec!["html.rs"]),
         ("mime_guess", vec!["asset.rs"]),
