@@ -49,6 +49,13 @@ pub struct Options {
     pub threads: usize,
 }
 
+/// What every stage knows.
+struct Site<'a> {
+    config: &'a Config,
+    mode: Mode,
+    progress: &'a dyn Progress,
+}
+
 /// Builds the site into the output folder, which is replaced whole, or not at all.
 pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
     let threads =
@@ -58,10 +65,11 @@ pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Res
                 help: "pass fewer with `--threads`".to_owned(),
             }
         })?;
-    threads.install(|| stages(config, options, progress))
+    threads.install(|| stages(&Site { config, mode: options.mode, progress }, options))
 }
 
-fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
+fn stages(site: &Site<'_>, options: &Options) -> Result<Manifest> {
+    let Site { config, mode, progress } = *site;
     refuse_overlap(config, &options.out)?;
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
 
@@ -69,7 +77,7 @@ fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result
     let sources = Sources::discover(config)?;
     let templates = Templates::load(config, &sources)?;
     let scripts = Scripts::new(config);
-    let drafts = pages::draft(config, &sources, &templates, &scripts, progress)?;
+    let drafts = pages::draft(site, &sources, &templates, &scripts)?;
     let references: Vec<(Place, String, String)> = drafts
         .iter()
         .flat_map(|draft| {
@@ -79,17 +87,17 @@ fn stages(config: &Config, options: &Options, progress: &dyn Progress) -> Result
     let graph = Graph::new(config, &sources, &references, &scripts)?;
 
     let mut outputs = Outputs::new(&config.prefix);
-    add_copies(config, &sources, &graph, &mut outputs, progress)?;
-    styles::add(config, options.mode, &graph.styles, &mut outputs, progress)?;
-    add_scripts(config, options.mode, &graph.scripts, &mut outputs, progress)?;
-    modules::add(config, options.mode, &graph.modules, &mut outputs, progress)?;
+    add_copies(site, &sources, &graph, &mut outputs)?;
+    styles::add(site, &graph.styles, &mut outputs)?;
+    add_scripts(site, &graph.scripts, &mut outputs)?;
+    modules::add(site, &graph.modules, &mut outputs)?;
     pages::add_documents(config, &graph.documents, &mut outputs)?;
-    pages::add(config, options.mode, &templates, drafts, &mut outputs, progress)?;
-    let release = pages::seal(&mut outputs, options.mode)?;
+    pages::add(site, &templates, drafts, &mut outputs)?;
+    let release = pages::seal(&mut outputs, mode)?;
     if options.compress {
-        compress::compress(&mut outputs, &config.encodings, progress)?;
+        compress::compress(site, &mut outputs)?;
     }
-    let mut manifest = outputs.manifest(config, options.mode);
+    let mut manifest = outputs.manifest(config, mode);
     manifest.release = release;
     emit::emit(&options.out, &outputs, &manifest, progress)?;
     Ok(manifest)
@@ -135,13 +143,8 @@ fn gather<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
 }
 
 /// Images, fonts and all else that is taken as it is.
-fn add_copies(
-    config: &Config,
-    sources: &Sources,
-    graph: &Graph,
-    outputs: &mut Outputs,
-    progress: &dyn Progress,
-) -> Result<()> {
+fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut Outputs) -> Result<()> {
+    let Site { config, progress, .. } = *site;
     progress.stage("copy", graph.copies.len() + sources.public.len());
     let read = |path: &Path| {
         progress.step();
@@ -178,13 +181,8 @@ fn add_asset(
 }
 
 /// Classic scripts, and bundles of them: each is minified by itself and none is wrapped.
-fn add_scripts(
-    config: &Config,
-    mode: Mode,
-    units: &[Unit],
-    outputs: &mut Outputs,
-    progress: &dyn Progress,
-) -> Result<()> {
+fn add_scripts(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
+    let Site { config, mode, progress } = *site;
     progress.stage("scripts", units.len());
     let made: Vec<Result<script::Minified>> = units
         .par_iter()

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Site;
 use super::graph::Unit;
 use super::output::{Imports, Output, Outputs};
 use super::transform::html::reach;
 use super::transform::module::{EntryModule, bundle};
-use crate::config::{Config, SourceMaps};
+use crate::config::SourceMaps;
 use crate::error::{Fault, Result};
-use crate::manifest::{Entry, Kind, Mode};
-use crate::progress::Progress;
+use crate::manifest::{Entry, Kind};
 
 /// Bundles the modules as one graph, and names each chunk after its final bytes.
-pub fn add(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
+pub(super) fn add(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
+    let Site { config, mode, progress } = *site;
     progress.stage("modules", 0);
     let name = |unit: &Unit| {
         format!("{}.js", unit.name.as_str().rsplit_once('.').map_or(unit.name.as_str(), |(stem, _)| stem))

@@ -7,18 +7,17 @@ use rayon::prelude::*;
 
 use super::answers::{DraftUrls, FinalUrls};
 use super::discover::{self, Sources};
-use super::gather;
 use super::graph::{Scripts, Unit};
 use super::output::{Output, Outputs};
 use super::template::{Page, Templates};
 use super::transform::html::{Survey, finish, finish_document, survey};
+use super::{Site, gather};
 use crate::config::Config;
 use crate::error::{Fault, Result};
 use crate::fingerprint::Digest;
 use crate::fs;
 use crate::html::{self, Editor, Link, Place};
 use crate::manifest::{Entry, Kind, Mode};
-use crate::progress::Progress;
 use crate::release::{ReleaseId, Stamp};
 
 /// A page rendered for a first time, to see what it names.
@@ -27,13 +26,13 @@ pub struct Draft {
     pub survey: Survey,
 }
 
-pub fn draft(
-    config: &Config,
+pub(super) fn draft(
+    site: &Site<'_>,
     sources: &Sources,
     templates: &Templates,
     scripts: &Scripts<'_>,
-    progress: &dyn Progress,
 ) -> Result<Vec<Draft>> {
+    let Site { config, progress, .. } = *site;
     let mut known: BTreeMap<String, bool> = BTreeMap::new();
     for (name, path) in sources.assets.iter().chain(&sources.parts) {
         let script = discover::is_plain_script(name.as_str()) || discover::is_compiled_script(name.as_str());
@@ -103,14 +102,8 @@ pub fn add_documents(config: &Config, units: &[Unit], outputs: &mut Outputs) -> 
 }
 
 /// Renders the pages again, now that every asset has its name, and puts them in their final form.
-pub fn add(
-    config: &Config,
-    mode: Mode,
-    templates: &Templates,
-    drafts: Vec<Draft>,
-    outputs: &mut Outputs,
-    progress: &dyn Progress,
-) -> Result<()> {
+pub(super) fn add(site: &Site<'_>, templates: &Templates, drafts: Vec<Draft>, outputs: &mut Outputs) -> Result<()> {
+    let Site { config, mode, progress } = *site;
     progress.stage("pages", drafts.len());
     let renderer = templates.renderer(Arc::new(FinalUrls::new(outputs)));
     let folder = fs::display_name(&config.root, &config.templates);

@@ -9,16 +9,16 @@ use rayon::prelude::*;
 use super::graph::Unit;
 use super::output::{Output, Outputs};
 use super::transform::css::{Compiler, Sheet, Style, Urls};
-use super::{add_asset, gather};
+use super::{Site, add_asset, gather};
 use crate::asset::{LogicalPath, decode_url_path, local_path, relative_url, split_suffix, url_path};
 use crate::config::Config;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
-use crate::manifest::{Kind, Mode, logical_name};
-use crate::progress::Progress;
+use crate::manifest::{Kind, logical_name};
 
 /// Compiles each stylesheet; one that nobody names is left out if it is a part of another.
-pub fn add(config: &Config, mode: Mode, units: &[Unit], outputs: &mut Outputs, progress: &dyn Progress) -> Result<()> {
+pub(super) fn add(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
+    let Site { config, mode, progress } = *site;
     progress.stage("stylesheets", units.len());
     let compiler = Compiler::new(&config.root, mode, &config.targets)?;
     let extra = Mutex::new(BTreeMap::new());
