@@ -29,6 +29,10 @@ pub struct Config {
     /// A browserslist query.
     pub targets: String,
     pub source_maps: SourceMaps,
+    /// Where results of earlier builds are kept; none if they are not.
+    pub cache: Option<PathBuf>,
+    /// How much of them.
+    pub cache_max_bytes: u64,
     pub bundles: Vec<Bundle>,
     pub encodings: Vec<Encoding>,
     /// Values for the templates.
@@ -101,6 +105,11 @@ impl Config {
         resolve(root, &Text { name, text }, file).map_err(Error::Config)
     }
 
+    /// Keeps results of earlier builds elsewhere than the file says: in a folder, `user` or `none`.
+    pub fn keep_cache_in(&mut self, place: &str) {
+        self.cache = cache_folder(&self.root, place);
+    }
+
     /// The environment of that name.
     pub fn environment(&self, name: &str) -> Result<&Environment> {
         self.environments.get(name).ok_or_else(|| {
@@ -144,6 +153,10 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     let assets = folder(&build.assets)?;
     let templates = folder(&build.templates)?;
     let out = folder(&build.out)?;
+    let cache = match build.cache.as_str() {
+        "none" | "user" => cache_folder(root, &build.cache),
+        path => Some(folder(path)?),
+    };
     for (what, source) in [("assets", &assets), ("templates", &templates)] {
         if out.starts_with(source) || source.starts_with(&out) {
             return Err(text
@@ -152,6 +165,13 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
                     &build.out,
                 )
                 .hint("choose an `out` that holds no sources"));
+        }
+    }
+    for (what, other) in [("out", &out), ("assets", &assets), ("templates", &templates)] {
+        if cache.as_ref().is_some_and(|cache| cache.starts_with(other) || other.starts_with(cache)) {
+            return Err(text
+                .fault(format!("the cache and `{what}` overlap"), &build.cache)
+                .hint("keep the cache in a folder of its own, or nowhere (`none`)"));
         }
     }
     let prefix = LogicalPath::new(build.prefix.trim_matches('/')).ok().filter(|prefix| !is_hidden(prefix.as_str()));
@@ -201,6 +221,8 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         prefix: prefix.as_str().to_owned(),
         targets: build.targets,
         source_maps: build.source_maps,
+        cache,
+        cache_max_bytes: build.cache_max_mb.saturating_mul(1 << 20),
         bundles,
         encodings,
         context: file.context,
@@ -208,6 +230,20 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         headers,
         warnings,
     })
+}
+
+/// Where the cache lies, as written: a path, or `user` for the place that the system has for such, or `none`.
+fn cache_folder(root: &Path, written: &str) -> Option<PathBuf> {
+    // https://specifications.freedesktop.org/basedir-spec/latest/: a path that is not absolute has to be ignored.
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match written {
+        "none" => None,
+        "user" => {
+            let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+            caches.map(|caches| caches.join("fingerpost"))
+        }
+        path => Some(fs::normalize(&root.join(path))),
+    }
 }
 
 /// The path below the root, without following links; `None` if it leads out.
@@ -381,6 +417,8 @@ mod tests {
         for (text, want) in [
             ("[build]\nout = \"../x\"", "leads out"),
             ("[build]\nout = \"assets/x\"", "overlap"),
+            ("[build]\ncache = \"dist/cache\"", "the cache and `out` overlap"),
+            ("[build]\ncache = \"/tmp\"", "leads out"),
             ("[build]\ntargets = \"netscape 4\"", "browserslist"),
             ("[build]\nsource_maps = \"secret\"", "unknown variant `secret`"),
             ("[compress]\nencodings = [\"lzma\"]", "unknown encoding `lzma`"),

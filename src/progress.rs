@@ -5,6 +5,8 @@ pub trait Progress: Send + Sync {
     fn stage(&self, name: &'static str, steps: usize);
     /// One step of the stage is done.
     fn step(&self);
+    /// Something for those who ask for more.
+    fn note(&self, message: String);
     /// Something that people should know of, and that stops nothing.
     fn warn(&self, message: String);
 }
@@ -15,5 +17,6 @@ pub struct Silent;
 impl Progress for Silent {
     fn stage(&self, _: &'static str, _: usize) {}
     fn step(&self) {}
+    fn note(&self, _: String) {}
     fn warn(&self, _: String) {}
 }

@@ -16,6 +16,7 @@ use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::progress::Progress;
 
 mod answers;
+mod cache;
 mod compress;
 mod discover;
 mod emit;
@@ -28,6 +29,7 @@ mod template;
 mod transform;
 mod vite;
 
+use cache::Cache;
 use discover::Sources;
 use graph::{Graph, Scripts, Unit};
 use output::{Output, Outputs};
@@ -53,6 +55,7 @@ pub struct Options {
 struct Site<'a> {
     config: &'a Config,
     mode: Mode,
+    cache: &'a Cache,
     progress: &'a dyn Progress,
 }
 
@@ -65,11 +68,15 @@ pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Res
                 help: "pass fewer with `--threads`".to_owned(),
             }
         })?;
-    threads.install(|| stages(&Site { config, mode: options.mode, progress }, options))
+    let cache = Cache::open(config);
+    let site = Site { config, mode: options.mode, cache: &cache, progress };
+    let manifest = threads.install(|| stages(&site, options))?;
+    cache.close(progress);
+    Ok(manifest)
 }
 
 fn stages(site: &Site<'_>, options: &Options) -> Result<Manifest> {
-    let Site { config, mode, progress } = *site;
+    let Site { config, mode, progress, .. } = *site;
     refuse_overlap(config, &options.out)?;
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
 
@@ -182,7 +189,7 @@ fn add_asset(
 
 /// Classic scripts, and bundles of them: each is minified by itself and none is wrapped.
 fn add_scripts(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
-    let Site { config, mode, progress } = *site;
+    let Site { config, mode, cache, progress } = *site;
     progress.stage("scripts", units.len());
     let made: Vec<Result<script::Minified>> = units
         .par_iter()
@@ -194,7 +201,15 @@ fn add_scripts(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result
                 inputs.push((name, text));
             }
             progress.step();
-            Ok(script::concatenate(unit.name.as_str(), &inputs, mode)?)
+            let make = || Ok(script::concatenate(unit.name.as_str(), &inputs, mode)?);
+            match mode {
+                Mode::Development => make(),
+                Mode::Production => {
+                    let mut parts = vec![unit.name.as_str().as_bytes()];
+                    parts.extend(inputs.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
+                    cache.get_or_make_value("script", &parts, make)
+                }
+            }
         })
         .collect();
     for (unit, made) in units.iter().zip(gather(made)?) {

@@ -13,7 +13,7 @@ use crate::manifest::{Entry, Kind};
 
 /// Bundles the modules as one graph, and names each chunk after its final bytes.
 pub(super) fn add(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
-    let Site { config, mode, progress } = *site;
+    let Site { config, mode, progress, .. } = *site;
     progress.stage("modules", 0);
     let name = |unit: &Unit| {
         format!("{}.js", unit.name.as_str().rsplit_once('.').map_or(unit.name.as_str(), |(stem, _)| stem))

@@ -18,7 +18,7 @@ use crate::manifest::{Kind, logical_name};
 
 /// Compiles each stylesheet; one that nobody names is left out if it is a part of another.
 pub(super) fn add(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
-    let Site { config, mode, progress } = *site;
+    let Site { config, mode, progress, .. } = *site;
     progress.stage("stylesheets", units.len());
     let compiler = Compiler::new(&config.root, mode, &config.targets)?;
     let extra = Mutex::new(BTreeMap::new());

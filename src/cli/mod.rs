@@ -37,6 +37,9 @@ struct Global {
     /// The configuration file; none is needed [default: fingerpost.toml]
     #[arg(short, long, global = true, value_name = "FILE", env = "FINGERPOST_CONFIG")]
     config: Option<PathBuf>,
+    /// Where results of earlier builds are kept: a folder, `user` or `none` [default: .fingerpost-cache]
+    #[arg(long, global = true, value_name = "DIR", env = "FINGERPOST_CACHE")]
+    cache: Option<String>,
     /// Write one JSON document to stdout, and nothing else there
     #[arg(long, global = true)]
     json: bool,
@@ -95,7 +98,11 @@ impl From<ModeArg> for Mode {
 
 impl Global {
     fn load(&self) -> Result<Config> {
-        Config::load(&self.root, self.config.as_deref())
+        let mut config = Config::load(&self.root, self.config.as_deref())?;
+        if let Some(place) = &self.cache {
+            config.keep_cache_in(place);
+        }
+        Ok(config)
     }
 }
 

@@ -185,6 +185,12 @@ impl Progress for Terminal {
         }
     }
 
+    fn note(&self, message: String) {
+        if self.verbose {
+            self.line(&message);
+        }
+    }
+
     fn warn(&self, message: String) {
         self.say(&format!("warning: {message}"));
     }

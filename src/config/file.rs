@@ -28,6 +28,8 @@ pub struct Build {
     pub prefix: String,
     pub targets: String,
     pub source_maps: SourceMaps,
+    pub cache: String,
+    pub cache_max_mb: u64,
 }
 
 impl Default for Build {
@@ -39,6 +41,8 @@ impl Default for Build {
             prefix: "assets".to_owned(),
             targets: "defaults".to_owned(),
             source_maps: SourceMaps::Private,
+            cache: ".fingerpost-cache".to_owned(),
+            cache_max_mb: 1024,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod browser;
 mod build;
+mod cache;
 mod environment;
 mod faults;
 mod http;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let trials = [
         build::trials(),
+        cache::trials(),
         environment::trials(),
         faults::trials(),
         layout::trials(),

@@ -130,6 +130,12 @@ impl SmallDisk {
     pub fn path(&self) -> &Path {
         self.0.path()
     }
+
+    /// What is on it can be read from now on, and nothing else.
+    pub fn forbid_writing(&self) {
+        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()).status().expect("mount runs");
+        assert!(done.success(), "mounted read-only");
+    }
 }
 
 impl Drop for SmallDisk {

@@ -12,6 +12,7 @@ use oxc::parser::{Parser, ParserReturn};
 use oxc::semantic::SemanticBuilder;
 use oxc::span::{GetSpan, SourceType};
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
 use crate::manifest::Mode;
@@ -43,6 +44,7 @@ pub fn syntax(path: &Path, text: &str) -> Syntax {
     Syntax { is_module: record.has_module_syntax, imports }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Minified {
     pub code: String,
     /// The source map, as JSON.

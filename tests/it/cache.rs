@@ -1,0 +1,202 @@
+//! The cache makes builds quicker and changes nothing else, whatever state it is in.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Trial;
+
+use crate::setup::{Need, SmallDisk};
+use crate::site::{Site, long_stylesheet, tree};
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = trials![
+        a_second_build_finds_everything,
+        an_edit_makes_only_what_depends_on_it,
+        what_is_damaged_is_made_again,
+        builds_at_once_share_one,
+        it_stays_within_its_bound,
+        none_writes_nothing,
+        it_lies_where_it_is_said_to,
+        where_nothing_can_be_written_a_warning_says_so,
+    ];
+    trials.extend(trials![[Need::SmallDisk]; on_a_full_disk_the_build_goes_on, one_that_may_only_be_read_is_read]);
+    trials
+}
+
+fn site() -> Site {
+    Site::new()
+        .asset("css/a.css", long_stylesheet())
+        .asset("js/a.js", "function greet(somebody) { return 'good morning, ' + somebody }\n".repeat(20))
+        .asset("img/a.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('css/a.css', 'js/a.js') }}<p>t")
+}
+
+fn place(site: &Site) -> PathBuf {
+    site.root().join(".fingerpost-cache")
+}
+
+/// The entries, without what marks the folder.
+fn entries(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    tree(folder).into_iter().filter(|(name, _)| name.contains('/')).collect()
+}
+
+/// Builds, and gives how many results were there, how many there are in all, and what was made.
+fn build(site: &Site, arguments: &[&str]) -> (usize, usize, BTreeMap<String, Vec<u8>>) {
+    let run = site.run(&[&["build", "--verbose"], arguments].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let line = run.stderr.lines().find(|line| line.starts_with("cache: ")).unwrap_or("cache: 0 of 0");
+    let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    (numbers[0], numbers[1], tree(&site.root().join("dist")))
+}
+
+fn a_second_build_finds_everything() {
+    let site = site();
+    let (found, all, first) = build(&site, &[]);
+    assert_eq!(found, 0);
+    // A page, three assets and a script, each with three sidecars, but what does not shrink is counted too.
+    assert!(all >= 12, "{all}");
+    assert_eq!(entries(&place(&site)).len(), all);
+    let (found, again, second) = build(&site, &[]);
+    assert_eq!((found, again), (all, all));
+    assert!(first == second);
+    for (path, bytes) in &second {
+        assert!(!String::from_utf8_lossy(bytes).contains("fingerpost-cache"), "{path} speaks of the cache");
+    }
+}
+
+fn an_edit_makes_only_what_depends_on_it() {
+    let site = site();
+    let (_, all, _) = build(&site, &[]);
+    site.write("assets/js/a.js", "function other() { return 'good evening' }\n".repeat(20));
+    // The script, its three sidecars, and those of the page that names it.
+    let (found, again, _) = build(&site, &[]);
+    assert_eq!((again, again - found), (all, 7));
+}
+
+fn what_is_damaged_is_made_again() {
+    let site = site();
+    let (_, all, good) = build(&site, &[]);
+    let folder = place(&site);
+    let whole = entries(&folder);
+    let other = whole.values().last().expect("an entry");
+    let flipped = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_owned();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let damaged = |bytes: &[u8]| {
+        [
+            ("a bit of the seal", flipped(bytes, 0)),
+            ("a bit at the end", flipped(bytes, bytes.len() - 1)),
+            ("half", bytes[..bytes.len() / 2].to_owned()),
+            ("nothing", Vec::new()),
+            ("garbage", b"garbage".repeat(99)),
+            ("more", [bytes, b"more"].concat()),
+            ("another entry", other.clone()),
+        ]
+    };
+    for (index, (what, _)) in damaged(other).into_iter().enumerate() {
+        for (name, bytes) in &whole {
+            std::fs::write(folder.join(name), &damaged(bytes)[index].1).expect("damage");
+        }
+        let (found, again, made) = build(&site, &[]);
+        assert!(found <= usize::from(what == "another entry"), "{what}: {found} found");
+        assert_eq!(again, all, "{what}");
+        assert!(made == good, "{what}");
+        assert!(entries(&folder) == whole, "{what}: the entries are whole again");
+    }
+}
+
+fn builds_at_once_share_one() {
+    let site = site();
+    let (_, _, good) = build(&site, &["--cache", "none"]);
+    let names = ["one", "two", "three", "four"];
+    let running =
+        names.map(|out| site.command(&["build", "--quiet", "--out", out]).spawn().expect("the program starts"));
+    for mut build in running {
+        assert_eq!(build.wait().expect("its end").code(), Some(0));
+    }
+    for out in names {
+        assert!(tree(&site.root().join(out)) == good, "{out}");
+    }
+    let (found, all, _) = build(&site, &[]);
+    assert_eq!(found, all);
+}
+
+fn it_stays_within_its_bound() {
+    let mut site = Site::new().config("[build]\ncache_max_mb = 1\n");
+    for index in 0..150 {
+        site = site.asset(&format!("css/a{index}.css"), long_stylesheet() + &format!("a {{ z-index: {index} }}"));
+    }
+    build(&site, &[]);
+    // On the disk a file takes whole blocks.
+    let sizes = entries(&place(&site)).values().map(|bytes| bytes.len().next_multiple_of(4096)).collect::<Vec<_>>();
+    let sum: usize = sizes.iter().sum();
+    assert!(sum <= 1 << 20 && sum > 1 << 19, "{sum} bytes in {} entries", sizes.len());
+}
+
+fn none_writes_nothing() {
+    for site in [site().config("[build]\ncache = 'none'\n"), site()] {
+        let arguments = if site.root().join("fingerpost.toml").exists() { vec![] } else { vec!["--cache", "none"] };
+        let before = std::fs::read_dir(site.root()).expect("a folder").count();
+        assert_eq!(build(&site, &arguments).1, 0);
+        assert_eq!(std::fs::read_dir(site.root()).expect("a folder").count(), before + 1, "the output alone is new");
+    }
+}
+
+fn it_lies_where_it_is_said_to() {
+    let home = tempfile::tempdir().expect("a folder");
+    let site = site().config("[build]\ncache = 'user'\n");
+    let cases = [
+        (vec![("XDG_CACHE_HOME", "xdg")], "xdg/fingerpost"),
+        (vec![("HOME", "home")], "home/.cache/fingerpost"),
+        (vec![("HOME", "home"), ("FINGERPOST_CACHE", "named")], "named"),
+    ];
+    for (variables, want) in cases {
+        let mut command = site.command(&["build", "--quiet"]);
+        command.env_remove("XDG_CACHE_HOME");
+        command.envs(variables.into_iter().map(|(name, folder)| (name, home.path().join(folder))));
+        assert!(command.status().expect("the program runs").success());
+        let folder = home.path().join(want);
+        assert!(entries(&folder).len() >= 12, "{want}");
+        assert!(folder.join("CACHEDIR.TAG").exists(), "{want}");
+        assert_eq!(std::fs::read_to_string(folder.join(".gitignore")).expect("a file"), "*\n");
+    }
+    assert!(!place(&site).exists());
+}
+
+fn where_nothing_can_be_written_a_warning_says_so() {
+    let site = site().file("taken", "a file");
+    let good = build(&site, &["--cache", "none"]).2;
+    let run = site.run(&["build", "--cache", "taken"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let warnings: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    let [warning] = warnings[..] else { panic!("one warning, not {warnings:?}") };
+    assert!(warning.contains("could not write to the cache") && warning.contains("taken"), "{warning}");
+    assert!(tree(&site.root().join("dist")) == good);
+}
+
+fn on_a_full_disk_the_build_goes_on() {
+    let disk = SmallDisk::mount().expect("a small disk");
+    let mut site = Site::new();
+    for index in 0..40 {
+        site = site.asset(&format!("css/a{index}.css"), long_stylesheet() + &format!("a {{ z-index: {index} }}"));
+    }
+    let good = build(&site, &["--cache", "none"]).2;
+    let run = site.run(&["build", "--cache", &disk.path().to_string_lossy()]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: could not write to the cache"), "{}", run.stderr);
+    assert!(tree(&site.root().join("dist")) == good);
+}
+
+fn one_that_may_only_be_read_is_read() {
+    let disk = SmallDisk::mount().expect("a small disk");
+    let site = site();
+    let cache = disk.path().to_string_lossy().into_owned();
+    let (_, all, good) = build(&site, &["--cache", &cache]);
+    disk.forbid_writing();
+    let (found, again, made) = build(&site, &["--cache", &cache]);
+    assert_eq!((found, again), (all, all));
+    assert!(made == good);
+}
