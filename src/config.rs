@@ -33,6 +33,10 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// How much of them.
     pub cache_max_bytes: u64,
+    /// What stands for a name in scripts, as JSON.
+    pub define: BTreeMap<String, serde_json::Value>,
+    /// Specifiers that scripts import and no build resolves, with the URLs that pages load them from.
+    pub external: BTreeMap<String, String>,
     pub bundles: Vec<Bundle>,
     pub encodings: Vec<Encoding>,
     /// Values for the templates.
@@ -108,6 +112,11 @@ impl Config {
     /// Keeps results of earlier builds elsewhere than the file says: in a folder, `user` or `none`.
     pub fn keep_cache_in(&mut self, place: &str) {
         self.cache = cache_folder(&self.root, place);
+    }
+
+    /// Whether a specifier is one of `[external]`, or lies below one that ends in `/`.
+    pub fn is_external(&self, specifier: &str) -> bool {
+        self.external.keys().any(|key| specifier == key || (key.ends_with('/') && specifier.starts_with(key.as_str())))
     }
 
     /// The environment of that name.
@@ -223,6 +232,8 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         source_maps: build.source_maps,
         cache,
         cache_max_bytes: build.cache_max_mb.saturating_mul(1 << 20),
+        define: file.define,
+        external: file.external,
         bundles,
         encodings,
         context: file.context,

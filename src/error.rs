@@ -49,6 +49,18 @@ impl Error {
         move |source| Error::Io { action, path: path.as_ref().to_owned(), source }
     }
 
+    /// The first fault, for what can tell of one only.
+    pub fn into_fault(self) -> Fault {
+        match self {
+            Error::Build(mut faults) if !faults.is_empty() => faults.remove(0),
+            Error::Config(fault) => fault,
+            Error::Io { action, path, source } => {
+                Fault::new(format!("could not {action} `{}`: {source}", path.display()))
+            }
+            error => Fault::new(error.to_string()),
+        }
+    }
+
     /// The process's exit code: 1 the work failed, 2 wrong usage or configuration, 4 a publish failed.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -167,6 +179,11 @@ impl Fault {
     pub fn hint(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
+    }
+
+    /// Whether it says where.
+    pub fn has_place(&self) -> bool {
+        self.0.label.is_some()
     }
 
     /// Marks `length` bytes from byte `offset` of `text`, which is the file named `name`.

@@ -2,10 +2,11 @@
 //!
 //! Whatever the editor leaves alone passes through byte for byte.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
-use lol_html::html_content::{ContentType, Element, TextChunk};
-use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str, text};
+use lol_html::html_content::{ContentType, DocumentEnd, Element, TextChunk};
+use lol_html::{HandlerResult, RewriteStrSettings, element, end, rewrite_str, text};
 
 use crate::error::{Fault, Result};
 
@@ -65,6 +66,11 @@ pub trait Editor {
         None
     }
 
+    /// HTML to insert after all else in `<head>`, asked for once.
+    fn head_end(&mut self) -> Option<String> {
+        None
+    }
+
     /// The content of the `<meta>` of that name.
     fn meta(&mut self, _name: &str) -> Option<String> {
         None
@@ -78,7 +84,7 @@ pub trait Editor {
 
 /// The page with every URL as the editor wants it. `name` is how the user knows the page.
 pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
-    walk(name, html, Walk { editor, head_done: false, kind: None, buffer: String::new() })
+    walk(name, html, Walk { editor, head_done: false, head_end: None, kind: None, buffer: String::new() })
 }
 
 fn walk(name: &str, html: &str, walk: Walk<'_>) -> Result<String> {
@@ -98,6 +104,10 @@ fn walk(name: &str, html: &str, walk: Walk<'_>) -> Result<String> {
             walk.borrow_mut().raw_text(chunk, Walk::noscript_text);
             Ok(())
         }))
+        .append_document_content_handler(end!(|end| {
+            walk.borrow_mut().end(end);
+            Ok(())
+        }))
         .with_strict(false);
     rewrite_str(html, settings).map_err(|error| {
         Fault::new(format!("could not parse the page `{name}`: {error}")).hint("check its HTML").into()
@@ -112,6 +122,8 @@ pub fn edit_css(css: &str, edit: impl FnMut(&str) -> Option<String>) -> Option<S
 struct Walk<'e> {
     editor: &'e mut dyn Editor,
     head_done: bool,
+    /// What is still to be inserted at the end of the head, once it was asked for.
+    head_end: Option<Rc<Cell<Option<String>>>>,
     /// The `type` of the script whose text is being read.
     kind: Option<String>,
     buffer: String,
@@ -121,6 +133,7 @@ impl Walk<'_> {
     fn element(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
         let tag = element.tag_name();
         self.head(element, &tag);
+        self.head_end(element, &tag);
         match tag.as_str() {
             "base" => {
                 if let Some(href) = element.get_attribute("href") {
@@ -164,6 +177,38 @@ impl Walk<'_> {
                 true => element.after(&html, ContentType::Html),
                 false => element.before(&html, ContentType::Html),
             }
+        }
+    }
+
+    /// At the head's end tag, or, where that is left out, before the first element that can't be in the head.
+    fn head_end(&mut self, element: &mut Element<'_, '_>, tag: &str) {
+        let editor = &mut self.editor;
+        let pending = self.head_end.get_or_insert_with(|| Rc::new(Cell::new(editor.head_end())));
+        match tag {
+            "html" | "title" | "meta" | "link" | "style" | "script" | "base" | "noscript" | "template" => {}
+            "head" => {
+                let pending = Rc::clone(pending);
+                if let Some(handlers) = element.end_tag_handlers() {
+                    handlers.push(Box::new(move |end| {
+                        if let Some(html) = pending.take() {
+                            end.before(&html, ContentType::Html);
+                        }
+                        Ok(())
+                    }));
+                }
+            }
+            _ => {
+                if let Some(html) = pending.take() {
+                    element.before(&html, ContentType::Html);
+                }
+            }
+        }
+    }
+
+    /// A document that is nothing but a head.
+    fn end(&mut self, end: &mut DocumentEnd<'_>) {
+        if let Some(html) = self.head_end.take().and_then(|pending| pending.take()) {
+            end.append(&html, ContentType::Html);
         }
     }
 
@@ -252,7 +297,13 @@ impl Walk<'_> {
     }
 
     fn noscript_text(&mut self, text: &str) -> Option<String> {
-        let inner = Walk { editor: self.editor, head_done: true, kind: None, buffer: String::new() };
+        let inner = Walk {
+            editor: self.editor,
+            head_done: true,
+            head_end: Some(Rc::default()),
+            kind: None,
+            buffer: String::new(),
+        };
         walk("noscript", text, inner).ok()
     }
 

@@ -97,9 +97,19 @@ pub struct Entry {
     /// The chunks that a module needs before it can run, in order; for `modulepreload`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub imports: Vec<String>,
+    /// The stylesheets that a module needs before it runs, in the order of the cascade.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub css: Vec<String>,
     /// Whether a `<script>` that loads it must say `type="module"`.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub module: bool,
+}
+
+impl Entry {
+    /// Something that needs nothing else.
+    pub fn new(file: String) -> Self {
+        Entry { file, imports: Vec::new(), css: Vec::new(), module: false }
+    }
 }
 
 impl Manifest {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
+use super::transform::module::glob_files;
 use super::transform::script::{self, Syntax};
 use crate::asset::{LogicalPath, extension};
 use crate::config::Config;
@@ -59,19 +60,17 @@ impl<'a> Scripts<'a> {
     pub fn is_module(&self, path: &Path) -> Result<bool> {
         Ok(is_compiled_script(&path.to_string_lossy())
             || extension(&path.to_string_lossy()) == "mjs"
-            || self.syntax(path)?.0)
+            || self.syntax(path)?.is_module)
     }
 
-    /// Whether it has a module's syntax, and what it imports.
-    fn syntax(&self, path: &Path) -> Result<(bool, Vec<String>)> {
+    fn syntax(&self, path: &Path) -> Result<Syntax> {
         if let Some(syntax) = self.seen.borrow().get(path) {
-            return Ok((syntax.is_module, syntax.imports.clone()));
+            return Ok(syntax.clone());
         }
         let text = fs::read_text(path, &fs::display_name(&self.config.root, path))?;
         let syntax = script::syntax(path, &text);
-        let found = (syntax.is_module, syntax.imports.clone());
-        self.seen.borrow_mut().insert(path.to_owned(), syntax);
-        Ok(found)
+        self.seen.borrow_mut().insert(path.to_owned(), syntax.clone());
+        Ok(syntax)
     }
 
     /// Every file that can be reached from these by relative imports. Packages are the bundler's to find.
@@ -84,10 +83,13 @@ impl<'a> Scripts<'a> {
                 continue;
             }
             let folder = path.parent().unwrap_or(&self.config.root);
-            let imports = self.syntax(&path)?.1;
-            queue.extend(
-                imports.iter().filter(|import| import.starts_with('.')).filter_map(|import| find(folder, import)),
-            );
+            let syntax = self.syntax(&path)?;
+            let relative = syntax.imports.iter().filter(|import| import.starts_with('.'));
+            queue.extend(relative.filter_map(|import| find(folder, import)));
+            for patterns in &syntax.globs {
+                let found = glob_files(&self.config.root, &path, patterns).unwrap_or_default();
+                queue.extend(found.into_iter().map(|found| found.path));
+            }
         }
         Ok(reached)
     }
@@ -95,7 +97,7 @@ impl<'a> Scripts<'a> {
 
 /// The file that a relative import means, by the rules that bundlers share.
 fn find(folder: &Path, import: &str) -> Option<PathBuf> {
-    let exact = fs::normalize(&folder.join(import));
+    let exact = fs::normalize(&folder.join(import.split('?').next().unwrap_or(import)));
     let text = exact.to_string_lossy().into_owned();
     let compiled = text.strip_suffix(".js").map(|stem| format!("{stem}.ts"));
     let extensions = ["tsx", "ts", "jsx", "js", "mts", "mjs"];

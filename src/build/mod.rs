@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -16,6 +17,7 @@ use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::progress::Progress;
 
 mod answers;
+mod brought;
 mod cache;
 mod compress;
 mod discover;
@@ -27,13 +29,16 @@ mod pages;
 mod styles;
 mod template;
 mod transform;
+mod variables;
 mod vite;
 
+use brought::Brought;
 use cache::Cache;
 use discover::Sources;
 use graph::{Graph, Scripts, Unit};
 use output::{Output, Outputs};
 use template::Templates;
+use transform::css::Compiler;
 use transform::script;
 
 /// Bytes of a thread's stack: parsers and minifiers go down one level for each level of what they read.
@@ -95,9 +100,12 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Manifest> {
 
     let mut outputs = Outputs::new(&config.prefix);
     add_copies(site, &sources, &graph, &mut outputs)?;
-    styles::add(site, &graph.styles, &mut outputs)?;
     add_scripts(site, &graph.scripts, &mut outputs)?;
-    modules::add(site, &graph.modules, &mut outputs)?;
+    let brought = Arc::new(Brought::new(config, &outputs));
+    let compiler = Arc::new(Compiler::new(&config.root, mode, &config.targets)?);
+    let imported = modules::add(site, &compiler, &graph.modules, &brought, &mut outputs)?;
+    styles::add(site, &compiler, &graph.styles, &imported, &brought, &mut outputs)?;
+    brought.hand_over(&mut outputs)?;
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
     let release = pages::seal(&mut outputs, mode)?;
@@ -184,7 +192,7 @@ fn add_asset(
     let mut output = Output::new(Kind::Asset, source, bytes);
     output.map = map.filter(|_| config.source_maps != SourceMaps::None);
     let file = outputs.add_asset(path, output, config.source_maps == SourceMaps::Public)?;
-    outputs.name(&unit.name, unit.single(), Entry { file, imports: Vec::new(), module: false })
+    outputs.name(&unit.name, unit.single(), Entry::new(file))
 }
 
 /// Classic scripts, and bundles of them: each is minified by itself and none is wrapped.

@@ -51,6 +51,10 @@ pub struct Outputs {
 pub struct Imports {
     pub fixed: Vec<String>,
     pub dynamic: Vec<String>,
+    /// If it is loaded by itself: the stylesheets that it needs, in the order of the cascade.
+    pub sheets: Vec<String>,
+    /// Other files that it refers to by URL.
+    pub files: Vec<String>,
     pub is_dynamic_entry: bool,
     /// The name that the bundler gave it.
     pub name: String,
@@ -111,9 +115,9 @@ impl Outputs {
         self.by_source.insert(source.to_owned(), file.to_owned());
     }
 
-    /// The file that a source became.
-    pub fn of_source(&self, source: &Path) -> Option<&str> {
-        self.by_source.get(source).map(String::as_str)
+    /// The file that each source became.
+    pub fn by_source(&self) -> &HashMap<PathBuf, String> {
+        &self.by_source
     }
 
     /// The manifest of what is there, without a release yet.

@@ -86,7 +86,7 @@ pub fn add_documents(config: &Config, units: &[Unit], outputs: &mut Outputs) -> 
         })?;
         let path = unit.name.as_str().to_owned();
         outputs.add(path.clone(), Output::new(Kind::Page, Some(source), text.into_bytes()))?;
-        outputs.name(&unit.name, Some(single), Entry { file: path, imports: Vec::new(), module: false })?;
+        outputs.name(&unit.name, Some(single), Entry::new(path))?;
     }
     let manifests: Vec<String> =
         outputs.files.iter().filter(|(_, output)| output.kind == Kind::Page).map(|(path, _)| path.clone()).collect();
@@ -113,7 +113,7 @@ pub(super) fn add(site: &Site<'_>, templates: &Templates, drafts: Vec<Draft>, ou
             let text = renderer.render(&draft.page)?;
             progress.step();
             if is_html(&draft.page.path) {
-                finish(&draft.page.path, &text, outputs, mode, &draft.survey)
+                finish(&draft.page.path, &text, outputs, &config.external, mode, &draft.survey)
             } else {
                 Ok(text)
             }

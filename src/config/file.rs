@@ -11,6 +11,8 @@ use crate::error::Fault;
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     pub build: Build,
+    pub define: BTreeMap<String, serde_json::Value>,
+    pub external: BTreeMap<String, String>,
     pub bundle: Vec<Bundle>,
     pub compress: Compress,
     pub library: BTreeMap<String, Library>,

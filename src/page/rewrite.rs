@@ -120,7 +120,7 @@ mod tests {
             };
             manifest.files.insert(path.into(), file);
             if let Ok(name) = LogicalPath::new(name) {
-                manifest.entries.insert(name, Entry { file: path.into(), imports: vec![], module: false });
+                manifest.entries.insert(name, Entry::new(path.into()));
             }
         }
         manifest.chunks.insert("assets/js/c~1.js".into(), "assets/js/a-1.js".into());

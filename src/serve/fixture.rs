@@ -31,7 +31,7 @@ impl Site {
 
     pub fn asset(mut self, logical: &str, body: &str) -> Self {
         let file = format!("assets/{}", Digest::of(body.as_bytes()).fingerprint().name(logical));
-        let entry = Entry { file: file.clone(), imports: Vec::new(), module: false };
+        let entry = Entry::new(file.clone());
         self.manifest.entries.insert(LogicalPath::new(logical).unwrap(), entry);
         self.file(Kind::Asset, &file, body)
     }

@@ -26,8 +26,9 @@ mod rules;
 use rules::{UrlRewriter, first_things_first};
 
 /// How every stylesheet of a build is compiled.
-pub struct Compiler<'a> {
-    root: &'a Path,
+#[derive(Debug)]
+pub struct Compiler {
+    root: PathBuf,
     mode: Mode,
     targets: Targets,
     resolver: Resolver,
@@ -53,9 +54,9 @@ pub trait Urls: Sync {
     fn resolve(&self, file: &Path, url: &str) -> Result<Option<String>, Fault>;
 }
 
-impl<'a> Compiler<'a> {
+impl Compiler {
     /// `targets` is a browserslist query.
-    pub fn new(root: &'a Path, mode: Mode, targets: &str) -> Result<Self, Fault> {
+    pub fn new(root: &Path, mode: Mode, targets: &str) -> Result<Self, Fault> {
         let browsers = Browsers::from_browserslist([targets])
             .map_err(|error| Fault::new(format!("`{targets}` is no browserslist query: {error}")))?;
         let resolver = Resolver::new(ResolveOptions {
@@ -65,7 +66,7 @@ impl<'a> Compiler<'a> {
             prefer_relative: true,
             ..ResolveOptions::default()
         });
-        Ok(Compiler { root, mode, targets: Targets::from(browsers), resolver })
+        Ok(Compiler { root: root.to_owned(), mode, targets: Targets::from(browsers), resolver })
     }
 
     pub fn compile(&self, sheet: &Sheet<'_>, urls: &dyn Urls) -> Result<Style, Vec<Fault>> {
@@ -150,7 +151,7 @@ fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Fault> {
 
 /// Gives the bundler its files, and remembers who imported whom.
 struct Provider<'a> {
-    compiler: &'a Compiler<'a>,
+    compiler: &'a Compiler,
     entry: PathBuf,
     inputs: Vec<PathBuf>,
     texts: FrozenMap<PathBuf, String>,
@@ -158,7 +159,7 @@ struct Provider<'a> {
 }
 
 impl<'a> Provider<'a> {
-    fn new(compiler: &'a Compiler<'a>, sheet: &Sheet<'_>) -> Self {
+    fn new(compiler: &'a Compiler, sheet: &Sheet<'_>) -> Self {
         let texts = FrozenMap::new();
         let entry = match sheet.inputs {
             [only] => only.clone(),
@@ -166,7 +167,7 @@ impl<'a> Provider<'a> {
                 // No file of this name can exist: a file name holds no NUL.
                 let entry = compiler.root.join(format!("\0{}", sheet.name));
                 // By the inputs' names, not their paths: this text stands in the source map.
-                let import = |input: &PathBuf| format!("@import {:?};\n", fs::display_name(compiler.root, input));
+                let import = |input: &PathBuf| format!("@import {:?};\n", fs::display_name(&compiler.root, input));
                 let text = inputs.iter().map(import).collect();
                 texts.insert(entry.clone(), text);
                 entry
@@ -176,7 +177,7 @@ impl<'a> Provider<'a> {
     }
 
     fn name(&self, file: &Path) -> String {
-        fs::display_name(self.compiler.root, file)
+        fs::display_name(&self.compiler.root, file)
     }
 
     fn parts(&self) -> BTreeSet<PathBuf> {
@@ -286,10 +287,7 @@ impl SourceProvider for Provider<'_> {
             return Ok(text);
         }
         let name = self.name(file);
-        let text = fs::read_text(file, &name).map_err(|error| match error {
-            Error::Build(mut faults) if !faults.is_empty() => faults.remove(0),
-            error => Fault::new(format!("could not read `{name}`: {error}")),
-        })?;
+        let text = fs::read_text(file, &name).map_err(Error::into_fault)?;
         Ok(self.texts.insert(file.to_owned(), text))
     }
 
@@ -301,7 +299,7 @@ impl SourceProvider for Provider<'_> {
             Fault::new(format!("`{}` imports `{specifier}`, which isn't there", self.name(from)))
                 .hint("check the path; a package has to be installed in `node_modules`")
         })?;
-        if !within(self.compiler.root, &file) {
+        if !within(&self.compiler.root, &file) {
             return Err(Fault::new(format!(
                 "`{}` imports `{specifier}`, which leads out of the site's root",
                 self.name(from)

@@ -87,14 +87,25 @@ fn logical<'a>(
 }
 
 /// A page in its final form, bound to no environment yet.
-pub fn finish(path: &str, page: &str, outputs: &Outputs, mode: Mode, survey: &Survey) -> Result<String> {
+///
+/// `external` is what modules import and no build resolves: specifiers and URLs.
+pub fn finish(
+    path: &str,
+    page: &str,
+    outputs: &Outputs,
+    external: &BTreeMap<String, String>,
+    mode: Mode,
+    survey: &Survey,
+) -> Result<String> {
     let entries = survey.references.iter().filter_map(|(_, name)| outputs.entries.get(name.as_str()));
     let modules: Vec<&str> = entries.filter(|entry| entry.module).map(|entry| entry.file.as_str()).collect();
     let mut finisher = Finisher {
         base: Some(format!("/{path}")),
         outputs,
         imports: import_map(outputs, &modules),
+        external: if modules.is_empty() { &NO_EXTERNAL } else { external },
         preloads: preloads(outputs, &modules),
+        sheets: sheets(outputs, &modules),
         merge: survey.has_import_map,
         minify: mode == Mode::Production,
     };
@@ -121,7 +132,10 @@ struct Finisher<'a> {
     outputs: &'a Outputs,
     /// From stable path to file.
     imports: BTreeMap<&'a str, &'a str>,
+    external: &'a BTreeMap<String, String>,
     preloads: Vec<&'a str>,
+    /// What the page's modules import.
+    sheets: Vec<&'a str>,
     /// The page brings an import map that ours goes into.
     merge: bool,
     minify: bool,
@@ -141,11 +155,11 @@ impl Editor for Finisher<'_> {
     }
 
     fn head(&mut self) -> Option<String> {
-        if self.merge || (self.imports.is_empty() && self.preloads.is_empty()) {
+        if self.merge {
             return None;
         }
         let mut html = String::new();
-        if !self.imports.is_empty() {
+        if !(self.imports.is_empty() && self.external.is_empty()) {
             html.push_str("<script type=\"importmap\">");
             html.push_str(&self.merged_map(serde_json::Map::new()));
             html.push_str("</script>");
@@ -156,7 +170,13 @@ impl Editor for Finisher<'_> {
             let href = url_path(file);
             html.push_str(&format!("<link rel=\"modulepreload\" href=\"/{href}\" integrity=\"{integrity}\">"));
         }
-        Some(html)
+        (!html.is_empty()).then_some(html)
+    }
+
+    fn head_end(&mut self) -> Option<String> {
+        let link = |file: &&str| format!("<link rel=\"stylesheet\" href=\"/{}\">", url_path(file));
+        let html: String = self.sheets.iter().map(link).collect();
+        (!html.is_empty()).then_some(html)
     }
 
     fn script(&mut self, kind: &str, text: &str) -> Option<String> {
@@ -193,7 +213,8 @@ impl Finisher<'_> {
             }
         };
         let url = |path: &str| format!("/{}", url_path(path));
-        section("imports", self.imports.iter().map(|(stable, file)| (url(stable), url(file))).collect());
+        let own = self.imports.iter().map(|(stable, file)| (url(stable), url(file)));
+        section("imports", self.external.clone().into_iter().chain(own).collect());
         let integrity = |file: &&str| Some((url(file), self.integrity(file)?));
         let files: BTreeSet<&str> = self.imports.values().copied().collect();
         section("integrity", files.iter().filter_map(integrity).collect());
@@ -201,9 +222,14 @@ impl Finisher<'_> {
     }
 }
 
-/// The chunks that these modules may ever import, by stable path.
+static NO_EXTERNAL: BTreeMap<String, String> = BTreeMap::new();
+
+/// The chunks that these modules may ever import, and the stylesheets of those, by stable path.
 fn import_map<'a>(outputs: &'a Outputs, modules: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
-    let reached: BTreeSet<&str> = reach(outputs, modules, true).into_iter().collect();
+    let mut reached: BTreeSet<&str> = reach(outputs, modules, true).into_iter().collect();
+    let lazy = reached.iter().filter_map(|file| outputs.imports.get(*file)).filter(|imports| imports.is_dynamic_entry);
+    let sheets: Vec<&str> = lazy.flat_map(|imports| imports.sheets.iter().map(String::as_str)).collect();
+    reached.extend(sheets);
     let wanted = outputs.chunks.iter().filter(|(_, file)| reached.contains(file.as_str()));
     wanted.map(|(stable, file)| (stable.as_str(), file.as_str())).collect()
 }
@@ -211,6 +237,14 @@ fn import_map<'a>(outputs: &'a Outputs, modules: &[&'a str]) -> BTreeMap<&'a str
 /// The chunks that these modules need before they run, without the modules themselves.
 fn preloads<'a>(outputs: &'a Outputs, modules: &[&'a str]) -> Vec<&'a str> {
     reach(outputs, modules, false).into_iter().filter(|file| !modules.contains(file)).collect()
+}
+
+/// The stylesheets that these modules need before they run, in order, each once.
+fn sheets<'a>(outputs: &'a Outputs, modules: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    let of = |file: &&'a str| outputs.imports.get(*file).map(|imports| &imports.sheets);
+    let all = modules.iter().filter_map(of).flatten().map(String::as_str);
+    all.filter(|sheet| seen.insert(*sheet)).collect()
 }
 
 /// Everything that is imported from here, the modules themselves first, in the order in which it is found.

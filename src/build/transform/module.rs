@@ -4,32 +4,44 @@
 //! other by these. Once its bytes are final, the file is named by their digest, and an import map in the page leads from the
 //! stable name to the file. So an edit to one module renames one file, not every importer.
 //!
-//! The only file that names rolldown.
+//! The only place that names rolldown.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use oxc::transformer::EngineTargets;
-use rolldown::plugin::{
-    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput, HookResolveIdReturn,
-    HookUsage, Plugin, PluginContext, Pluginable, SharedLoadPluginContext,
-};
 use rolldown::{
     BundlerBuilder, BundlerOptions, ChunkFilenamesOutputOption, InputItem, OutputFormat, Platform, RawMinifyOptions,
     SourceMapType,
 };
-use rolldown_common::{BundlerTransformOptions, Either, Output, OutputChunk, RollupPreRenderedChunk};
+use rolldown_common::{
+    BundlerTransformOptions, CommentsOptions, Either, Output, OutputChunk, ResolveOptions, RollupPreRenderedChunk,
+};
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use crate::asset::resolve_url_path;
+use crate::build::variables;
 use crate::config::{Config, SourceMaps};
-use crate::error::{Fault, Result};
-use crate::fingerprint::Digest;
-use crate::fs::{self, within};
+use crate::error::{Error, Fault, Result};
+use crate::fs;
 use crate::manifest::Mode;
 use crate::progress::Progress;
+
+mod closed;
+mod glob;
+mod naming;
+mod notices;
+mod plugin;
+mod references;
+mod sheets;
+
+pub use glob::files as glob_files;
+use naming::{Naming, stem};
+pub use plugin::{ClassNames, Piece, Sheet};
+use plugin::{Hooks, Scope, lock};
+pub use references::{Reference, find as find_references};
 
 /// A module that a page loads, or several that make a bundle.
 pub struct EntryModule {
@@ -39,7 +51,31 @@ pub struct EntryModule {
     pub inputs: Vec<PathBuf>,
 }
 
+/// What modules need from the rest of the build. Files are named by their paths below the prefix, with their fingerprint.
+pub trait Host: fmt::Debug + Send + Sync {
+    /// The file that a source became; one that nobody else brings is brought into the build.
+    fn asset(&self, path: &Path) -> Result<String, Fault>;
+    /// The file that a stylesheet by itself becomes.
+    fn sheet_file(&self, path: &Path) -> Result<String, Fault>;
+    /// A stylesheet's compiled text.
+    fn sheet_text(&self, path: &Path) -> Result<Vec<Piece>, Fault>;
+    fn css_module(&self, path: &Path) -> Result<ClassNames, Fault>;
+    fn data_url(&self, path: &Path) -> Result<String, Fault>;
+}
+
 /// What the bundler made.
+#[derive(Debug, Default)]
+pub struct Bundled {
+    pub chunks: Vec<Chunk>,
+    pub sheets: Vec<Sheet>,
+    /// The stylesheets that modules import, in whatever file they are.
+    pub imported_sheets: BTreeSet<PathBuf>,
+    /// The licences of all that is in the chunks.
+    pub notices: Option<String>,
+}
+
+/// A script for the browser.
+#[derive(Debug)]
 pub struct Chunk {
     /// Its path below the prefix while its bytes are not final: `js/app~1f0c2a9b.js`.
     pub stable: String,
@@ -53,78 +89,172 @@ pub struct Chunk {
     pub source: Option<String>,
     pub code: String,
     pub map: Option<String>,
+    /// What is in it, in the order in which it runs.
+    pub modules: Vec<Module>,
     /// Stable paths of the chunks that it needs before it runs.
     pub imports: Vec<String>,
-    /// Stable paths of the chunks that it may load later.
+    /// Stable paths of what it may load later: chunks and workers.
     pub dynamic_imports: Vec<String>,
+    /// The files that it refers to by URL, below the prefix.
+    pub files: Vec<String>,
+    /// If it is loaded by itself: the stylesheets that it needs, as indices of [`Bundled::sheets`], in the order of the cascade.
+    pub sheets: Vec<usize>,
 }
 
-/// The specifier of an entry that is made of several modules.
-const BUNDLE: &str = "fingerpost:bundle/";
+/// A module's part of a chunk.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// Its path below the root.
+    pub source: String,
+    /// Bytes of what is left of it, before the chunk is minified.
+    pub bytes: usize,
+}
+
+/// What a bundle and the closed scripts within it share.
+#[derive(Debug)]
+struct Job {
+    config: Config,
+    mode: Mode,
+    /// What `import.meta.env` says beside the mode.
+    variables: BTreeMap<String, String>,
+    host: Arc<dyn Host>,
+    /// By path: the scripts that were bundled by themselves.
+    closed: Mutex<BTreeMap<PathBuf, Arc<closed::Closed>>>,
+    /// By module: the comments that ask to be kept.
+    notices: Mutex<BTreeMap<String, Vec<String>>>,
+    warnings: Mutex<BTreeSet<String>>,
+}
 
 /// Bundles the entries as one graph, so that they share their chunks.
-pub fn bundle(config: &Config, mode: Mode, entries: &[EntryModule], progress: &dyn Progress) -> Result<Vec<Chunk>> {
+pub fn bundle(
+    config: &Config,
+    mode: Mode,
+    entries: &[EntryModule],
+    host: Arc<dyn Host>,
+    progress: &dyn Progress,
+) -> Result<Bundled> {
     if entries.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Bundled::default());
     }
     let naming = Arc::new(Naming::new(config, entries));
-    let sources = Arc::new(Sources { naming: Arc::clone(&naming), refused: Mutex::default() });
-    let plugin: Arc<dyn Pluginable> = Arc::clone(&sources) as _;
-    let faults = |diagnostics: Vec<BuildDiagnostic>| faults(config, &sources, &diagnostics);
-    let options = options(config, mode, entries, &naming)?;
+    let job = Arc::new(Job {
+        config: config.clone(),
+        mode,
+        variables: variables::read(&config.root, mode)?,
+        host,
+        closed: Mutex::default(),
+        notices: Mutex::default(),
+        warnings: Mutex::default(),
+    });
+    let hooks = Arc::new(Hooks::new(Arc::clone(&job), Scope::Page(Arc::clone(&naming))));
+    let told = |diagnostics: Vec<BuildDiagnostic>| faults(config, &hooks, &diagnostics);
+    let mut options = options(&job, &naming)?;
+    let input = |(entry, id): (&EntryModule, &String)| InputItem {
+        name: Some(stem(&entry.name).to_owned()),
+        import: id.clone(),
+    };
+    options.input = Some(entries.iter().zip(naming.ids()).map(input).collect());
     let mut bundler = BundlerBuilder::default()
         .with_options(options)
-        .with_plugins(vec![plugin])
+        .with_plugins(vec![Arc::clone(&hooks) as _])
         .build()
-        .map_err(|error| faults(error.into_vec()))?;
+        .map_err(|error| told(error.into_vec()))?;
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     // The bundler blocks a thread of this pool for each file that it reads, and one more drives it.
     threads.enable_all().worker_threads(rayon::current_num_threads());
-    let runtime = threads.build().map_err(crate::error::Error::io("start threads for", &config.root))?;
-    let output = runtime.block_on(bundler.generate()).map_err(|error| faults(error.into_vec()))?;
+    let runtime = threads.build().map_err(Error::io("start threads for", &config.root))?;
+    let output = runtime.block_on(bundler.generate()).map_err(|error| told(error.into_vec()))?;
 
     let (unresolved, warnings): (Vec<_>, Vec<_>) =
         output.warnings.into_iter().partition(|warning| matches!(warning.kind(), EventKind::UnresolvedImport));
     if !unresolved.is_empty() {
-        return Err(faults(unresolved));
+        return Err(told(unresolved));
     }
     for warning in warnings {
         progress.warn(warning.to_message_with(&DiagnosticOptions { cwd: config.root.clone() }));
     }
-    let mut chunks = Vec::new();
-    for output in output.assets {
-        if let Output::Chunk(chunk) = output {
-            chunks.push(naming.chunk(config, &chunk));
-        }
-    }
-    chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
-    Ok(chunks)
+    lock(&job.warnings).iter().for_each(|warning| progress.warn(warning.clone()));
+    Ok(collect(&job, &hooks, &naming, output.assets))
 }
 
-fn options(
-    config: &Config,
-    mode: Mode,
-    entries: &[EntryModule],
-    naming: &Arc<Naming>,
-) -> Result<BundlerOptions, Fault> {
-    let production = mode == Mode::Production;
-    let input = entries.iter().enumerate().map(|(index, entry)| InputItem {
-        name: Some(stem(&entry.name).to_owned()),
-        import: match entry.inputs.as_slice() {
-            [only] => only.to_string_lossy().into_owned(),
-            _ => format!("{BUNDLE}{index}"),
-        },
-    });
-    let environment = serde_json::json!({
-        "MODE": mode.as_str(), "PROD": production, "DEV": !production, "SSR": false, "BASE_URL": "/",
-    });
-    let mut define = BTreeMap::from([
-        ("process.env.NODE_ENV".to_owned(), format!("{:?}", mode.as_str())),
-        ("import.meta.env".to_owned(), environment.to_string()),
-    ]);
-    for (key, value) in environment.as_object().into_iter().flatten() {
-        define.insert(format!("import.meta.env.{key}"), value.to_string());
+/// All that was made, in an order that doesn't depend on which thread was first.
+fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Bundled {
+    let mut bundled = Bundled { imported_sheets: hooks.sheets(), ..Bundled::default() };
+    let mut sources: BTreeSet<PathBuf> = BTreeSet::new();
+    for asset in assets {
+        let Output::Chunk(chunk) = asset else { continue };
+        sources.extend(chunk.module_ids.iter().map(|id| PathBuf::from(id.as_str())));
+        let mut chunk = page_chunk(job, naming, &chunk);
+        let files = lock(&hooks.files).remove(&chunk.stable).unwrap_or_default();
+        let closed = lock(&job.closed);
+        let is_worker = |file: &String| closed.values().any(|closed| closed.stable == *file);
+        let (workers, files): (Vec<String>, Vec<String>) = files.into_iter().partition(is_worker);
+        chunk.dynamic_imports.extend(workers);
+        chunk.files = files;
+        if let Some(sheets) = hooks.layout().and_then(|layout| layout.by_root.get(&chunk.stable)) {
+            chunk.sheets.clone_from(sheets);
+        }
+        bundled.chunks.push(chunk);
     }
+    for closed in lock(&job.closed).values() {
+        sources.extend(closed.modules.iter().map(|module| job.config.root.join(&module.source)));
+        bundled.chunks.push(worker_chunk(job, closed));
+    }
+    bundled.chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
+    bundled.notices = notices::gather(&job.config.root, &sources, &lock(&job.notices));
+    bundled.sheets = hooks.layout().map(|layout| layout.sheets.clone()).unwrap_or_default();
+    bundled
+}
+
+fn page_chunk(job: &Job, naming: &Naming, chunk: &OutputChunk) -> Chunk {
+    let facade = chunk.facade_module_id.as_ref().map(|id| id.as_str());
+    let stable = chunk.filename.to_string();
+    let source = facade.filter(|id| Path::new(id).is_absolute());
+    Chunk {
+        path: format!("{}.js", naming.path(&chunk.name, facade)),
+        name: chunk.name.to_string(),
+        entry: facade.and_then(|id| naming.entry(id)).filter(|_| chunk.is_entry),
+        is_dynamic_entry: chunk.is_dynamic_entry,
+        source: source.map(|id| fs::display_name(&job.config.root, Path::new(id))),
+        code: chunk.code.clone(),
+        map: chunk.map.as_ref().map(|map| portable_map(&stable, &map.to_json_string())),
+        modules: modules(naming, chunk),
+        imports: chunk.imports.iter().map(ToString::to_string).collect(),
+        dynamic_imports: chunk.dynamic_imports.iter().map(ToString::to_string).collect(),
+        files: Vec::new(),
+        sheets: Vec::new(),
+        stable,
+    }
+}
+
+fn worker_chunk(job: &Job, closed: &closed::Closed) -> Chunk {
+    Chunk {
+        stable: closed.stable.clone(),
+        path: closed.path.clone(),
+        name: stem(&closed.path).to_owned(),
+        entry: None,
+        is_dynamic_entry: true,
+        source: Some(fs::display_name(&job.config.root, &closed.source)),
+        code: closed.code.clone(),
+        map: closed.map.clone(),
+        modules: closed.modules.clone(),
+        imports: Vec::new(),
+        dynamic_imports: Vec::new(),
+        files: closed.files.clone(),
+        sheets: Vec::new(),
+    }
+}
+
+fn modules(naming: &Naming, chunk: &OutputChunk) -> Vec<Module> {
+    let modules = chunk.modules.keys.iter().zip(&chunk.modules.values);
+    modules
+        .map(|(id, module)| Module { source: naming.portable(id.as_str()), bytes: module.rendered_length() })
+        .collect()
+}
+
+fn options(job: &Job, naming: &Arc<Naming>) -> Result<BundlerOptions, Fault> {
+    let Job { config, mode, .. } = job;
+    let production = *mode == Mode::Production;
     let names = Arc::clone(naming);
     let filenames = ChunkFilenamesOutputOption::Fn(Arc::new(move |chunk: &RollupPreRenderedChunk| {
         let ids: Vec<&str> = chunk.module_ids.iter().map(|id| id.as_str()).collect();
@@ -132,7 +262,6 @@ fn options(
         Box::pin(async move { Ok(stable) })
     }));
     Ok(BundlerOptions {
-        input: Some(input.collect()),
         cwd: Some(config.root.clone()),
         // Only for the relative paths in source maps: nothing is written.
         dir: Some("dist".to_owned()),
@@ -142,13 +271,39 @@ fn options(
         chunk_filenames: Some(filenames),
         sourcemap: (config.source_maps != SourceMaps::None).then_some(SourceMapType::Hidden),
         minify: Some(RawMinifyOptions::Bool(production)),
-        define: Some(define.into_iter().collect()),
+        // Licences are gathered into one file.
+        comments: Some(CommentsOptions { legal: !production, annotation: !production, jsdoc: !production }),
+        define: Some(define(config, *mode, &job.variables).into_iter().collect()),
+        resolve: Some(ResolveOptions {
+            condition_names: Some(vec!["module".to_owned(), mode.as_str().to_owned()]),
+            ..ResolveOptions::default()
+        }),
         transform: Some(BundlerTransformOptions {
             target: Some(Either::Right(engines(&config.targets)?)),
             ..BundlerTransformOptions::default()
         }),
         ..BundlerOptions::default()
     })
+}
+
+/// What stands for what in the scripts, as JavaScript.
+fn define(config: &Config, mode: Mode, variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let production = mode == Mode::Production;
+    let mut environment = serde_json::json!({
+        "MODE": mode.as_str(), "PROD": production, "DEV": !production, "SSR": false, "BASE_URL": "/",
+    });
+    if let Some(environment) = environment.as_object_mut() {
+        environment.extend(variables.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
+    }
+    let mut define = BTreeMap::from([
+        ("process.env.NODE_ENV".to_owned(), format!("{:?}", mode.as_str())),
+        ("import.meta.env".to_owned(), environment.to_string()),
+    ]);
+    for (key, value) in environment.as_object().into_iter().flatten() {
+        define.insert(format!("import.meta.env.{key}"), value.to_string());
+    }
+    define.extend(config.define.iter().map(|(name, value)| (name.clone(), value.to_string())));
+    define
 }
 
 /// The browserslist query as the transformer wants it: `chrome109`, `safari15.6`. What runs no modules at all is left out.
@@ -164,91 +319,6 @@ fn engines(query: &str) -> Result<Vec<String>, Fault> {
     Ok(engines)
 }
 
-/// How chunks are named, and how names lead back to entries.
-#[derive(Debug)]
-struct Naming {
-    root: PathBuf,
-    assets: PathBuf,
-    /// Module ids of the entries, in order.
-    ids: Vec<String>,
-    /// The entries' names, in order.
-    names: Vec<String>,
-    /// What the entries of several modules import.
-    bundles: Vec<Vec<PathBuf>>,
-}
-
-impl Naming {
-    fn new(config: &Config, entries: &[EntryModule]) -> Self {
-        let id = |(index, entry): (usize, &EntryModule)| match entry.inputs.as_slice() {
-            [only] => only.to_string_lossy().into_owned(),
-            _ => format!("{BUNDLE}{index}"),
-        };
-        Naming {
-            root: config.root.clone(),
-            assets: config.assets.clone(),
-            ids: entries.iter().enumerate().map(id).collect(),
-            names: entries.iter().map(|entry| entry.name.clone()).collect(),
-            bundles: entries.iter().map(|entry| entry.inputs.clone()).collect(),
-        }
-    }
-
-    fn entry(&self, id: &str) -> Option<usize> {
-        self.ids.iter().position(|entry| entry == id)
-    }
-
-    /// A module's id in words that are the same wherever the site lies.
-    fn portable(&self, id: &str) -> String {
-        match self.entry(id).filter(|_| id.starts_with(BUNDLE)) {
-            Some(entry) => format!("{BUNDLE}{}", self.names[entry]),
-            None => fs::display_name(&self.root, Path::new(id)),
-        }
-    }
-
-    /// The chunk's path below the prefix without `.js`: an entry's own, a module's below the assets folder, or `chunks/NAME`.
-    fn path(&self, name: &str, facade: Option<&str>) -> String {
-        if let Some(entry) = facade.and_then(|id| self.entry(id)) {
-            return without_extension(&self.names[entry]).to_owned();
-        }
-        let own = facade.and_then(|id| Path::new(id).strip_prefix(&self.assets).ok());
-        match own {
-            Some(path) => without_extension(&path.to_string_lossy().replace('\\', "/")).to_owned(),
-            None => format!("chunks/{}", name.rsplit('/').next().unwrap_or(name)),
-        }
-    }
-
-    /// `js/app~1f0c2a9b.js`. A chunk that several share takes its name from the first of its modules in the order of their
-    /// ids, which changes less often than the order in which they run.
-    fn stable(&self, name: &str, facade: Option<&str>, modules: &[&str]) -> String {
-        let seed = match facade {
-            Some(id) => format!("module {}", self.portable(id)),
-            None => format!("shared {}", modules.iter().map(|id| self.portable(id)).min().unwrap_or_default()),
-        };
-        let digest = Digest::of(seed.as_bytes()).fingerprint();
-        format!("{}~{}.js", self.path(name, facade), digest.as_str().get(..8).unwrap_or_default())
-    }
-
-    fn chunk(&self, config: &Config, chunk: &OutputChunk) -> Chunk {
-        let facade = chunk.facade_module_id.as_ref().map(|id| id.as_str());
-        let stable = chunk.filename.to_string();
-        let map = chunk.map.as_ref().map(|map| portable_map(&stable, &map.to_json_string()));
-        let entry = facade.and_then(|id| self.entry(id)).filter(|_| chunk.is_entry);
-        Chunk {
-            path: format!("{}.js", self.path(&chunk.name, facade)),
-            name: chunk.name.to_string(),
-            entry,
-            is_dynamic_entry: chunk.is_dynamic_entry,
-            source: facade
-                .filter(|id| Path::new(id).is_absolute())
-                .map(|id| fs::display_name(&config.root, Path::new(id))),
-            code: chunk.code.clone(),
-            map,
-            imports: chunk.imports.iter().map(ToString::to_string).collect(),
-            dynamic_imports: chunk.dynamic_imports.iter().map(ToString::to_string).collect(),
-            stable,
-        }
-    }
-}
-
 /// The source map with its sources below the root instead of relative to an output folder.
 fn portable_map(stable: &str, json: &str) -> String {
     let Ok(mut map) = serde_json::from_str::<serde_json::Value>(json) else { return json.to_owned() };
@@ -261,63 +331,9 @@ fn portable_map(stable: &str, json: &str) -> String {
     map.to_string()
 }
 
-/// Answers for what is no file on its own, entries of several modules, and refuses what must not go into a build.
-#[derive(Debug)]
-struct Sources {
-    naming: Arc<Naming>,
-    /// Why a file was refused, by its portable id: the bundler keeps a plugin's words to itself.
-    refused: Mutex<BTreeMap<String, Fault>>,
-}
-
-impl Sources {
-    fn refusal(&self, id: &str) -> Option<Fault> {
-        let path = Path::new(id.split('?').next().unwrap_or(id));
-        let name = self.naming.portable(id);
-        if path.is_absolute() && !within(&self.naming.root, path) {
-            let fault = Fault::new(format!("a script imports `{name}`, which lies out of the site's root"));
-            return Some(fault.hint("move it below the root, or pass a `--root` that holds both"));
-        }
-        if path.extension().is_some_and(|extension| extension == "css") {
-            let fault = Fault::new(format!("a script imports the stylesheet `{name}`, which is not supported yet"));
-            return Some(fault.hint("link it from the page, or add it to a `[[bundle]]`"));
-        }
-        None
-    }
-}
-
-impl Plugin for Sources {
-    fn name(&self) -> Cow<'static, str> {
-        "fingerpost:sources".into()
-    }
-
-    fn register_hook_usage(&self) -> HookUsage {
-        HookUsage::ResolveId | HookUsage::Load
-    }
-
-    async fn resolve_id(&self, _: &PluginContext, args: &HookResolveIdArgs<'_>) -> HookResolveIdReturn {
-        Ok(args.specifier.starts_with(BUNDLE).then(|| HookResolveIdOutput::from_id(args.specifier)))
-    }
-
-    async fn load(&self, _: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
-        if let Some(index) = args.id.strip_prefix(BUNDLE) {
-            let inputs = index.parse().ok().and_then(|index: usize| self.naming.bundles.get(index));
-            let import = |path: &PathBuf| format!("import {:?};\n", path.to_string_lossy());
-            let code: String = inputs.into_iter().flatten().map(import).collect();
-            return Ok(Some(HookLoadOutput { code: code.into(), ..HookLoadOutput::default() }));
-        }
-        if let Some(fault) = self.refusal(args.id) {
-            let name = self.naming.portable(args.id);
-            let message = fault.to_string();
-            self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name, fault);
-            anyhow::bail!(message);
-        }
-        Ok(None)
-    }
-}
-
-fn faults(config: &Config, sources: &Sources, diagnostics: &[BuildDiagnostic]) -> crate::error::Error {
+fn faults(config: &Config, hooks: &Hooks, diagnostics: &[BuildDiagnostic]) -> Error {
     let options = DiagnosticOptions { cwd: config.root.clone() };
-    let refused = sources.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut refused = lock(&hooks.refused).clone();
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();
     for diagnostic in diagnostics {
@@ -326,24 +342,30 @@ fn faults(config: &Config, sources: &Sources, diagnostics: &[BuildDiagnostic]) -
         if !seen.insert((message.clone(), place.clone())) {
             continue;
         }
-        let refusal = refused.iter().find(|(name, _)| message.contains(name.as_str()) || name.starts_with('/'));
+        let refusal = refused.keys().find(|name| message.contains(name.as_str()) || name.starts_with('/')).cloned();
+        let refusal = refusal.and_then(|name| refused.remove(&name));
+        if refusal.is_none() && !lock(&hooks.refused).is_empty() && is_hooks_own(&diagnostic.kind()) {
+            continue;
+        }
         let at = place.map(|(file, line, column, _)| (config.root.join(file), line, column + 1));
         let name = at.as_ref().map(|(path, _, _)| fs::display_name(&config.root, path)).unwrap_or_default();
         if matches!(diagnostic.kind(), EventKind::ParseError) {
             message = format!("`{name}` is not a valid script: {message}");
         }
-        let fault = match refusal {
-            Some((_, fault)) => fault.clone(),
-            None => Fault::new(message).hint(hint(&diagnostic.kind())),
-        };
-        faults.push(
-            match at.and_then(|(path, line, column)| Some((std::fs::read_to_string(path).ok()?, line, column))) {
-                Some((text, line, column)) => fault.at_line(name, text, line, column),
-                None => fault,
-            },
-        );
+        let fault = refusal.unwrap_or_else(|| Fault::new(message).hint(hint(&diagnostic.kind())));
+        let text = |(path, line, column)| Some((std::fs::read_to_string(path).ok()?, line, column));
+        faults.push(match at.filter(|_| !fault.has_place()).and_then(text) {
+            Some((text, line, column)) => fault.at_line(name, text, line, column),
+            None => fault,
+        });
     }
-    crate::error::Error::Build(faults)
+    faults.extend(refused.into_values());
+    Error::Build(faults)
+}
+
+/// Whether it only repeats what one of our hooks said, whose own words are kept.
+fn is_hooks_own(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::PluginError | EventKind::UnloadableDependencyError)
 }
 
 fn hint(kind: &EventKind) -> &'static str {
@@ -352,16 +374,5 @@ fn hint(kind: &EventKind) -> &'static str {
         EventKind::MissingExportError => "check what the module exports, and the name's spelling",
         EventKind::ParseError => "correct the script at the marked place",
         _ => "the script can't be bundled as it stands",
-    }
-}
-
-fn stem(path: &str) -> &str {
-    without_extension(path.rsplit('/').next().unwrap_or(path))
-}
-
-fn without_extension(path: &str) -> &str {
-    match path.rfind('.') {
-        Some(dot) if !path[dot..].contains('/') => &path[..dot],
-        _ => path,
     }
 }

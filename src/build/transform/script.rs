@@ -14,16 +14,19 @@ use oxc::span::{GetSpan, SourceType};
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 use serde::{Deserialize, Serialize};
 
+use super::module::{Reference, find_references};
 use crate::error::Fault;
 use crate::manifest::Mode;
 
 /// What a look at a script tells.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Syntax {
     /// It imports or exports, or uses `import.meta`.
     pub is_module: bool,
-    /// The specifiers of its imports, static and dynamic.
+    /// The specifiers of its imports, static and dynamic, and of what it starts as a worker.
     pub imports: Vec<String>,
+    /// The patterns of each `import.meta.glob(…)`.
+    pub globs: Vec<Vec<String>>,
 }
 
 /// Parses a script, without judging it: what is no valid script is taken as no module.
@@ -40,8 +43,19 @@ pub fn syntax(path: &Path, text: &str) -> Syntax {
         let source = import.module_request.source_text(text);
         imports.extend(source.get(1..source.len().saturating_sub(1)).map(str::to_owned));
     }
+    let mut globs = Vec::new();
+    // A faulty one is told when the script is bundled.
+    for reference in find_references("", text, source_type).unwrap_or_default() {
+        match reference {
+            Reference::Url { specifier, .. } | Reference::Worker { specifier, .. } => {
+                imports.push(if specifier.starts_with('.') { specifier } else { format!("./{specifier}") });
+            }
+            Reference::Glob { glob, .. } => globs.push(glob.patterns),
+            Reference::UrlTemplate { .. } => {}
+        }
+    }
     imports.sort_unstable();
-    Syntax { is_module: record.has_module_syntax, imports }
+    Syntax { is_module: record.has_module_syntax, imports, globs }
 }
 
 #[derive(Serialize, Deserialize)]
