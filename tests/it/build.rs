@@ -513,7 +513,7 @@ fn what_has_to_come_first_in_a_bundle_does() {
         );
     let dist = site.build(&[]);
     insta::assert_snapshot!(dist.read(&dist.named("all.css")), @r#"
-    @import "https://example.com/font.css";@namespace s "urn:s";a{color:red}s|b{color:red}
+    @import "https://example.com/font.css";@namespace s "urn:s";a,s|b{color:red}
     "#);
 }
 

@@ -19,6 +19,7 @@ mod sample;
 mod serve;
 mod setup;
 mod site;
+mod styles;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         reproducible::trials(),
         sample::trials(),
         serve::trials(),
+        styles::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -1,7 +1,6 @@
 //! What is changed in a bundled stylesheet: its `url()`s, and the place of what has to come first.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 
 use lightningcss::rules::{CssRule, Location};
 use lightningcss::values::image::Image;
@@ -9,20 +8,22 @@ use lightningcss::values::url::Url;
 use lightningcss::visit_types;
 use lightningcss::visitor::{Visit, VisitTypes, Visitor};
 
-use super::{Provider, Urls};
+use super::imports::{Part, Parts};
+use super::{Compiler, Urls};
 use crate::error::Fault;
+use crate::fs;
 
 /// Visits each `url()` with the file of the rule that it stands in.
-pub struct UrlRewriter<'a> {
-    pub provider: &'a Provider<'a>,
+pub struct UrlRewriter<'a, 'p> {
+    pub compiler: &'a Compiler,
+    pub parts: &'a Parts<'p>,
     pub urls: &'a dyn Urls,
-    pub sources: Vec<PathBuf>,
-    pub source: usize,
+    /// The rule that is being visited.
     pub at: Option<Location>,
     pub faults: Vec<Fault>,
 }
 
-impl<'i> Visitor<'i> for UrlRewriter<'_> {
+impl<'i> Visitor<'i> for UrlRewriter<'_, '_> {
     type Error = Infallible;
 
     fn visit_types(&self) -> VisitTypes {
@@ -30,13 +31,10 @@ impl<'i> Visitor<'i> for UrlRewriter<'_> {
     }
 
     fn visit_rule(&mut self, rule: &mut CssRule<'i>) -> Result<(), Infallible> {
-        let outer = (self.source, self.at);
-        if let Some(location) = location(rule) {
-            self.source = location.source_index as usize;
-            self.at = Some(location);
-        }
+        let outer = self.at;
+        self.at = location(rule).or(outer);
         rule.visit_children(self)?;
-        (self.source, self.at) = outer;
+        self.at = outer;
         Ok(())
     }
 
@@ -52,23 +50,28 @@ impl<'i> Visitor<'i> for UrlRewriter<'_> {
     }
 
     fn visit_url(&mut self, url: &mut Url<'i>) -> Result<(), Infallible> {
-        let Some(file) = self.sources.get(self.source) else { return Ok(()) };
-        match self.urls.resolve(file, &url.url) {
+        let Some(at) = self.at else { return Ok(()) };
+        let Some(part) = self.parts.get(at.source_index as usize) else { return Ok(()) };
+        match self.urls.resolve(&part.path, &url.url) {
             Ok(Some(new)) => url.url = new.into(),
             Ok(None) => {}
-            Err(fault) => {
-                let text = self.provider.texts.get(file).unwrap_or_default();
-                // The rule's line is known, the URL's place is looked for from there.
-                let from: usize =
-                    text.split_inclusive('\n').take(self.at.map_or(0, |at| at.line as usize)).map(str::len).sum();
-                let at = text.get(from..).and_then(|rest| rest.find(&*url.url)).map(|at| from + at);
-                self.faults.push(match at {
-                    Some(at) => fault.at(self.provider.name(file), text, at, url.url.len()),
-                    None => fault,
-                });
-            }
+            Err(fault) => self.faults.push(self.locate(fault, part, at, &url.url)),
         }
         Ok(())
+    }
+}
+
+impl UrlRewriter<'_, '_> {
+    /// Points at the URL. The rule's line is known, the URL's place is looked for from there; what was compiled has lines of
+    /// its own.
+    fn locate(&self, fault: Fault, part: &Part<'_>, at: Location, url: &str) -> Fault {
+        let written = self.compiler.read(&part.path).unwrap_or(part.text);
+        let line = if written == part.text { at.line as usize } else { 0 };
+        let from: usize = written.split_inclusive('\n').take(line).map(str::len).sum();
+        match written.get(from..).and_then(|rest| rest.find(url)) {
+            Some(at) => fault.at(fs::display_name(&self.compiler.root, &part.path), written, from + at, url.len()),
+            None => fault,
+        }
     }
 }
 
