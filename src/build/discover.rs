@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::transform::sass::is_sass;
 use crate::asset::{LogicalPath, extension};
 use crate::config::Config;
 use crate::error::{Error, Fault, Result};
@@ -59,9 +60,9 @@ impl Sources {
     }
 }
 
-/// Whether the browser takes it as a stylesheet.
+/// Whether it is a stylesheet, or is compiled to one.
 pub fn is_style(path: &str) -> bool {
-    extension(path) == "css"
+    extension(path) == "css" || is_sass(path)
 }
 
 /// Whether it is a script that a browser could run as it is.

@@ -102,7 +102,7 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Manifest> {
     add_copies(site, &sources, &graph, &mut outputs)?;
     add_scripts(site, &graph.scripts, &mut outputs)?;
     let brought = Arc::new(Brought::new(config, &outputs));
-    let compiler = Arc::new(Compiler::new(&config.root, mode, &config.targets)?);
+    let compiler = Arc::new(Compiler::new(config, mode)?);
     let imported = modules::add(site, &compiler, &graph.modules, &brought, &mut outputs)?;
     styles::add(site, &compiler, &graph.styles, &imported, &brought, &mut outputs)?;
     brought.hand_over(&mut outputs)?;

@@ -1,6 +1,6 @@
 //! The stage that compiles stylesheets, side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -10,8 +10,8 @@ use super::graph::Unit;
 use super::output::Outputs;
 use super::transform::css::{Compiler, Sheet, Style};
 use super::{Site, add_asset, gather};
-use crate::asset::relative_url;
-use crate::error::{Error, Result};
+use crate::asset::{LogicalPath, relative_url};
+use crate::error::{Error, Fault, Result};
 use crate::fs;
 
 /// Compiles each stylesheet; one that nobody names is left out if it is a part of another, or of a script (`imported`).
@@ -37,26 +37,38 @@ pub(super) fn add(
             style.map_err(Error::Build)
         })
         .collect();
-    let done: Vec<(&Unit, Style)> = units.iter().zip(gather(made)?).collect();
-    let parts: BTreeSet<&PathBuf> = done
-        .iter()
-        .flat_map(|(unit, style)| {
-            style.parts.iter().filter(|part| !unit.inputs.contains(part) || unit.inputs.len() > 1)
-        })
-        .chain(imported)
-        .collect();
-    for (unit, style) in &done {
-        let is_part = unit.inputs.iter().any(|input| parts.contains(input));
-        if unit.named || !is_part {
-            add_asset(
-                config,
-                outputs,
-                unit,
-                unit.name.as_str(),
-                style.code.clone().into_bytes(),
-                Some(style.map.clone()),
-            )?;
+    compiler.warnings().into_iter().for_each(|warning| progress.warn(warning));
+    let parts = parts(units, &made, imported);
+    let is_part = |unit: &Unit| unit.inputs.iter().any(|input| parts.contains(input));
+    // A part need not compile by itself: Sass may count on what others define.
+    let kept = units.iter().zip(made).filter(|(unit, _)| unit.named || !is_part(unit));
+    let (units, made): (Vec<&Unit>, Vec<Result<Style>>) = kept.unzip();
+    let styles = gather(made)?;
+    let mut names = BTreeMap::new();
+    for (unit, style) in units.into_iter().zip(styles) {
+        let path = output_path(&unit.name);
+        if let Some(other) = names.insert(path.clone(), &unit.name) {
+            let fault = Fault::new(format!("`{other}` and `{}` would both be written to `{path}`", unit.name));
+            return Err(fault.hint("rename one of them, or remove it if it was compiled from the other").into());
         }
+        add_asset(config, outputs, unit, &path, style.code.into_bytes(), Some(style.map))?;
     }
     Ok(())
+}
+
+/// Every file that is a part of another stylesheet, or of a script (`imported`).
+fn parts(units: &[Unit], made: &[Result<Style>], imported: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let styles = units.iter().zip(made).filter_map(|(unit, style)| Some((unit, style.as_ref().ok()?)));
+    let others = styles.flat_map(|(unit, style)| {
+        style.parts.iter().filter(|part| !unit.inputs.contains(part) || unit.inputs.len() > 1)
+    });
+    others.chain(imported).cloned().collect()
+}
+
+/// What a stylesheet is written to: its logical path, as CSS.
+fn output_path(name: &LogicalPath) -> String {
+    match name.as_str().rsplit_once('.') {
+        Some((stem, _)) if name.extension() != "css" => format!("{stem}.css"),
+        _ => name.to_string(),
+    }
 }

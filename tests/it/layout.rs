@@ -89,6 +89,7 @@ fn each_foreign_crate_has_one_home() {
         ("clap", vec!["cli/"]),
         ("comfy_table", vec!["cli/terminal.rs"]),
         ("indicatif", vec!["cli/terminal.rs"]),
+        ("codemap", vec!["build/transform/sass.rs"]),
         ("grass", vec!["build/transform/sass.rs"]),
         ("lightningcss", vec!["build/transform/css.rs", "build/transform/css/"]),
         ("parcel_sourcemap", vec!["build/transform/css/"]),

@@ -2,11 +2,18 @@
 
 use libtest_mimic::Trial;
 
+use crate::setup::{Need, packages};
 use crate::site::Site;
 use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
-    trials![
+    let mut trials = trials![
+        sass_is_a_stylesheet_wherever_css_is,
+        sass_finds_what_it_names,
+        sass_says_where_it_is_wrong,
+        sass_that_is_only_a_part_is_no_file_and_need_not_compile,
+        sass_and_css_of_one_name_are_told_apart,
+        what_sass_warns_of_is_told,
         names_in_a_css_module_are_its_own,
         a_css_module_comes_after_what_it_composes,
         a_css_module_says_what_it_cannot_compose,
@@ -15,7 +22,11 @@ pub fn trials() -> Vec<Trial> {
         an_import_that_a_later_one_outdoes_is_left_out,
         layers_keep_the_order_of_their_first_import,
         imports_of_other_sites_keep_their_conditions,
-    ]
+        browsers_are_those_that_other_tools_are_told,
+        browsers_that_nobody_knows_are_told,
+    ];
+    trials.extend(trials![[Need::Packages]; bootstrap_and_fontawesome_from_their_sass]);
+    trials
 }
 
 /// A site whose page loads one stylesheet, and the stylesheet that it became.
@@ -120,11 +131,11 @@ fn maps_lead_through_what_was_compiled_before() {
     let site = Site::new()
         .asset("css/main.css", "@import 'a.module.css';\n@import 'tool.css';\nb { color: green }\n")
         .asset("css/a.module.css", "/* a comment */\n\n.a { color: red }\n")
-        .asset("css/tool.css", "c { color: blue }\n/*# sourceMappingURL=data:application/json,{\"version\":3,\"sources\":[\"../src/tool.less\"],\"sourcesContent\":[\"c {}\"],\"names\":[],\"mappings\":\"AAAA\"} */\n")
+        .asset("css/tool.css", "c { color: blue }\n/*# sourceMappingURL=data:application/json,{\"version\":3,\"sources\":[\"../src/tool.less\"],\"sourcesContent\":[\"c{}\"],\"names\":[],\"mappings\":\"AAAA\"} */\n")
         .template("index.html", "{{ asset_tags('css/main.css') }}");
     let dist = site.build(&["--no-compress"]);
     let map = dist.read(&format!(".fingerpost/maps/{}.map", dist.named("css/main.css")));
-    insta::assert_snapshot!(map, @"");
+    insta::assert_snapshot!(map, @r#"{"version":3,"sourceRoot":null,"mappings":"AAEA,wBCFA,aCEA","sources":["assets/css/a.module.css","assets/src/tool.less","assets/css/main.css"],"sourcesContent":["/* a comment */\n\n.a { color: red }\n","c{}","@import 'a.module.css';\n@import 'tool.css';\nb { color: green }\n"],"names":[]}"#);
 }
 
 fn imports_under_several_conditions_are_all_kept() {
@@ -189,5 +200,199 @@ fn imports_of_other_sites_keep_their_conditions() {
        : `-- here
        `----
       help: put it before the other imports
+    "#);
+}
+
+fn sass_is_a_stylesheet_wherever_css_is() {
+    let site = Site::new()
+        .config("[[bundle]]\nname = 'css/all.css'\ninputs = ['css/plain.css', 'css/main.scss', 'css/indented.sass']\n")
+        .asset("css/main.scss", "@use 'sass:math';\n@use 'colors';\na { color: colors.$brand; width: math.div(10px, 4); &:hover { background: url('../img/p.png') } }\n")
+        .asset("css/page.scss", "@use 'colors';\n@import url('plain.css');\nb { color: colors.$brand }\n")
+        .asset("css/_colors.scss", "$brand: rebeccapurple;\n")
+        .asset("css/indented.sass", "$gap: 4px\nul\n  margin: $gap * 2\n  li\n    margin: 0\n")
+        .asset("css/plain.css", "@import 'part.scss';\np { color: red }\n")
+        .asset("css/part.scss", "i { u { color: green } }\n")
+        .asset("css/card.module.scss", "$x: blue;\n.card { .title { color: $x } }\n")
+        .asset("img/p.png", "png")
+        .template(
+            "index.html",
+            "<!doctype html><title>t</title><link rel=stylesheet href=/static/css/main.scss>\
+             <link rel=stylesheet href=\"{{ url_for('static', filename='css/page.scss') }}\">{{ asset_tags('css/card.module.scss') }}",
+        );
+    let dist = site.build(&["--no-compress"]);
+    let css = |name: &str| {
+        let file = dist.named(name);
+        assert!(file.starts_with("assets/css/") && file.ends_with(".css"), "{file}");
+        assert!(dist.read("index.html").contains(&format!("/{file}")) || name == "css/all.css", "{file}");
+        dist.read(&file)
+    };
+    let all: Vec<String> = ["css/all.css", "css/page.scss", "css/card.module.scss"].map(css).to_vec();
+    insta::assert_snapshot!(all.concat(), @"i u{color:green}p{color:red}a{color:#639;width:2.5px}a:hover{background:url(../img/p-8f8cbb7dcf46e0bc.png)}ul{margin:8px}ul li{margin:0}i u{color:green}p{color:red}b{color:#639}.card_cf6d76a8_card .card_cf6d76a8_title{color:#00f}");
+    assert!(!dist.names().iter().any(|name| name.contains("colors") || name.contains("part")), "{:?}", dist.names());
+    let map = dist.read(&format!(".fingerpost/maps/{}.map", dist.named("css/page.scss")));
+    assert!(map.contains("\"assets/css/page.scss.css\""), "{map}");
+}
+
+fn sass_finds_what_it_names() {
+    let site = Site::new()
+        .asset("css/deep/main.scss", "@use 'theme/colors';\n@use 'pkg:pkg/scss/pkg' as p;\n@use 'other/index.scss' as o;\n@import 'theme/more.scss';\n@import '~pkg/scss/mixins';\na { color: colors.$c; @include m; }\n")
+        .asset("theme/_colors.scss", "$c: red;\n")
+        .asset("theme/more.scss", "b { color: blue }\n")
+        .file("node_modules/pkg/scss/_mixins.scss", "@mixin m { margin: 0 }\n@font-face { font-family: f; src: url(../f.woff2) }\n")
+        .file("node_modules/pkg/scss/pkg.scss", "c { color: green }\n")
+        .file("node_modules/pkg/f.woff2", "font")
+        .file("node_modules/other/index.scss", "d { color: pink }\n");
+    insta::assert_snapshot!(compiled(site, "css/deep/main.scss"), @"");
+}
+
+fn sass_says_where_it_is_wrong() {
+    let site = |text: &str| {
+        Site::new()
+            .asset("main.scss", text)
+            .asset("_part.scss", "\n\nb { color: $unknown }\n")
+            .file("node_modules/x", "")
+    };
+    insta::assert_snapshot!(refused(site("a {\n  color: red\n  margin: 0;\n}\n"), "main.scss"), @r#"
+    error: x `assets/main.scss` is not valid Sass: expected ";"
+       ,-[assets/main.scss:3:9]
+     2 |   color: red
+     3 |   margin: 0;
+       :         |
+       :         `-- here
+     4 | }
+       `----
+      help: correct the stylesheet at the marked place
+    "#);
+    insta::assert_snapshot!(refused(site("@use 'part';\n"), "main.scss"), @r#"
+    error: x `assets/_part.scss` is not valid Sass: Undefined variable
+       ,-[assets/_part.scss:3:12]
+     2 | 
+     3 | b { color: $unknown }
+       :            |
+       :            `-- here
+       `----
+      help: correct the stylesheet at the marked place
+    "#);
+    insta::assert_snapshot!(refused(site("@use 'nothing';\n"), "main.scss"), @r#"
+    error: x `assets/main.scss` is not valid Sass: Can't find stylesheet to import
+       ,-[assets/main.scss:1:1]
+     1 | @use 'nothing';
+       : |
+       : `-- here
+       `----
+      help: check the path; it is looked for beside this file, in the assets folder, and in
+            `node_modules`
+    "#);
+    insta::assert_snapshot!(refused(site("$u: 'no.png';\na { background: url($u) }\n"), "main.scss"), @r#"
+    error: x `assets/main.scss` refers to `no.png`, which isn't there
+       ,-[assets/main.scss:1:6]
+     1 | $u: 'no.png';
+       :      ^^^|^^
+       :         `-- here
+     2 | a { background: url($u) }
+       `----
+      help: check the path: it is relative to the stylesheet that it stands in
+    "#);
+    insta::assert_snapshot!(refused(site("a { background: url('#{\"no\"}.png') }\n"), "main.scss"), @r#"
+    error: x `assets/main.scss` refers to `no.png`, which isn't there
+      help: check the path: it is relative to the stylesheet that it stands in
+    "#);
+    insta::assert_snapshot!(refused(site("@import '../../out.scss';\n"), "main.scss"), @r#"
+    error: x `assets/main.scss` is not valid Sass: Can't find stylesheet to import
+       ,-[assets/main.scss:1:9]
+     1 | @import '../../out.scss';
+       :         |
+       :         `-- here
+       `----
+      help: check the path; it is looked for beside this file, in the assets folder, and in
+            `node_modules`
+    "#);
+}
+
+fn sass_that_is_only_a_part_is_no_file_and_need_not_compile() {
+    let site = Site::new()
+        .asset("main.scss", "$c: red;\n@import 'button';\n")
+        .asset("button.scss", "b { color: $c }\n")
+        .template("index.html", "{{ asset_tags('main.scss') }}");
+    let dist = site.build(&["--no-compress"]);
+    assert!(!dist.names().iter().any(|name| name.contains("button")), "{:?}", dist.names());
+}
+
+fn sass_and_css_of_one_name_are_told_apart() {
+    let site = Site::new().asset("css/main.scss", "a { color: red }\n").asset("css/main.css", "a { color: blue }\n");
+    insta::assert_snapshot!(refused(site, "css/main.scss"), @r#"
+    error: x `css/main.css` and `css/main.scss` would both be written to `css/main.css`
+      help: rename one of them, or remove it if it was compiled from the other
+    "#);
+}
+
+fn what_sass_warns_of_is_told() {
+    let site = Site::new()
+        .asset("main.scss", "@import 'part';\na { color: red }\n")
+        .asset("part.scss", "@warn 'mind this';\n@debug 1 + 1;\n")
+        .template("index.html", "{{ asset_tags('main.scss') }}");
+    let run = site.run(&["build", "--no-compress"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let said: Vec<&str> = run.stderr.lines().filter(|line| line.contains("part.scss")).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    warning: assets/part.scss:1: "mind this"
+    warning: assets/part.scss:2: 2
+    "#);
+}
+
+fn bootstrap_and_fontawesome_from_their_sass() {
+    let site = Site::new().asset(
+        "css/site.scss",
+        "$primary: #123456;\n@import 'bootstrap/scss/bootstrap';\n\
+         @import '~@fortawesome/fontawesome-free/scss/fontawesome';\n@import '@fortawesome/fontawesome-free/scss/solid.scss';\n",
+    );
+    std::os::unix::fs::symlink(packages(), site.root().join("node_modules")).expect("a link");
+    let css = compiled(site, "css/site.scss");
+    assert!(css.contains("--bs-primary:#123456") && css.contains(".fa-house"), "{}", &css[..300]);
+    let font = css.split("url(").find(|rest| rest.contains("fa-solid-900")).expect("a font");
+    assert!(font.starts_with("../vendor/@fortawesome/fontawesome-free/webfonts/fa-solid-900-"), "{}", &font[..100]);
+}
+
+fn browsers_are_those_that_other_tools_are_told() {
+    let site = |name: &str, text: &str| {
+        Site::new()
+            .file(name, text)
+            .asset("a.css", "a { inset: 0; & b { color: red } }\n")
+            .asset("a.ts", "console.log(window.name ?? 'none')\n")
+            .template("index.html", "{{ asset_tags('a.css', 'a.ts') }}")
+    };
+    let (old, new) = ("a{top:0;bottom:0;left:0;right:0}a b{color:red}", "a{inset:0;& b{color:red}}");
+    for (name, text, arguments, want) in [
+        (".browserslistrc", "chrome 75 # a very old one\n", vec![], old),
+        (".browserslistrc", "chrome 125\n", vec![], new),
+        (".browserslistrc", "[production]\nchrome 75\n[development]\nchrome 125\n", vec![], old),
+        (".browserslistrc", "[production]\nchrome 75\n[development]\nchrome 125\n", vec!["--mode", "development"], new),
+        ("package.json", "{\"browserslist\": {\"production\": [\"chrome 75\"]}}", vec![], old),
+        ("package.json", "{\"browserslist\": \"chrome 125\"}", vec![], new),
+    ] {
+        let site = site(name, text);
+        let dist = site.build(&[&["--no-compress"], &arguments[..]].concat());
+        let css: String = dist.read(&dist.named("a.css")).split_whitespace().collect();
+        assert_eq!(css.replace("&b", "& b").replace("ab{", "a b{").replace(";}", "}"), want, "{text}");
+        assert_eq!(dist.read(&dist.named("a.ts")).contains("??"), want == new, "{text}");
+    }
+    let site = site(".browserslistrc", "chrome 75\n").config("[build]\ntargets = 'chrome 125'\n");
+    let dist = site.build(&["--no-compress"]);
+    assert!(dist.read(&dist.named("a.css")).contains("inset"), "the configuration comes first");
+}
+
+fn browsers_that_nobody_knows_are_told() {
+    let site = Site::new().asset("a.css", "").file(".browserslistrc", "[production]\nnetscape 4\n");
+    let run = site.run(&["build"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    insta::assert_snapshot!(run.stderr, @r#"
+    error: x `netscape 4` is no browserslist query: unknown browser: 'netscape'
+       ,-[.browserslistrc:2:1]
+     1 | [production]
+     2 | netscape 4
+       : ^^^^^|^^^^
+       :      `-- here
+       `----
+      help: write a query such as `defaults` or `last 2 versions`
     "#);
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use elsa::sync::FrozenMap;
 use lightningcss::error::Error as CssError;
@@ -15,6 +16,9 @@ use lightningcss::targets::{Browsers, Targets};
 use lightningcss::visitor::Visit;
 use oxc_resolver::{ResolveOptions, Resolver};
 
+use super::sass::{self, is_sass};
+use crate::asset::split_suffix;
+use crate::config::Config;
 use crate::error::{Error, Fault};
 use crate::fs::{self, within};
 use crate::manifest::Mode;
@@ -34,11 +38,13 @@ use rules::{UrlRewriter, first_things_first};
 #[derive(Debug)]
 pub struct Compiler {
     root: PathBuf,
+    assets: PathBuf,
     mode: Mode,
     targets: Targets,
     resolver: Resolver,
-    /// What was read, and compiled, once.
+    // What was read, and compiled, once.
     texts: FrozenMap<PathBuf, String>,
+    sass: FrozenMap<PathBuf, Box<OnceLock<Result<sass::Compiled, Fault>>>>,
     modules: FrozenMap<PathBuf, Box<Module>>,
 }
 
@@ -63,19 +69,27 @@ pub trait Urls: Sync {
 }
 
 impl Compiler {
-    /// `targets` is a browserslist query.
-    pub fn new(root: &Path, mode: Mode, targets: &str) -> Result<Self, Fault> {
+    pub fn new(config: &Config, mode: Mode) -> Result<Self, Fault> {
+        let targets = config.targets.as_str();
         let browsers = Browsers::from_browserslist([targets])
             .map_err(|error| Fault::new(format!("`{targets}` is no browserslist query: {error}")))?;
         let resolver = Resolver::new(ResolveOptions {
             condition_names: vec!["style".to_owned(), "default".to_owned()],
             main_fields: vec!["style".to_owned(), "main".to_owned()],
-            extensions: vec![".css".to_owned()],
+            extensions: [".css", ".scss", ".sass"].map(str::to_owned).to_vec(),
             prefer_relative: true,
             ..ResolveOptions::default()
         });
-        let (texts, modules) = (FrozenMap::new(), FrozenMap::new());
-        Ok(Compiler { root: root.to_owned(), mode, targets: Targets::from(browsers), resolver, texts, modules })
+        Ok(Compiler {
+            root: config.root.clone(),
+            assets: config.assets.clone(),
+            mode,
+            targets: Targets::from(browsers),
+            resolver,
+            texts: FrozenMap::new(),
+            sass: FrozenMap::new(),
+            modules: FrozenMap::new(),
+        })
     }
 
     pub fn compile(&self, sheet: &Sheet<'_>, urls: &dyn Urls) -> Result<Style, Vec<Fault>> {
@@ -107,7 +121,41 @@ impl Compiler {
         };
         let code = stylesheet.to_css(printer).map_err(|error| failed("print", &error))?.code;
         let map = map_json(map, &parts, &self.root).map_err(|error| failed("map", &error))?;
-        Ok(Style { code, map, parts: parts.iter().map(|part| part.path.clone()).collect() })
+        Ok(Style {
+            code,
+            map,
+            parts: parts.iter().flat_map(|part| self.sources(&part.path)).map(Path::to_owned).collect(),
+        })
+    }
+
+    /// What Sass had to say so far, each thing once.
+    pub fn warnings(&self) -> BTreeSet<String> {
+        let files = self.sass.keys_cloned();
+        let compiled = files.iter().filter_map(|file| self.sass(file).ok());
+        compiled.flat_map(|compiled| compiled.warnings.clone()).collect()
+    }
+
+    /// A file as CSS; Sass is compiled.
+    fn css(&self, file: &Path) -> Result<&str, Vec<Fault>> {
+        match is_sass(&file.to_string_lossy()) {
+            true => self.sass(file).map(|compiled| compiled.css.as_str()).map_err(|fault| vec![fault.clone()]),
+            false => self.read(file),
+        }
+    }
+
+    fn sass(&self, file: &Path) -> Result<&sass::Compiled, &Fault> {
+        let compiled = match self.sass.get(file) {
+            Some(compiled) => compiled,
+            None => self.sass.insert(file.to_owned(), Box::default()),
+        };
+        compiled.get_or_init(|| sass::compile(&self.root, &self.assets, file)).as_ref()
+    }
+
+    /// The files that one was made from, itself first: what stands in it may have been written in any of them.
+    fn sources<'s>(&'s self, file: &'s Path) -> Vec<&'s Path> {
+        let compiled = is_sass(&file.to_string_lossy()).then(|| self.sass(file).ok()).flatten();
+        let parts = compiled.iter().flat_map(|compiled| &compiled.parts).map(PathBuf::as_path);
+        [file].into_iter().chain(parts.filter(|part| *part != file)).collect()
     }
 
     /// The text of a file, read once.
@@ -138,13 +186,11 @@ impl Compiler {
     }
 
     fn find(&self, specifier: &str, from: &Path) -> Option<PathBuf> {
-        let folder = from.parent()?;
-        let beside = fs::normalize(&folder.join(specifier.split(['?', '#']).next()?));
-        if beside.is_file() {
-            return Some(beside);
-        }
+        let path = split_suffix(specifier).0;
+        let beside = |from: &Path| Some(fs::normalize(&from.parent()?.join(path))).filter(|path| path.is_file());
         let package = specifier.strip_prefix('~').unwrap_or(specifier);
-        self.resolver.resolve(folder, package).ok().map(|found| found.full_path())
+        let resolve = || self.resolver.resolve(from.parent()?, package).ok().map(|found| found.full_path());
+        self.sources(from).into_iter().find_map(beside).or_else(resolve)
     }
 }
 

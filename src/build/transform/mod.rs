@@ -3,4 +3,5 @@
 pub mod css;
 pub mod html;
 pub mod module;
+pub mod sass;
 pub mod script;

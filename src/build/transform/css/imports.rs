@@ -112,7 +112,7 @@ impl<'a> Parts<'a> {
                 let module = self.compiler.module(&path)?;
                 (module.code.as_str(), module.dependencies.clone())
             }
-            false => (self.compiler.read(&path)?, BTreeSet::new()),
+            false => (self.compiler.css(&path)?, BTreeSet::new()),
         };
         let name = fs::display_name(&self.compiler.root, &path);
         let index = self.parts.len();

@@ -5,6 +5,7 @@ use std::path::Path;
 use parcel_sourcemap::{OriginalLocation, SourceMap, SourceMapError};
 
 use super::imports::{Part, Parts};
+use super::is_sass;
 use crate::asset::{is_external, resolve_url_path};
 use crate::fs;
 
@@ -12,10 +13,16 @@ use crate::fs;
 pub fn new_map(parts: &Parts<'_>, root: &Path) -> Result<SourceMap, SourceMapError> {
     let mut map = SourceMap::new("/");
     for part in parts.iter() {
-        let source = map.add_source(&fs::display_name(root, &part.path));
+        let source = map.add_source(&source_name(Path::new(&fs::display_name(root, &part.path))));
         map.set_source_content(source as usize, part.text)?;
     }
     Ok(map)
+}
+
+/// What a file is called in maps. Of Sass there are none: they lead to the CSS that it became, which says so in its name.
+pub fn source_name(path: &Path) -> String {
+    let name = path.to_string_lossy().replace('\\', "/");
+    if is_sass(&name) { name + ".css" } else { name }
 }
 
 /// The map as JSON, its sources named from the root. Where a part has a map of its own, it leads through that.

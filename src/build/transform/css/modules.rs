@@ -11,6 +11,7 @@ use lightningcss::printer::PrinterOptions;
 use lightningcss::stylesheet::StyleSheet;
 use parcel_sourcemap::SourceMap;
 
+use super::map::source_name;
 use super::{Compiler, invalid, options};
 use crate::error::Fault;
 use crate::fingerprint::Digest;
@@ -35,7 +36,7 @@ pub fn is_module(path: &Path) -> bool {
 /// The name of a module's file without its extensions.
 fn stem(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
-    name.strip_suffix(".module.css")
+    [".module.css", ".module.scss", ".module.sass"].iter().find_map(|suffix| name.strip_suffix(suffix))
 }
 
 impl Compiler {
@@ -50,14 +51,14 @@ impl Compiler {
             return Ok(module);
         }
         let name = fs::display_name(&self.root, path);
-        let text = self.read(path)?;
+        let text = self.css(path)?;
         let mut options = options(name.clone());
         let scope = scope(path, &name);
         let segments = [Segment::Literal(scope.clone().into()), Segment::Local].into_iter().collect();
         options.css_modules = Some(Config { pattern: Pattern { segments }, ..Config::default() });
         let stylesheet = StyleSheet::parse(text, options).map_err(|error| vec![invalid(&name, text, &error)])?;
         let mut map = SourceMap::new("/");
-        let source = map.add_source(path.file_name().map(|name| name.to_string_lossy()).as_deref().unwrap_or(&name));
+        let source = map.add_source(&source_name(path.file_name().map(Path::new).unwrap_or(path)));
         let unmapped = |error: &dyn std::fmt::Display| vec![Fault::new(format!("could not map `{name}`: {error}"))];
         map.set_source_content(source as usize, text).map_err(|error| unmapped(&error))?;
         let printer = PrinterOptions { source_map: Some(&mut map), ..PrinterOptions::default() };
@@ -223,7 +224,8 @@ mod tests {
             "deep/b.module.css",
             ".b { composes: d; background: url(./b.png) }\n.d { animation: f }\n@keyframes f { to { top: 0 } }\n",
         );
-        let compiler = Compiler::new(&root, Mode::Production, "defaults").unwrap();
+        let config = crate::config::Config::load(&root, None).unwrap();
+        let compiler = Compiler::new(&config, Mode::Production).unwrap();
         let module = compiler.module(&root.join("a.module.css")).unwrap();
         insta::assert_json_snapshot!(module.exports, @"");
         assert_eq!(module.dependencies, BTreeSet::from([root.join("deep/b.module.css")]));

@@ -52,7 +52,7 @@ impl<'i> Visitor<'i> for UrlRewriter<'_, '_> {
     fn visit_url(&mut self, url: &mut Url<'i>) -> Result<(), Infallible> {
         let Some(at) = self.at else { return Ok(()) };
         let Some(part) = self.parts.get(at.source_index as usize) else { return Ok(()) };
-        match self.urls.resolve(&part.path, &url.url) {
+        match self.resolve(part, &url.url) {
             Ok(Some(new)) => url.url = new.into(),
             Ok(None) => {}
             Err(fault) => self.faults.push(self.locate(fault, part, at, &url.url)),
@@ -62,16 +62,26 @@ impl<'i> Visitor<'i> for UrlRewriter<'_, '_> {
 }
 
 impl UrlRewriter<'_, '_> {
+    /// In Sass a URL is relative to the file that is compiled; packages write theirs relative to their own parts too, so those
+    /// are tried next.
+    fn resolve(&self, part: &Part<'_>, url: &str) -> Result<Option<String>, Fault> {
+        let mut sources = self.compiler.sources(&part.path).into_iter();
+        let first = self.urls.resolve(sources.next().unwrap_or(&part.path), url);
+        first.or_else(|fault| sources.find_map(|source| self.urls.resolve(source, url).ok()).ok_or(fault))
+    }
+
     /// Points at the URL. The rule's line is known, the URL's place is looked for from there; what was compiled has lines of
-    /// its own.
+    /// its own, and may have been written in another file.
     fn locate(&self, fault: Fault, part: &Part<'_>, at: Location, url: &str) -> Fault {
-        let written = self.compiler.read(&part.path).unwrap_or(part.text);
-        let line = if written == part.text { at.line as usize } else { 0 };
-        let from: usize = written.split_inclusive('\n').take(line).map(str::len).sum();
-        match written.get(from..).and_then(|rest| rest.find(url)) {
-            Some(at) => fault.at(fs::display_name(&self.compiler.root, &part.path), written, from + at, url.len()),
-            None => fault,
+        for source in self.compiler.sources(&part.path) {
+            let written = self.compiler.read(source).unwrap_or(part.text);
+            let line = if written == part.text { at.line as usize } else { 0 };
+            let from: usize = written.split_inclusive('\n').take(line).map(str::len).sum();
+            if let Some(at) = written.get(from..).and_then(|rest| rest.find(url)) {
+                return fault.at(fs::display_name(&self.compiler.root, source), written, from + at, url.len());
+            }
         }
+        fault
     }
 }
 
