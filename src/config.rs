@@ -12,6 +12,9 @@ use crate::error::{Error, Fault, Result};
 use crate::fs;
 
 mod file;
+mod targets;
+
+pub use targets::Targets;
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "fingerpost.toml";
@@ -26,8 +29,7 @@ pub struct Config {
     pub out: PathBuf,
     /// The URL folder of fingerprinted files, without slashes at its ends.
     pub prefix: String,
-    /// A browserslist query.
-    pub targets: String,
+    pub targets: Targets,
     pub source_maps: SourceMaps,
     /// Where results of earlier builds are kept; none if they are not.
     pub cache: Option<PathBuf>,
@@ -141,11 +143,12 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// A fault at the first place where `value` stands in quotes, or with no place if it stands nowhere.
+    /// A fault at the first place where `value` stands, in quotes if it does so anywhere, or with no place if it stands nowhere.
     fn fault(&self, message: impl Into<String>, value: &str) -> Fault {
         let fault = Fault::new(message);
-        match self.text.find(&format!("\"{value}\"")) {
-            Some(at) => fault.at(self.name, self.text, at, value.len() + 2),
+        let quoted = self.text.find(&format!("\"{value}\"")).map(|at| (at, value.len() + 2));
+        match quoted.or_else(|| Some((self.text.find(value)?, value.len()))) {
+            Some((at, length)) => fault.at(self.name, self.text, at, length),
             None => fault,
         }
     }
@@ -202,10 +205,10 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     }
     encodings.sort_unstable();
     encodings.dedup();
-    browserslist::resolve([&build.targets], &browserslist::Opts::default()).map_err(|error| {
-        text.fault(format!("`{}` is no browserslist query: {error}", build.targets), &build.targets)
-            .hint("write a query such as `defaults` or `last 2 versions`")
-    })?;
+    let targets = match &build.targets {
+        Some(query) => Targets::configured(query, text)?,
+        None => Targets::of_files(root)?,
+    };
     let mut warnings = Vec::new();
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
     for (name, env) in file.env {
@@ -228,7 +231,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         templates,
         out,
         prefix: prefix.as_str().to_owned(),
-        targets: build.targets,
+        targets,
         source_maps: build.source_maps,
         cache,
         cache_max_bytes: build.cache_max_mb.saturating_mul(1 << 20),
