@@ -77,7 +77,7 @@ fn add_sheets(
             let from = format!("{}/{}", config.prefix, sheet.path);
             let urls = StyleUrls { brought, write: &|file, suffix| relative_url(&from, file) + suffix };
             compiler
-                .compile(&css::Sheet { name: sheet.path.clone(), inputs: &sheet.inputs }, &urls)
+                .compile(&css::Sheet { name: sheet.path.clone(), inputs: &sheet.inputs, composed: false }, &urls)
                 .map_err(Error::Build)
         })
         .collect();
@@ -180,7 +180,7 @@ impl Shelf {
         let name = fs::display_name(&self.brought.config().root, path);
         let inputs = [path.to_owned()];
         let urls = StyleUrls { brought: &self.brought, write };
-        let made = self.compiler.compile(&css::Sheet { name, inputs: &inputs }, &urls);
+        let made = self.compiler.compile(&css::Sheet { name, inputs: &inputs, composed: true }, &urls);
         made.map_err(|faults| Error::Build(faults).into_fault())
     }
 }
@@ -216,8 +216,9 @@ impl Host for Shelf {
         Ok(pieces.map(piece).collect())
     }
 
-    fn css_module(&self, _path: &Path) -> Result<ClassNames, Fault> {
-        Err(Fault::new("CSS modules are not there yet"))
+    fn css_module(&self, path: &Path) -> Result<ClassNames, Fault> {
+        let module = self.compiler.module(path).map_err(|faults| Error::Build(faults).into_fault())?;
+        Ok(ClassNames { classes: module.exports.clone(), dependencies: module.dependencies.clone() })
     }
 
     fn data_url(&self, path: &Path) -> Result<String, Fault> {

@@ -32,7 +32,7 @@ pub(super) fn add(
             let name = own.unwrap_or_else(|| unit.name.to_string());
             let from = format!("{}/{}", config.prefix, unit.name);
             let urls = StyleUrls { brought, write: &|file, suffix| relative_url(&from, file) + suffix };
-            let style = compiler.compile(&Sheet { name, inputs: &unit.inputs }, &urls);
+            let style = compiler.compile(&Sheet { name, inputs: &unit.inputs, composed: true }, &urls);
             progress.step();
             style.map_err(Error::Build)
         })

@@ -54,6 +54,8 @@ pub struct Sheet<'a> {
     pub name: String,
     /// Its sources, in order; several make a bundle.
     pub inputs: &'a [PathBuf],
+    /// Whether what its CSS modules compose from goes in too; not where a page loads that by itself.
+    pub composed: bool,
 }
 
 pub struct Style {
@@ -70,7 +72,7 @@ pub trait Urls: Sync {
 
 impl Compiler {
     pub fn new(config: &Config, mode: Mode) -> Result<Self, Fault> {
-        let targets = config.targets.as_str();
+        let targets = config.targets.query(mode);
         let browsers = Browsers::from_browserslist([targets])
             .map_err(|error| Fault::new(format!("`{targets}` is no browserslist query: {error}")))?;
         let resolver = Resolver::new(ResolveOptions {
@@ -93,7 +95,7 @@ impl Compiler {
     }
 
     pub fn compile(&self, sheet: &Sheet<'_>, urls: &dyn Urls) -> Result<Style, Vec<Fault>> {
-        let mut parts = Parts::load(self, sheet.inputs)?;
+        let mut parts = Parts::load(self, sheet)?;
         let mut rules = parts.rules()?;
         first_things_first(&mut rules);
         let names = parts.iter().map(|part| fs::display_name(&self.root, &part.path)).collect();

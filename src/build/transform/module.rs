@@ -279,7 +279,7 @@ fn options(job: &Job, naming: &Arc<Naming>) -> Result<BundlerOptions, Fault> {
             ..ResolveOptions::default()
         }),
         transform: Some(BundlerTransformOptions {
-            target: Some(Either::Right(engines(config.targets.query(mode))?)),
+            target: Some(Either::Right(engines(config.targets.query(*mode))?)),
             ..BundlerTransformOptions::default()
         }),
         ..BundlerOptions::default()

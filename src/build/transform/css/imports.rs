@@ -19,7 +19,7 @@ use lightningcss::stylesheet::StyleSheet;
 use lightningcss::traits::ToCss;
 use lightningcss::values::string::CowArcStr;
 
-use super::{Compiler, invalid, is_module, options};
+use super::{Compiler, Sheet, invalid, is_module, options};
 use crate::asset::is_external;
 use crate::error::Fault;
 use crate::fs;
@@ -27,6 +27,7 @@ use crate::fs;
 /// The files of one stylesheet, each parsed once.
 pub struct Parts<'a> {
     compiler: &'a Compiler,
+    composed: bool,
     roots: Vec<usize>,
     parts: Vec<Part<'a>>,
     indices: HashMap<PathBuf, usize>,
@@ -81,9 +82,10 @@ type Trail = Vec<(PathBuf, String)>;
 
 impl<'a> Parts<'a> {
     /// The inputs are concatenated in that order.
-    pub fn load(compiler: &'a Compiler, inputs: &[PathBuf]) -> Result<Self, Vec<Fault>> {
-        let mut parts = Parts { compiler, roots: Vec::new(), parts: Vec::new(), indices: HashMap::new() };
-        for input in inputs {
+    pub fn load(compiler: &'a Compiler, sheet: &Sheet<'_>) -> Result<Self, Vec<Fault>> {
+        let composed = sheet.composed;
+        let mut parts = Parts { compiler, composed, roots: Vec::new(), parts: Vec::new(), indices: HashMap::new() };
+        for input in sheet.inputs {
             let root = parts.part(input.clone(), &mut Vec::new())?;
             parts.roots.push(root);
         }
@@ -110,7 +112,8 @@ impl<'a> Parts<'a> {
         let (text, composed) = match is_module(&path) {
             true => {
                 let module = self.compiler.module(&path)?;
-                (module.code.as_str(), module.dependencies.clone())
+                let composed = self.composed || !trail.is_empty();
+                (module.code.as_str(), composed.then(|| module.dependencies.clone()).unwrap_or_default())
             }
             false => (self.compiler.css(&path)?, BTreeSet::new()),
         };
