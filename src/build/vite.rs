@@ -29,6 +29,10 @@ struct Chunk<'a> {
     imports: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dynamic_imports: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    css: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    assets: Vec<&'a str>,
     integrity: &'a str,
 }
 
@@ -51,6 +55,8 @@ pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
             is_dynamic_entry: imports.is_some_and(|imports| imports.is_dynamic_entry),
             imports: imports.map(|imports| keys(&imports.fixed)).unwrap_or_default(),
             dynamic_imports: imports.map(|imports| keys(&imports.dynamic)).unwrap_or_default(),
+            css: imports.map(|imports| names_of(&imports.sheets)).unwrap_or_default(),
+            assets: imports.map(|imports| names_of(&imports.files)).unwrap_or_default(),
             integrity: file.integrity.as_str(),
         };
         chunks.insert(key(path), chunk);
@@ -58,6 +64,10 @@ pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
     let mut text = serde_json::to_string_pretty(&chunks).unwrap_or_default();
     text.push('\n');
     text
+}
+
+fn names_of(files: &[String]) -> Vec<&str> {
+    files.iter().map(String::as_str).collect()
 }
 
 /// A file's key: its source, or its name where it is a bundle; for what the bundler split off `_` and the file's name, as Vite does.

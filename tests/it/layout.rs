@@ -98,11 +98,11 @@ fn each_foreign_crate_has_one_home() {
         ("minify_html", vec!["build/transform/html.rs"]),
         ("minijinja", vec!["build/template.rs"]),
         ("oxc::", vec!["build/transform/"]),
-        ("rolldown", vec!["build/transform/module.rs"]),
+        ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
         ("s3s", vec!["preview/bucket.rs"]),
         ("sha2::", vec!["fingerprint.rs"]),
         ("toml::", vec!["config/file.rs"]),
-        ("walkdir", vec!["build/discover.rs", "publish/folder.rs"]),
+        ("walkdir", vec!["build/discover.rs", "build/transform/module/glob.rs", "publish/folder.rs"]),
         ("zstd::", vec!["encoding.rs"]),
     ];
     for (path, code) in sources() {

@@ -10,6 +10,7 @@ mod environment;
 mod faults;
 mod http;
 mod layout;
+mod modules;
 mod packages;
 mod preview;
 mod publish;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         environment::trials(),
         faults::trials(),
         layout::trials(),
+        modules::trials(),
         packages::trials(),
         preview::trials(),
         publish::trials(),

@@ -22,7 +22,7 @@ pub struct Found {
 }
 
 /// The files that match the patterns of the script at `importer`, sorted by key, without that script itself. Patterns begin with
-/// `./`, `../`, or with `/` for the site's root; one that begins with `!` takes files away.
+/// `./`, `../`, or with `/` or `**/` for the site's root; one that begins with `!` takes files away.
 pub fn files(root: &Path, importer: &Path, patterns: &[String]) -> Result<Vec<Found>, Fault> {
     let folder = importer.parent().unwrap_or(root);
     let (without, with): (Vec<&String>, Vec<&String>) = patterns.iter().partition(|pattern| pattern.starts_with('!'));
@@ -58,6 +58,7 @@ fn compile(root: &Path, folder: &Path, pattern: &str) -> Result<(GlobMatcher, Pa
     let (from, rest) = match pattern.strip_prefix('/') {
         Some(rest) => (root, rest),
         None if pattern.starts_with("./") || pattern.starts_with("../") => (folder, pattern),
+        None if pattern.starts_with("**/") => (root, pattern),
         None => {
             let fault = Fault::new(format!("`import.meta.glob` can't look for `{pattern}`"));
             return Err(fault.hint("let the pattern begin with `./`, `../` or, for the site's root, `/`"));
@@ -147,6 +148,7 @@ mod tests {
             (&["./pages/*.ts"], &["./pages/[id].ts", "./pages/c.ts"]),
             (&["./**/*.ts"], &["./a.ts", "./pages/[id].ts", "./pages/c.ts", "./pages/deep/d.ts"]),
             (&["./**/*.ts", "!./pages/**"], &["./a.ts"]),
+            (&["./**/*.ts", "!**/d.ts", "!./a.ts"], &["./pages/[id].ts", "./pages/c.ts"]),
             (&["./*.{ts,js}"], &["./a.ts", "./b.js"]),
             (&["../img/*"], &["../img/f.svg"]),
             (&["/assets/img/*.svg"], &["/assets/img/f.svg"]),
