@@ -4,10 +4,14 @@
 //! and the reason is printed; it is never counted as passed.
 
 mod browser;
+mod budget;
 mod build;
 mod cache;
+mod changes;
+mod check;
 mod environment;
 mod faults;
+mod github;
 mod http;
 mod layout;
 mod packages;
@@ -26,10 +30,14 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let trials = [
+        budget::trials(),
         build::trials(),
         cache::trials(),
+        changes::trials(),
+        check::trials(),
         environment::trials(),
         faults::trials(),
+        github::trials(),
         layout::trials(),
         packages::trials(),
         preview::trials(),
