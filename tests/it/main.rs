@@ -18,6 +18,7 @@ mod packages;
 mod preview;
 mod publish;
 mod readme;
+mod report;
 mod reproducible;
 mod sample;
 mod serve;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         preview::trials(),
         publish::trials(),
         readme::trials(),
+        report::trials(),
         reproducible::trials(),
         sample::trials(),
         serve::trials(),
