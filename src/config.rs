@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use globset::{Glob, GlobMatcher};
-
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 
+mod budget;
 mod file;
+mod pattern;
 mod targets;
 
+pub use budget::{Budget, Limit, Measure};
+pub use pattern::Pattern;
 pub use targets::Targets;
 
 /// The file that is read where none is named.
@@ -45,6 +47,7 @@ pub struct Config {
     pub context: BTreeMap<String, serde_json::Value>,
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
+    pub budgets: Vec<Budget>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }
@@ -70,19 +73,8 @@ pub struct Bundle {
 /// Response headers for the files whose path below the output folder matches.
 #[derive(Debug, Clone)]
 pub struct HeaderRule {
-    matcher: GlobMatcher,
+    pub pattern: Pattern,
     pub set: BTreeMap<String, String>,
-}
-
-impl HeaderRule {
-    /// A pattern without a `/` is matched against the file's name alone.
-    pub fn matches(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        match self.matcher.glob().glob().contains('/') {
-            true => self.matcher.is_match(path),
-            false => self.matcher.is_match(name),
-        }
-    }
 }
 
 impl Config {
@@ -222,6 +214,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         environments.insert(name, resolved);
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
+    let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -242,6 +235,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         context: file.context,
         environments,
         headers,
+        budgets,
         warnings,
     })
 }
@@ -338,10 +332,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
 }
 
 fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault> {
-    let glob = Glob::new(&rule.pattern).map_err(|error| {
-        text.fault(format!("`{}` is no pattern: {}", rule.pattern, error.kind()), &rule.pattern)
-            .hint("write one such as `*.woff2` or `assets/fonts/*`")
-    })?;
+    let pattern = Pattern::new(text, &rule.pattern)?;
     let mut set = BTreeMap::new();
     for (name, value) in rule.set {
         let valid =
@@ -370,7 +361,7 @@ fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault
         }
         set.insert(name, value);
     }
-    Ok(HeaderRule { matcher: glob.compile_matcher(), set })
+    Ok(HeaderRule { pattern, set })
 }
 
 /// The candidate that is most like what was written, if one is like it at all.
@@ -455,8 +446,8 @@ mod tests {
     #[test]
     fn header_patterns_without_a_slash_match_the_name() {
         let config = parse("[[headers]]\nmatch = \"*.woff2\"\nset = { A = \"b\" }").unwrap();
-        assert!(config.headers[0].matches("assets/fonts/x-0.woff2"));
-        assert!(!config.headers[0].matches("assets/fonts/x-0.woff"));
+        assert!(config.headers[0].pattern.matches("assets/fonts/x-0.woff2"));
+        assert!(!config.headers[0].pattern.matches("assets/fonts/x-0.woff"));
         assert_eq!(config.headers[0].set.keys().collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -26,6 +26,9 @@ pub enum Error {
     /// The manifest of a build is missing or not what this version writes.
     #[error("could not load the manifest `{}`: {reason}", .path.display())]
     Manifest { path: PathBuf, reason: String },
+    /// The work is done, and a budget or a check says that it is not what it should be. At least one finding is here.
+    #[error("{message}")]
+    Check { message: String, help: String, findings: Vec<Fault> },
     /// A socket could not be opened.
     #[error("could not listen on `{address}`")]
     Listen { address: String, source: io::Error },
@@ -61,11 +64,13 @@ impl Error {
         }
     }
 
-    /// The process's exit code: 1 the work failed, 2 wrong usage or configuration, 4 a publish failed.
+    /// The process's exit code: 1 the work failed, 2 wrong usage or configuration, 3 a budget or a check failed, 4 a publish
+    /// failed.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config(_) | Error::Usage { .. } => 2,
             Error::Listen { source, .. } if source.kind() == io::ErrorKind::InvalidInput => 2,
+            Error::Check { .. } => 3,
             Error::Store { .. } | Error::Publish { .. } => 4,
             _ => 1,
         }
@@ -98,7 +103,10 @@ impl Diagnostic for Error {
                 _ => return None,
             },
             Error::Config(fault) => return fault.help(),
-            Error::Usage { help, .. } | Error::Publish { help, .. } | Error::Store { help, .. } => Box::new(help),
+            Error::Usage { help, .. }
+            | Error::Check { help, .. }
+            | Error::Publish { help, .. }
+            | Error::Store { help, .. } => Box::new(help),
             Error::Manifest { .. } => Box::new("run `fingerpost build`"),
             Error::Listen { source, address } => Box::new(listen_help(source, address)?),
         };
@@ -115,7 +123,10 @@ impl Diagnostic for Error {
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         match self {
-            Error::Build(faults) if faults.len() > 1 => Some(Box::new(faults.iter().map(|f| f as &dyn Diagnostic))),
+            Error::Build(faults) if faults.len() == 1 => None,
+            Error::Build(faults) | Error::Check { findings: faults, .. } => {
+                Some(Box::new(faults.iter().map(|fault| fault as &dyn Diagnostic)))
+            }
             _ => None,
         }
     }
@@ -254,5 +265,7 @@ mod tests {
         assert_eq!(Error::Config(Fault::new("x")).exit_code(), 2);
         assert_eq!(usage.exit_code(), 2);
         assert_eq!(publish.exit_code(), 4);
+        let check = Error::Check { message: String::new(), help: String::new(), findings: Vec::new() };
+        assert_eq!(check.exit_code(), 3);
     }
 }

@@ -27,6 +27,7 @@
 //! | [`config`] | nouns |
 //! | [`build`], [`page`] | nouns, config |
 //! | [`publish`], [`serve`] | nouns, config, page |
+//! | [`check`] | nouns, config, build, page |
 //! | [`preview`] | all but cli |
 //! | [`cli`] | all |
 //!
@@ -37,6 +38,7 @@
 
 pub mod asset;
 pub mod build;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod encoding;

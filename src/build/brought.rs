@@ -1,13 +1,15 @@
 //! The files that stylesheets and scripts refer to: those that the site has anyway, and those that they bring, such as a package's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::contents::{Import, ImportKind};
 use super::output::{Output, Outputs};
+use super::record::Relation;
 use super::transform::css::Urls;
 use crate::asset::{LogicalPath, decode_url_path, local_path, media_type, split_suffix, url_path};
 use crate::config::Config;
@@ -25,6 +27,8 @@ pub struct Brought {
     entries: BTreeMap<String, String>,
     /// By source: what nobody but a reference brings into the build.
     files: Mutex<BTreeMap<PathBuf, (String, Output)>>,
+    /// By source: what its `url()`s name.
+    named: Mutex<BTreeMap<String, BTreeSet<Import>>>,
 }
 
 impl Brought {
@@ -35,6 +39,7 @@ impl Brought {
             known: outputs.by_source().clone(),
             entries: outputs.entries.iter().map(entry).collect(),
             files: Mutex::default(),
+            named: Mutex::default(),
         }
     }
 
@@ -56,7 +61,8 @@ impl Brought {
     }
 
     /// Takes what a source was made into as the file that it becomes, under that name below the prefix.
-    pub fn add(&self, source: &Path, name: &str, output: Output) -> String {
+    pub fn add(&self, source: &Path, name: &str, mut output: Output) -> String {
+        output.name = format!("{}/{name}", self.config.prefix);
         let file = format!("{}/{}", self.config.prefix, output.digest.fingerprint().name(name));
         self.lock().insert(source.to_owned(), (file.clone(), output));
         file
@@ -86,7 +92,19 @@ impl Brought {
             outputs.remember(&source, &file);
             outputs.add(file, output)?;
         }
+        let named = std::mem::take(&mut *self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        for (source, imports) in named {
+            outputs.sources.entry(source).or_default().extend(imports);
+        }
         Ok(())
+    }
+
+    /// Remembers that a stylesheet's `url()` leads to a source, for those who ask what is in a build.
+    fn remember(&self, file: &Path, url: &str, target: &Path) {
+        let name = |path: &Path| fs::display_name(&self.config.root, path);
+        let import = Import { original: Some(url.to_owned()), ..Import::of(name(target), ImportKind::Url) };
+        let mut named = self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        named.entry(name(file)).or_default().insert(import);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, (String, Output)>> {
@@ -96,9 +114,27 @@ impl Brought {
 
 /// Resolves the `url()`s of a stylesheet.
 pub struct StyleUrls<'a> {
-    pub brought: &'a Brought,
+    brought: &'a Brought,
     /// How a file is written in the stylesheet, with the URL's query and fragment.
-    pub write: &'a (dyn Fn(&str, &str) -> String + Sync),
+    write: &'a (dyn Fn(&str, &str) -> String + Sync),
+    refers: Mutex<BTreeSet<(Relation, String)>>,
+}
+
+impl<'a> StyleUrls<'a> {
+    pub fn new(brought: &'a Brought, write: &'a (dyn Fn(&str, &str) -> String + Sync)) -> Self {
+        StyleUrls { brought, write, refers: Mutex::default() }
+    }
+
+    /// The files that were written so far.
+    pub fn into_refers(self) -> BTreeSet<(Relation, String)> {
+        self.refers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self, file: &str, suffix: &str) -> String {
+        let mut refers = self.refers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        refers.insert((Relation::Url, file.to_owned()));
+        (self.write)(file, suffix)
+    }
 }
 
 impl Urls for StyleUrls<'_> {
@@ -113,7 +149,7 @@ impl Urls for StyleUrls<'_> {
         if url.starts_with('/') {
             let Some(name) = logical_name(&config.prefix, &local) else { return Ok(None) };
             let file = self.brought.entries.get(name).ok_or_else(missing)?;
-            return Ok(Some((self.write)(file, suffix)));
+            return Ok(Some(self.write(file, suffix)));
         }
         // Package files may stand in a folder above the root, where no path below it leads.
         let path = split_suffix(url).0;
@@ -130,6 +166,7 @@ impl Urls for StyleUrls<'_> {
         if !target.is_file() {
             return Err(missing());
         }
-        Ok(Some((self.write)(&self.brought.file(&target)?, suffix)))
+        self.brought.remember(file, url, &target);
+        Ok(Some(self.write(&self.brought.file(&target)?, suffix)))
     }
 }

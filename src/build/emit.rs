@@ -5,6 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::output::Outputs;
+use super::record::{self, Record};
 use super::vite;
 use crate::error::{Error, Result};
 use crate::fs::{self, Staged};
@@ -17,7 +18,13 @@ const MAPS: &str = ".fingerpost/maps";
 /// Files that keep an empty output folder in a repository; a build carries them over.
 const KEEP: [&str; 2] = [".gitkeep", ".gitignore"];
 
-pub fn emit(out: &Path, outputs: &Outputs, manifest: &Manifest, progress: &dyn Progress) -> Result<()> {
+pub fn emit(
+    out: &Path,
+    outputs: &Outputs,
+    manifest: &Manifest,
+    record: &Record,
+    progress: &dyn Progress,
+) -> Result<()> {
     refuse_to_destroy(out)?;
     let staged = Staged::beside(out)?;
     let root = staged.path();
@@ -34,6 +41,7 @@ pub fn emit(out: &Path, outputs: &Outputs, manifest: &Manifest, progress: &dyn P
         Ok::<(), Error>(())
     })?;
     fs::write(&root.join(manifest::PATH), manifest.to_json().as_bytes())?;
+    fs::write(&root.join(record::PATH), record.to_json().as_bytes())?;
     fs::write(&root.join(vite::PATH), vite::manifest(outputs, manifest).as_bytes())?;
     for name in KEEP.iter().filter(|name| out.join(name).is_file()) {
         fs::write(&root.join(name), &fs::read(&out.join(name))?)?;

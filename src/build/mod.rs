@@ -18,25 +18,36 @@ use crate::progress::Progress;
 
 mod answers;
 mod brought;
+mod budget;
 mod cache;
+mod changes;
 mod compress;
+mod contents;
 mod discover;
 mod emit;
 mod graph;
+mod metafile;
 mod modules;
 mod output;
 mod pages;
+mod record;
+mod report;
 mod styles;
 mod template;
 mod transform;
 mod variables;
 mod vite;
 
+pub use budget::Breach;
+pub use changes::{Cause, Changes, Explained};
+
 use brought::Brought;
 use cache::Cache;
+use changes::Comparison;
 use discover::Sources;
 use graph::{Graph, Scripts, Unit};
 use output::{Output, Outputs};
+use record::Record;
 use template::Templates;
 use transform::css::Compiler;
 use transform::script;
@@ -64,8 +75,39 @@ struct Site<'a> {
     progress: &'a dyn Progress,
 }
 
+/// A build that is done.
+#[derive(Debug)]
+pub struct Built {
+    pub manifest: Manifest,
+    /// The limits of the configuration that are exceeded.
+    pub breaches: Vec<Breach>,
+    record: Record,
+    /// That of the build which was in the output folder before.
+    last: Option<Record>,
+    outputs: Outputs,
+    root: PathBuf,
+    /// Every source below the assets folder, parts too, by its name below the root.
+    assets: Vec<String>,
+}
+
+impl Built {
+    /// The names that changed since the last build into this folder; none if there was no such build.
+    pub fn changes(&self) -> Option<Changes> {
+        self.comparison().changes()
+    }
+
+    /// Why a file is another than in the last build, or that it is not. Several files if `what` is a source of several.
+    pub fn why(&self, what: &str) -> Result<Vec<Explained>> {
+        self.comparison().why(&self.manifest.prefix, what)
+    }
+
+    fn comparison(&self) -> Comparison<'_> {
+        Comparison { last: self.last.as_ref(), now: &self.record }
+    }
+}
+
 /// Builds the site into the output folder, which is replaced whole, or not at all.
-pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Manifest> {
+pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Built> {
     let threads =
         rayon::ThreadPoolBuilder::new().num_threads(options.threads).stack_size(STACK).build().map_err(|error| {
             Error::Usage {
@@ -75,12 +117,12 @@ pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Res
         })?;
     let cache = Cache::open(config);
     let site = Site { config, mode: options.mode, cache: &cache, progress };
-    let manifest = threads.install(|| stages(&site, options))?;
+    let built = threads.install(|| stages(&site, options))?;
     cache.close(progress);
-    Ok(manifest)
+    Ok(built)
 }
 
-fn stages(site: &Site<'_>, options: &Options) -> Result<Manifest> {
+fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     let Site { config, mode, progress, .. } = *site;
     refuse_overlap(config, &options.out)?;
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
@@ -108,14 +150,19 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Manifest> {
     brought.hand_over(&mut outputs)?;
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
+    let record = Record::new(config, mode, &outputs)?;
     let release = pages::seal(&mut outputs, mode)?;
     if options.compress {
         compress::compress(site, &mut outputs)?;
     }
     let mut manifest = outputs.manifest(config, mode);
     manifest.release = release;
-    emit::emit(&options.out, &outputs, &manifest, progress)?;
-    Ok(manifest)
+    let breaches = budget::breaches(&config.budgets, &outputs, progress)?;
+    let last = Record::load(&options.out);
+    emit::emit(&options.out, &outputs, &manifest, &record, progress)?;
+    let assets = sources.assets.values().chain(sources.parts.values());
+    let assets = assets.map(|path| fs::display_name(&config.root, path)).collect();
+    Ok(Built { manifest, breaches, record, last, outputs, root: config.root.clone(), assets })
 }
 
 /// The output folder is replaced whole, so it must not hold the sources, nor lie among them.
@@ -169,7 +216,7 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
     let read_copies: Vec<(&Unit, Vec<u8>)> =
         copies.map(|(unit, path)| Ok((unit, read(path)?))).collect::<Result<_>>()?;
     for (unit, bytes) in read_copies {
-        add_asset(config, outputs, unit, unit.name.as_str(), bytes, None)?;
+        add_asset(config, outputs, unit, unit.name.as_str(), asset(config, unit, bytes, None))?;
     }
     let known = |name: &str| name.ends_with(".webmanifest");
     for (path, source) in &sources.public {
@@ -179,18 +226,17 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
     Ok(())
 }
 
-/// Adds the one file that a unit became, under the unit's name.
-fn add_asset(
-    config: &Config,
-    outputs: &mut Outputs,
-    unit: &Unit,
-    path: &str,
-    bytes: Vec<u8>,
-    map: Option<String>,
-) -> Result<(), Fault> {
+/// The one file that a unit became.
+fn asset(config: &Config, unit: &Unit, bytes: Vec<u8>, map: Option<String>) -> Output {
     let source = unit.single().map(|path| fs::display_name(&config.root, path));
     let mut output = Output::new(Kind::Asset, source, bytes);
+    output.inputs = unit.inputs.iter().map(|path| fs::display_name(&config.root, path)).collect();
     output.map = map.filter(|_| config.source_maps != SourceMaps::None);
+    output
+}
+
+/// Adds it at that path, under the unit's name.
+fn add_asset(config: &Config, outputs: &mut Outputs, unit: &Unit, path: &str, output: Output) -> Result<(), Fault> {
     let file = outputs.add_asset(path, output, config.source_maps == SourceMaps::Public)?;
     outputs.name(&unit.name, unit.single(), Entry::new(file))
 }
@@ -221,7 +267,7 @@ fn add_scripts(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result
         })
         .collect();
     for (unit, made) in units.iter().zip(gather(made)?) {
-        add_asset(config, outputs, unit, unit.name.as_str(), made.code.into_bytes(), made.map)?;
+        add_asset(config, outputs, unit, unit.name.as_str(), asset(config, unit, made.code.into_bytes(), made.map))?;
     }
     Ok(())
 }

@@ -9,11 +9,12 @@ use rayon::prelude::*;
 use super::brought::{Brought, StyleUrls};
 use super::graph::Unit;
 use super::output::{Imports, Output, Outputs};
-use super::transform::css::{self, Compiler, Style};
+use super::styles::{Made, remember};
+use super::transform::css::{self, Compiler};
 use super::transform::html::reach;
 use super::transform::module::{Bundled, Chunk, ClassNames, EntryModule, Host, Piece, Sheet, bundle};
 use super::{Site, gather};
-use crate::asset::relative_url;
+use crate::asset::{relative_url, split_suffix};
 use crate::config::SourceMaps;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
@@ -35,6 +36,7 @@ pub(super) fn add(
     let entries = entries(units)?;
     let host = Arc::new(Shelf { brought: Arc::clone(brought), compiler: Arc::clone(compiler) });
     let bundled = bundle(config, mode, &entries, host, progress)?;
+    outputs.sources.extend(bundled.sources.clone());
     let mut files = add_sheets(site, compiler, &bundled.sheets, brought, outputs)?;
     let sheets: Vec<String> = bundled.sheets.iter().filter_map(|sheet| files.get(&sheet.stable).cloned()).collect();
     add_chunks(site, &bundled.chunks, &mut files, outputs)?;
@@ -71,24 +73,30 @@ fn add_sheets(
     outputs: &mut Outputs,
 ) -> Result<BTreeMap<String, String>> {
     let config = site.config;
-    let made: Vec<Result<Style>> = sheets
+    let made: Vec<Result<Made>> = sheets
         .par_iter()
         .map(|sheet| {
             let from = format!("{}/{}", config.prefix, sheet.path);
-            let urls = StyleUrls { brought, write: &|file, suffix| relative_url(&from, file) + suffix };
-            compiler
+            let write = |file: &str, suffix: &str| relative_url(&from, file) + suffix;
+            let urls = StyleUrls::new(brought, &write);
+            let style = compiler
                 .compile(&css::Sheet { name: sheet.path.clone(), inputs: &sheet.inputs, composed: false }, &urls)
-                .map_err(Error::Build)
+                .map_err(Error::Build)?;
+            Ok((style, urls.into_refers()))
         })
         .collect();
     let mut files = BTreeMap::new();
-    for (sheet, style) in sheets.iter().zip(gather(made)?) {
+    for (sheet, (style, refers)) in sheets.iter().zip(gather(made)?) {
+        remember(config, &style, outputs);
         let source = match sheet.inputs.as_slice() {
             [only] => Some(fs::display_name(&config.root, only)),
             _ => None,
         };
         let mut output = Output::new(Kind::Asset, source, style.code.into_bytes());
         output.map = Some(style.map).filter(|_| config.source_maps != SourceMaps::None);
+        output.name = format!("{}/{}", config.prefix, sheet.stable);
+        output.inputs.extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
+        output.refers = refers;
         let file = outputs.add_asset(&sheet.path, output, config.source_maps == SourceMaps::Public)?;
         files.insert(sheet.stable.clone(), file);
     }
@@ -114,6 +122,8 @@ fn add_chunks(
             false => &chunk.stable,
         };
         output.map.clone_from(&chunk.map);
+        output.name = format!("{}/{}", site.config.prefix, chunk.stable);
+        output.inputs.extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
         let public = site.config.source_maps == SourceMaps::Public && !is_final;
         let file = outputs.add_asset(path, output, public)?;
         files.insert(chunk.stable.clone(), file);
@@ -141,6 +151,8 @@ fn connect(
             files: chunk.files.iter().map(|file| format!("{}/{file}", config.prefix)).collect(),
             is_dynamic_entry: chunk.is_dynamic_entry,
             name: chunk.name.clone(),
+            exports: chunk.exports.clone(),
+            modules: chunk.modules.iter().map(|module| (module.source.clone(), module.bytes as u64)).collect(),
         };
         imported.extend(chunk.imports.iter().chain(&chunk.dynamic_imports));
         if chunk.is_dynamic_entry {
@@ -176,12 +188,12 @@ impl Shelf {
         below.map(str::to_owned).unwrap_or(file)
     }
 
-    fn compile(&self, path: &Path, write: &(dyn Fn(&str, &str) -> String + Sync)) -> Result<Style, Fault> {
+    fn compile(&self, path: &Path, write: &(dyn Fn(&str, &str) -> String + Sync)) -> Result<Made, Fault> {
         let name = fs::display_name(&self.brought.config().root, path);
         let inputs = [path.to_owned()];
-        let urls = StyleUrls { brought: &self.brought, write };
+        let urls = StyleUrls::new(&self.brought, write);
         let made = self.compiler.compile(&css::Sheet { name, inputs: &inputs, composed: true }, &urls);
-        made.map_err(|faults| Error::Build(faults).into_fault())
+        Ok((made.map_err(|faults| Error::Build(faults).into_fault())?, urls.into_refers()))
     }
 }
 
@@ -199,15 +211,17 @@ impl Host for Shelf {
         let name = self.brought.name(path);
         let path_of = format!("{}.css", name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem));
         let from = format!("{}/{path_of}", config.prefix);
-        let style = self.compile(path, &|file, suffix| relative_url(&from, file) + suffix)?;
+        let (style, refers) = self.compile(path, &|file, suffix| relative_url(&from, file) + suffix)?;
         let source = fs::display_name(&config.root, path);
         let mut output = Output::new(Kind::Asset, Some(source), style.code.into_bytes());
         output.map = Some(style.map).filter(|_| config.source_maps != SourceMaps::None);
+        output.inputs.extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
+        output.refers = refers;
         Ok(self.below_prefix(self.brought.add(path, &path_of, output)))
     }
 
     fn sheet_text(&self, path: &Path) -> Result<Vec<Piece>, Fault> {
-        let style = self.compile(path, &|file, suffix| format!("{MARK}{file}{MARK}{suffix}"))?;
+        let (style, _) = self.compile(path, &|file, suffix| format!("{MARK}{file}{MARK}{suffix}"))?;
         let pieces = style.code.split(MARK).enumerate();
         let piece = |(index, text): (usize, &str)| match index % 2 {
             0 => Piece::Text(text.to_owned()),

@@ -1,8 +1,10 @@
 //! What a build makes: each file with its final bytes and name, and which source became which file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use super::contents::Import;
+use super::record::Relation;
 use crate::asset::{LogicalPath, media_type};
 use crate::config::Config;
 use crate::encoding::Encoding;
@@ -14,8 +16,14 @@ use crate::manifest::{Entry, File, Kind, Manifest, Mode, Variant};
 #[derive(Debug)]
 pub struct Output {
     pub kind: Kind,
+    /// Its path without the fingerprint: what it is called in every build.
+    pub name: String,
     /// The file it was made from, below the root.
     pub source: Option<String>,
+    /// Every file that went into it, by its name below the root.
+    pub inputs: BTreeSet<String>,
+    /// The files that its bytes name, by path.
+    pub refers: BTreeSet<(Relation, String)>,
     pub bytes: Vec<u8>,
     /// Of `bytes`.
     pub digest: Digest,
@@ -28,7 +36,15 @@ pub struct Output {
 impl Output {
     pub fn new(kind: Kind, source: Option<String>, bytes: Vec<u8>) -> Self {
         let digest = Digest::of(&bytes);
-        Output { kind, source, bytes, digest, variants: BTreeMap::new(), map: None }
+        let inputs = source.iter().cloned().collect();
+        let (name, refers, variants) = (String::new(), BTreeSet::new(), BTreeMap::new());
+        Output { kind, name, source, inputs, refers, bytes, digest, variants, map: None }
+    }
+
+    /// The same file with other bytes.
+    pub fn set_bytes(&mut self, bytes: Vec<u8>) {
+        self.digest = Digest::of(&bytes);
+        self.bytes = bytes;
     }
 }
 
@@ -43,6 +59,8 @@ pub struct Outputs {
     pub chunks: BTreeMap<String, String>,
     /// For each chunk, by file: the stable paths of what it imports, at once and later.
     pub imports: BTreeMap<String, Imports>,
+    /// What each source names, by its own name below the root.
+    pub sources: BTreeMap<String, BTreeSet<Import>>,
     by_source: HashMap<PathBuf, String>,
 }
 
@@ -58,6 +76,23 @@ pub struct Imports {
     pub is_dynamic_entry: bool,
     /// The name that the bundler gave it.
     pub name: String,
+    /// The names that others can import from it.
+    pub exports: Vec<String>,
+    /// The modules in it, by source, and how many bytes each was before the chunk was minified.
+    pub modules: Vec<(String, u64)>,
+}
+
+impl Imports {
+    /// Every file that the chunk refers to, and how.
+    pub fn references(&self) -> impl Iterator<Item = (Relation, &String)> {
+        let all = [
+            (Relation::Import, &self.fixed),
+            (Relation::DynamicImport, &self.dynamic),
+            (Relation::Stylesheet, &self.sheets),
+            (Relation::Asset, &self.files),
+        ];
+        all.into_iter().flat_map(|(relation, files)| files.iter().map(move |file| (relation, file)))
+    }
 }
 
 impl Outputs {
@@ -72,16 +107,23 @@ impl Outputs {
             let name = Digest::of(map.as_bytes()).fingerprint().name(path) + ".map";
             append_map_comment(path, &mut output.bytes, &name);
             output.digest = Digest::of(&output.bytes);
-            self.add(format!("{}/{name}", self.prefix), Output::new(Kind::Asset, None, map.into_bytes()))?;
+            let file = format!("{}/{name}", self.prefix);
+            output.refers.insert((Relation::SourceMap, file.clone()));
+            let mut map = Output::new(Kind::Asset, None, map.into_bytes());
+            map.name = format!("{}/{path}.map", self.prefix);
+            map.inputs.clone_from(&output.inputs);
+            self.add(file, map)?;
         }
-        let name = output.digest.fingerprint().name(path);
-        let file = format!("{}/{name}", self.prefix);
+        let file = format!("{}/{}", self.prefix, output.digest.fingerprint().name(path));
+        if output.name.is_empty() {
+            output.name = format!("{}/{path}", self.prefix);
+        }
         self.add(file.clone(), output)?;
         Ok(file)
     }
 
     /// Adds a file under that very path.
-    pub fn add(&mut self, path: String, output: Output) -> Result<(), Fault> {
+    pub fn add(&mut self, path: String, mut output: Output) -> Result<(), Fault> {
         if let Some(other) = self.files.get(&path) {
             if other.kind == Kind::Asset && output.kind == Kind::Asset && other.bytes == output.bytes {
                 return Ok(());
@@ -93,6 +135,9 @@ impl Outputs {
                 name(&output)
             ))
             .hint("rename one of them"));
+        }
+        if output.name.is_empty() {
+            output.name.clone_from(&path);
         }
         self.files.insert(path, output);
         Ok(())
@@ -133,7 +178,7 @@ impl Outputs {
 
 fn describe(config: &Config, path: &str, output: &Output) -> File {
     let variant = |bytes: &Vec<u8>| Variant { length: bytes.len() as u64, digest: Digest::of(bytes) };
-    let rules = config.headers.iter().filter(|rule| rule.matches(path));
+    let rules = config.headers.iter().filter(|rule| rule.pattern.matches(path));
     File {
         kind: output.kind,
         source: output.source.clone(),

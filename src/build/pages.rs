@@ -10,7 +10,7 @@ use super::discover::{self, Sources};
 use super::graph::{Scripts, Unit};
 use super::output::{Output, Outputs};
 use super::template::{Page, Templates};
-use super::transform::html::{Survey, finish, finish_document, survey};
+use super::transform::html::{Survey, finish, finish_document, references, survey};
 use super::{Site, gather};
 use crate::config::Config;
 use crate::error::{Fault, Result};
@@ -93,9 +93,11 @@ pub fn add_documents(config: &Config, units: &[Unit], outputs: &mut Outputs) -> 
     for path in manifests {
         if let Some(output) = outputs.files.get(&path) {
             let text = String::from_utf8_lossy(&output.bytes).into_owned();
-            let finished = finish_document(&path, &text, outputs);
-            let output = Output::new(Kind::Page, output.source.clone(), finished.into_bytes());
-            outputs.files.insert(path, output);
+            let (finished, refers) = finish_document(&path, &text, outputs);
+            if let Some(output) = outputs.files.get_mut(&path) {
+                output.set_bytes(finished.into_bytes());
+                output.refers = refers;
+            }
         }
     }
     Ok(())
@@ -121,8 +123,11 @@ pub(super) fn add(site: &Site<'_>, templates: &Templates, drafts: Vec<Draft>, ou
         .collect();
     for (draft, text) in drafts.into_iter().zip(gather(made)?) {
         let kind = if is_html(&draft.page.path) { Kind::Page } else { Kind::Public };
-        let source = format!("{folder}/{}", draft.page.template);
-        outputs.add(draft.page.path, Output::new(kind, Some(source), text.into_bytes()))?;
+        let named = |template: &str| format!("{folder}/{template}");
+        let mut output = Output::new(kind, Some(named(&draft.page.template)), text.into_bytes());
+        output.inputs.extend(templates.parts(&draft.page.template).into_iter().map(named));
+        output.refers = references(outputs, &draft.survey);
+        outputs.add(draft.page.path, output)?;
     }
     Ok(())
 }
@@ -147,7 +152,7 @@ pub fn seal(outputs: &mut Outputs, mode: Mode) -> Result<ReleaseId> {
     for (path, output) in outputs.files.iter_mut().filter(|(path, output)| output.kind == Kind::Page && is_html(path)) {
         let page = String::from_utf8_lossy(&output.bytes).into_owned();
         let stamped = html::edit(path, &page, &mut stamper)?;
-        *output = Output::new(Kind::Page, output.source.take(), stamped.into_bytes());
+        output.set_bytes(stamped.into_bytes());
     }
     Ok(release)
 }

@@ -6,13 +6,19 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::brought::{Brought, StyleUrls};
+use super::contents::{Import, ImportKind};
 use super::graph::Unit;
 use super::output::Outputs;
+use super::record::Relation;
 use super::transform::css::{Compiler, Sheet, Style};
-use super::{Site, add_asset, gather};
+use super::{Site, add_asset, asset, gather};
 use crate::asset::{LogicalPath, relative_url};
+use crate::config::Config;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
+
+/// A stylesheet, and the files that its `url()`s name.
+pub type Made = (Style, BTreeSet<(Relation, String)>);
 
 /// Compiles each stylesheet; one that nobody names is left out if it is a part of another, or of a script (`imported`).
 pub(super) fn add(
@@ -25,16 +31,17 @@ pub(super) fn add(
 ) -> Result<()> {
     let Site { config, progress, .. } = *site;
     progress.stage("stylesheets", units.len());
-    let made: Vec<Result<Style>> = units
+    let made: Vec<Result<Made>> = units
         .par_iter()
         .map(|unit| {
             let own = unit.single().map(|path| fs::display_name(&config.root, path));
             let name = own.unwrap_or_else(|| unit.name.to_string());
             let from = format!("{}/{}", config.prefix, unit.name);
-            let urls = StyleUrls { brought, write: &|file, suffix| relative_url(&from, file) + suffix };
+            let write = |file: &str, suffix: &str| relative_url(&from, file) + suffix;
+            let urls = StyleUrls::new(brought, &write);
             let style = compiler.compile(&Sheet { name, inputs: &unit.inputs, composed: true }, &urls);
             progress.step();
-            style.map_err(Error::Build)
+            Ok((style.map_err(Error::Build)?, urls.into_refers()))
         })
         .collect();
     compiler.warnings().into_iter().for_each(|warning| progress.warn(warning));
@@ -42,24 +49,37 @@ pub(super) fn add(
     let is_part = |unit: &Unit| unit.inputs.iter().any(|input| parts.contains(input));
     // A part need not compile by itself: Sass may count on what others define.
     let kept = units.iter().zip(made).filter(|(unit, _)| unit.named || !is_part(unit));
-    let (units, made): (Vec<&Unit>, Vec<Result<Style>>) = kept.unzip();
+    let (units, made): (Vec<&Unit>, Vec<Result<Made>>) = kept.unzip();
     let styles = gather(made)?;
     let mut names = BTreeMap::new();
-    for (unit, style) in units.into_iter().zip(styles) {
+    for (unit, (style, refers)) in units.into_iter().zip(styles) {
         let path = output_path(&unit.name);
         if let Some(other) = names.insert(path.clone(), &unit.name) {
             let fault = Fault::new(format!("`{other}` and `{}` would both be written to `{path}`", unit.name));
             return Err(fault.hint("rename one of them, or remove it if it was compiled from the other").into());
         }
-        add_asset(config, outputs, unit, &path, style.code.into_bytes(), Some(style.map))?;
+        remember(config, &style, outputs);
+        let mut output = asset(config, unit, style.code.into_bytes(), Some(style.map));
+        output.inputs.extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
+        output.refers = refers;
+        add_asset(config, outputs, unit, &path, output)?;
     }
     Ok(())
 }
 
+/// Remembers what the stylesheet's sources import, for those who ask what is in a build.
+pub(super) fn remember(config: &Config, style: &Style, outputs: &mut Outputs) {
+    for (from, to, written) in &style.imports {
+        let import = Import::of(fs::display_name(&config.root, to), ImportKind::Rule);
+        let import = Import { original: Some(written.clone()), ..import };
+        outputs.sources.entry(fs::display_name(&config.root, from)).or_default().insert(import);
+    }
+}
+
 /// Every file that is a part of another stylesheet, or of a script (`imported`).
-fn parts(units: &[Unit], made: &[Result<Style>], imported: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    let styles = units.iter().zip(made).filter_map(|(unit, style)| Some((unit, style.as_ref().ok()?)));
-    let others = styles.flat_map(|(unit, style)| {
+fn parts(units: &[Unit], made: &[Result<Made>], imported: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let styles = units.iter().zip(made).filter_map(|(unit, made)| Some((unit, made.as_ref().ok()?)));
+    let others = styles.flat_map(|(unit, (style, _))| {
         style.parts.iter().filter(|part| !unit.inputs.contains(part) || unit.inputs.len() > 1)
     });
     others.chain(imported).cloned().collect()

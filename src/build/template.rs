@@ -18,6 +18,8 @@ use crate::fs;
 pub struct Templates {
     /// By name.
     texts: BTreeMap<String, String>,
+    /// The names that each extends, includes or imports, as far as they are constant.
+    uses: BTreeMap<String, BTreeSet<String>>,
     /// Which templates are pages.
     pub pages: Vec<Page>,
     /// Values from `[context]`.
@@ -53,31 +55,43 @@ impl Templates {
         }
         let mut templates = Templates {
             texts,
+            uses: BTreeMap::new(),
             pages: Vec::new(),
             context: Value::from(minijinja::value::Serde(&config.context)),
             folder,
         };
-        let used = templates.used()?;
+        templates.uses = templates.find_uses()?;
+        let used: BTreeSet<&String> = templates.uses.values().flatten().collect();
         templates.pages = templates
             .texts
             .keys()
-            .filter(|name| !used.contains(*name) && !name.split('/').any(|part| part.starts_with('_')))
+            .filter(|name| !used.contains(name) && !name.split('/').any(|part| part.starts_with('_')))
             .map(|name| Page { template: name.clone(), path: page_path(name) })
             .collect();
         Ok(templates)
     }
 
-    /// The names that other templates extend, include or import.
-    fn used(&self) -> Result<BTreeSet<String>> {
-        let mut used = BTreeSet::new();
+    fn find_uses(&self) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        let mut uses = BTreeMap::new();
         let mut faults = Vec::new();
         for (name, text) in &self.texts {
             match minijinja::machinery::parse(text, name, minijinja::syntax::SyntaxConfig::default()) {
-                Ok(template) => references(&template, &mut used),
+                Ok(template) => references(&template, uses.entry(name.clone()).or_default()),
                 Err(error) => faults.push(self.fault(&error, name)),
             }
         }
-        if faults.is_empty() { Ok(used) } else { Err(crate::error::Error::Build(faults)) }
+        if faults.is_empty() { Ok(uses) } else { Err(crate::error::Error::Build(faults)) }
+    }
+
+    /// The templates that this one is rendered with, itself left out.
+    pub fn parts<'a>(&'a self, template: &'a str) -> BTreeSet<&'a str> {
+        let mut parts = BTreeSet::new();
+        let mut queue = vec![template];
+        while let Some(name) = queue.pop() {
+            let used = self.uses.get(name).into_iter().flatten().map(String::as_str);
+            queue.extend(used.filter(|used| self.texts.contains_key(*used) && parts.insert(*used)));
+        }
+        parts
     }
 
     /// An environment in which `urls` answers.

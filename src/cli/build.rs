@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, ModeArg, below};
-use crate::build::{self, Options};
+use super::{Global, ModeArg, below, github};
+use crate::build::{self, Breach, Built, Changes, Explained, Options};
+use crate::config::Measure;
 use crate::encoding::Encoding;
-use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Mode};
+use crate::error::{Error, Fault, Result};
+use crate::fs;
+use crate::manifest::Mode;
 use crate::release::ReleaseId;
 
 /// At most so many files are shown; the rest is counted.
-const ROWS: usize = 100;
+pub const ROWS: usize = 100;
+
+/// At most so many changed names are listed, unless more is asked for.
+const CHANGES: usize = 5;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,6 +34,15 @@ pub struct Args {
     /// How many threads [default: one for each core]
     #[arg(short = 'j', long, value_name = "N", env = "FINGERPOST_THREADS")]
     pub threads: Option<std::num::NonZeroUsize>,
+    /// Say why this source, asset or output is another than in the last build
+    #[arg(long, value_name = "FILE")]
+    pub why: Option<String>,
+    /// Write what is in each file to this file, as esbuild's metafile
+    #[arg(long, value_name = "FILE")]
+    pub metafile: Option<PathBuf>,
+    /// Write what is in each file to this file, as a page to look at
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -39,17 +53,38 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         compress: !args.no_compress,
         threads: args.threads.map_or(0, Into::into),
     };
-    let manifest = build::build(&config, &options, terminal)?;
+    let built = build::build(&config, &options, terminal)?;
     terminal.finish();
-    report(&manifest, terminal)
+    if let Some(path) = &args.metafile {
+        fs::write(&global.root.join(path), built.metafile().as_bytes())?;
+    }
+    if let Some(path) = &args.report {
+        fs::write(&global.root.join(path), built.report()?.as_bytes())?;
+    }
+    let why = args.why.as_ref().map(|what| built.why(what)).transpose()?;
+    let summary = Summary::new(&built, why);
+    report(&summary, terminal)?;
+    github::summarize(&summary)?;
+    within_budget(&built.breaches, "; the output is written all the same")
 }
 
 /// What a build made, for people a table, for programs JSON.
-pub fn report(manifest: &Manifest, terminal: &Terminal) -> Result<()> {
-    let summary = Summary::new(manifest);
+pub fn report(summary: &Summary<'_>, terminal: &Terminal) -> Result<()> {
     if terminal.json() {
-        return terminal.document(&summary);
+        return terminal.document(summary);
     }
+    match &summary.why {
+        Some(why) => why.iter().for_each(|explained| terminal.data(&explained.to_string())),
+        None => table(summary, terminal),
+    }
+    terminal.say(&summary.headline());
+    if let Some(changes) = &summary.changes {
+        say_changes(changes, terminal);
+    }
+    Ok(())
+}
+
+fn table(summary: &Summary<'_>, terminal: &Terminal) {
     let rows = summary.files.iter().take(ROWS).map(|file| {
         let brotli = file.br.map(bytes).unwrap_or_default();
         vec![file.path.to_owned(), bytes(file.size), brotli, file.source.unwrap_or("several sources").to_owned()]
@@ -60,50 +95,105 @@ pub fn report(manifest: &Manifest, terminal: &Terminal) -> Result<()> {
     if more > 0 {
         terminal.say(&format!("… and {more} more files; `--json` lists all"));
     }
-    let total: u64 = summary.files.iter().map(|file| file.size).sum();
-    let compressed: u64 = summary.files.iter().map(|file| file.br.unwrap_or(file.size)).sum();
-    let names = (summary.files.len(), bytes(total), bytes(compressed), &summary.release);
-    terminal.say(&format!("{} files, {}, {} compressed, release {}", names.0, names.1, names.2, names.3));
-    Ok(())
+}
+
+fn say_changes(changes: &Changes, terminal: &Terminal) {
+    terminal.say(&changes.to_string());
+    let shown = if terminal.verbose() { usize::MAX } else { CHANGES };
+    for explained in changes.changes.iter().take(shown) {
+        terminal.say(&format!("  {}", explained.to_string().replace('\n', "\n  ")));
+    }
+    let more = changes.changes.len().saturating_sub(shown);
+    if more > 0 {
+        terminal.say(&format!("  … and {more} more; `-v` lists all"));
+    }
+}
+
+/// Fails if a limit is exceeded. `note` says what became of the output.
+pub fn within_budget(breaches: &[Breach], note: &str) -> Result<()> {
+    if breaches.is_empty() {
+        return Ok(());
+    }
+    let message = match breaches.len() {
+        1 => format!("a budget is exceeded{note}"),
+        count => format!("{count} budgets are exceeded{note}"),
+    };
+    Err(Error::Check {
+        message,
+        help: "make the files smaller, or raise the limits in `[[budget]]`".to_owned(),
+        findings: breaches.iter().map(|breach| Fault::new(tell(breach))).collect(),
+    })
+}
+
+/// Which file, which limit, and by how much.
+pub fn tell(breach: &Breach) -> String {
+    let over = match breach.size - breach.limit {
+        1 => "1 byte".to_owned(),
+        over => format!("{over} bytes"),
+    };
+    let (size, limit) = (bytes(breach.size), bytes(breach.limit));
+    let how = match breach.measure {
+        Measure::Raw => "as it is",
+        Measure::Br => "as br",
+        Measure::Gzip => "as gzip",
+    };
+    let percent = match breach.limit {
+        0 => String::new(),
+        limit => format!(" ({:.1} %)", (breach.size - limit) as f64 * 100.0 / limit as f64),
+    };
+    let who = match &breach.path {
+        Some(path) => format!("`{path}` is {size} {how}"),
+        None => format!("all that match `{}` are {size} {how}", breach.pattern),
+    };
+    format!("{who}: {over}{percent} more than the {limit} of the budget for `{}`", breach.pattern)
 }
 
 #[derive(Serialize)]
-struct Summary<'a> {
-    release: &'a ReleaseId,
+pub struct Summary<'a> {
+    pub release: &'a ReleaseId,
     mode: Mode,
-    files: Vec<Row<'a>>,
+    pub files: Vec<Row<'a>>,
+    #[serde(flatten)]
+    pub changes: Option<Changes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Vec<Explained>>,
+    pub breaches: &'a [Breach],
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
-    path: &'a str,
+pub struct Row<'a> {
+    pub path: &'a str,
     /// Bytes of the file as it is.
-    size: u64,
+    pub size: u64,
     /// Bytes of its `.br`, if it has one.
-    br: Option<u64>,
+    pub br: Option<u64>,
     source: Option<&'a str>,
 }
 
 impl<'a> Summary<'a> {
-    fn new(manifest: &'a Manifest) -> Self {
+    pub fn new(built: &'a Built, why: Option<Vec<Explained>>) -> Self {
         let row = |(path, file): (&'a String, &'a crate::manifest::File)| Row {
             path,
             size: file.length,
             br: file.variants.get(&Encoding::Brotli).map(|variant| variant.length),
             source: file.source.as_deref(),
         };
-        Summary { release: &manifest.release, mode: manifest.mode, files: manifest.files.iter().map(row).collect() }
+        let manifest = &built.manifest;
+        Summary {
+            release: &manifest.release,
+            mode: manifest.mode,
+            files: manifest.files.iter().map(row).collect(),
+            changes: built.changes(),
+            why,
+            breaches: &built.breaches,
+        }
     }
-}
 
-impl Terminal {
-    /// One JSON document on stdout.
-    pub fn document(&self, document: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string_pretty(document).map_err(|error| Error::Usage {
-            message: format!("could not write JSON: {error}"),
-            help: "leave out `--json`".to_owned(),
-        })?;
-        self.data(&text);
-        Ok(())
+    /// The build in one line.
+    pub fn headline(&self) -> String {
+        let total: u64 = self.files.iter().map(|file| file.size).sum();
+        let compressed: u64 = self.files.iter().map(|file| file.br.unwrap_or(file.size)).sum();
+        let (total, compressed) = (bytes(total), bytes(compressed));
+        format!("{} files, {total}, {compressed} compressed, release {}", self.files.len(), self.release)
     }
 }

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 use crate::manifest::Mode;
 
 mod build;
+mod check;
+mod github;
 mod init;
 mod preview;
 mod publish;
@@ -73,6 +75,8 @@ enum Command {
     Serve(serve::Args),
     /// Put a build into the environment's store, and make it live
     Publish(publish::Args),
+    /// Check that the site builds, without touching its output folder
+    Check(check::Args),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -132,6 +136,7 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
         Command::Preview(args) => preview::run(&cli.global, args, terminal),
         Command::Serve(args) => serve::run(&cli.global, args, terminal),
         Command::Publish(args) => publish::run(&cli.global, args, terminal),
+        Command::Check(args) => check::run(&cli.global, args, terminal),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());
             Ok(())

@@ -25,10 +25,10 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         None => Environment::new("preview"),
     };
     let options = build::Options { out: config.out.clone(), mode: Mode::Production, compress: true, threads: 0 };
-    let manifest = build::build(&config, &options, terminal)?;
+    let built = build::build(&config, &options, terminal)?;
     terminal.finish();
     if !terminal.json() {
-        super::build::report(&manifest, terminal)?;
+        super::build::report(&super::build::Summary::new(&built, None), terminal)?;
     }
     let options = Options { out: config.out, environment, listen: args.listen.clone() };
     block_on(preview::run(options, terminal, |event| tell(&event, terminal)))

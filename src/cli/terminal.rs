@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -9,8 +10,9 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
+use super::github::Annotations;
 use super::{Color, Global};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::progress::Progress;
 
 /// A column of a table, by what is in it.
@@ -28,6 +30,9 @@ pub struct Terminal {
     /// Progress is drawn only where somebody watches.
     bars: bool,
     bar: Mutex<Option<ProgressBar>>,
+    github: Option<Annotations>,
+    /// The one JSON document is written.
+    documented: AtomicBool,
 }
 
 impl Terminal {
@@ -46,11 +51,28 @@ impl Terminal {
             color,
             bars: terminal && !global.quiet,
             bar: Mutex::new(None),
+            github: Annotations::new(&global.root),
+            documented: AtomicBool::new(false),
         }
     }
 
     pub fn json(&self) -> bool {
         self.json
+    }
+
+    pub fn verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// One JSON document on stdout.
+    pub fn document(&self, document: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(document).map_err(|error| Error::Usage {
+            message: format!("could not write JSON: {error}"),
+            help: "leave out `--json`".to_owned(),
+        })?;
+        self.data(&text);
+        self.documented.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// A line of data.
@@ -97,12 +119,12 @@ impl Terminal {
         self.data(&table.trim_fmt());
     }
 
-    /// Says what went wrong, where, and what to do; as JSON too where that is asked for.
+    /// Says what went wrong, where, and what to do; as JSON too where that is asked for and nothing else was said so.
     pub fn fail(&self, error: Error) {
         if let Some(bar) = self.take_bar() {
             bar.finish_and_clear();
         }
-        if self.json {
+        if self.json && !self.documented.load(Ordering::Relaxed) {
             let failure = Failure { error: error.to_string(), exit_code: error.exit_code() };
             self.data(&serde_json::to_string_pretty(&failure).unwrap_or_default());
         }
@@ -126,6 +148,9 @@ impl Terminal {
             text = error.to_string();
         }
         self.line(&format!("error: {}", text.trim()));
+        for line in self.github.iter().flat_map(|github| github.error(error)) {
+            self.line(&line);
+        }
     }
 
     fn line(&self, text: &str) {
@@ -193,5 +218,8 @@ impl Progress for Terminal {
 
     fn warn(&self, message: String) {
         self.say(&format!("warning: {message}"));
+        if let Some(github) = &self.github {
+            self.line(&github.warning(&message));
+        }
     }
 }

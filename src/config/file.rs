@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::budget::Size;
 use super::{SourceMaps, nearest, quoted};
 use crate::error::Fault;
 
@@ -19,6 +20,7 @@ pub struct File {
     pub context: BTreeMap<String, serde_json::Value>,
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
+    pub budget: Vec<Budget>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +110,18 @@ pub struct Headers {
     #[serde(rename = "match")]
     pub pattern: String,
     pub set: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    #[serde(rename = "match")]
+    pub pattern: String,
+    pub max_br: Option<Size>,
+    pub max_gzip: Option<Size>,
+    pub max_raw: Option<Size>,
+    #[serde(default)]
+    pub total: bool,
 }
 
 /// Parses the text; a fault points at the place, and an unknown key names the nearest known one.

@@ -4,10 +4,14 @@
 //! and the reason is printed; it is never counted as passed.
 
 mod browser;
+mod budget;
 mod build;
 mod cache;
+mod changes;
+mod check;
 mod environment;
 mod faults;
+mod github;
 mod http;
 mod layout;
 mod modules;
@@ -15,6 +19,7 @@ mod packages;
 mod preview;
 mod publish;
 mod readme;
+mod report;
 mod reproducible;
 mod sample;
 mod serve;
@@ -27,16 +32,21 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let trials = [
+        budget::trials(),
         build::trials(),
         cache::trials(),
+        changes::trials(),
+        check::trials(),
         environment::trials(),
         faults::trials(),
+        github::trials(),
         layout::trials(),
         modules::trials(),
         packages::trials(),
         preview::trials(),
         publish::trials(),
         readme::trials(),
+        report::trials(),
         reproducible::trials(),
         sample::trials(),
         serve::trials(),

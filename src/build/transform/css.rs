@@ -63,6 +63,8 @@ pub struct Style {
     pub map: String,
     /// The files that went into it, its inputs included.
     pub parts: BTreeSet<PathBuf>,
+    /// Each import in them: the file that it stands in, the file that it means, and as it is written.
+    pub imports: Vec<(PathBuf, PathBuf, String)>,
 }
 
 /// What a `url()` in `file` becomes: `Ok(None)` leaves it as it is, `Err` says why it can't be.
@@ -126,6 +128,7 @@ impl Compiler {
         Ok(Style {
             code,
             map,
+            imports: parts.imports().to_vec(),
             parts: parts.iter().flat_map(|part| self.sources(&part.path)).map(Path::to_owned).collect(),
         })
     }

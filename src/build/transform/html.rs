@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::script::{self, Goal};
 use crate::asset::{document_base, local_path, url_path};
 use crate::build::output::Outputs;
+use crate::build::record::Relation;
 use crate::error::{Fault, Result};
 use crate::html::{self, Editor, Link, Place};
-use crate::manifest::{Mode, logical_name};
+use crate::manifest::{Entry, Mode, logical_name};
 
 /// What a page says about assets before they are built.
 #[derive(Debug, Default)]
@@ -114,17 +115,32 @@ pub fn finish(
 }
 
 /// The strings of a web app manifest that name assets, pointed at their files.
-pub fn finish_document(path: &str, text: &str, outputs: &Outputs) -> String {
+pub fn finish_document(path: &str, text: &str, outputs: &Outputs) -> (String, BTreeSet<(Relation, String)>) {
     let base = format!("/{path}");
+    let mut refers = BTreeSet::new();
     let known = |name: &str| outputs.entries.contains_key(name);
     let edit = |key: Option<&str>, string: &str| {
         // Images are under `src`, wherever they are: https://www.w3.org/TR/image-resource/
         let place = if key == Some("src") { Place::Other } else { return None };
         let (name, suffix) = logical(Some(&base), &outputs.prefix, place, string, &known)?;
         let file = &outputs.entries.get(name.as_str())?.file;
+        refers.insert((Relation::Page, file.clone()));
         Some(format!("/{}{suffix}", url_path(file)))
     };
-    html::rewrite_strings(text, edit).unwrap_or_else(|| text.to_owned())
+    let text = html::rewrite_strings(text, edit).unwrap_or_else(|| text.to_owned());
+    (text, refers)
+}
+
+/// The files that a finished page names, and how.
+pub fn references(outputs: &Outputs, survey: &Survey) -> BTreeSet<(Relation, String)> {
+    let named: Vec<&Entry> =
+        survey.references.iter().filter_map(|(_, name)| outputs.entries.get(name.as_str())).collect();
+    let modules: Vec<&str> = named.iter().filter(|entry| entry.module).map(|entry| entry.file.as_str()).collect();
+    let chunks = import_map(outputs, &modules).into_values().map(|file| (Relation::ImportMap, file.to_owned()));
+    let preloads = preloads(outputs, &modules).into_iter().map(|file| (Relation::Preload, file.to_owned()));
+    let sheets = sheets(outputs, &modules).into_iter().map(|file| (Relation::Page, file.to_owned()));
+    let named = named.iter().map(|entry| (Relation::Page, entry.file.clone()));
+    named.chain(sheets).chain(chunks).chain(preloads).collect()
 }
 
 struct Finisher<'a> {

@@ -22,6 +22,7 @@ use rolldown_common::{
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use crate::asset::resolve_url_path;
+use crate::build::contents::Import;
 use crate::build::variables;
 use crate::config::{Config, SourceMaps};
 use crate::error::{Error, Fault, Result};
@@ -72,6 +73,8 @@ pub struct Bundled {
     pub imported_sheets: BTreeSet<PathBuf>,
     /// The licences of all that is in the chunks.
     pub notices: Option<String>,
+    /// What each module imports, by its path below the root.
+    pub sources: BTreeMap<String, BTreeSet<Import>>,
 }
 
 /// A script for the browser.
@@ -95,6 +98,8 @@ pub struct Chunk {
     pub imports: Vec<String>,
     /// Stable paths of what it may load later: chunks and workers.
     pub dynamic_imports: Vec<String>,
+    /// The names that others can import from it.
+    pub exports: Vec<String>,
     /// The files that it refers to by URL, below the prefix.
     pub files: Vec<String>,
     /// If it is loaded by itself: the stylesheets that it needs, as indices of [`Bundled::sheets`], in the order of the cascade.
@@ -123,6 +128,8 @@ struct Job {
     /// By module: the comments that ask to be kept.
     notices: Mutex<BTreeMap<String, Vec<String>>>,
     warnings: Mutex<BTreeSet<String>>,
+    /// By module: what it imports.
+    sources: Mutex<BTreeMap<String, BTreeSet<Import>>>,
 }
 
 /// Bundles the entries as one graph, so that they share their chunks.
@@ -145,6 +152,7 @@ pub fn bundle(
         closed: Mutex::default(),
         notices: Mutex::default(),
         warnings: Mutex::default(),
+        sources: Mutex::default(),
     });
     let hooks = Arc::new(Hooks::new(Arc::clone(&job), Scope::Page(Arc::clone(&naming))));
     let told = |diagnostics: Vec<BuildDiagnostic>| faults(config, &hooks, &diagnostics);
@@ -202,6 +210,7 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Bu
     }
     bundled.chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
     bundled.notices = notices::gather(&job.config.root, &sources, &lock(&job.notices));
+    bundled.sources = std::mem::take(&mut *lock(&job.sources));
     bundled.sheets = hooks.layout().map(|layout| layout.sheets.clone()).unwrap_or_default();
     bundled
 }
@@ -221,6 +230,7 @@ fn page_chunk(job: &Job, naming: &Naming, chunk: &OutputChunk) -> Chunk {
         modules: modules(naming, chunk),
         imports: chunk.imports.iter().map(ToString::to_string).collect(),
         dynamic_imports: chunk.dynamic_imports.iter().map(ToString::to_string).collect(),
+        exports: chunk.exports.iter().map(ToString::to_string).collect(),
         files: Vec::new(),
         sheets: Vec::new(),
         stable,
@@ -240,6 +250,7 @@ fn worker_chunk(job: &Job, closed: &closed::Closed) -> Chunk {
         modules: closed.modules.clone(),
         imports: Vec::new(),
         dynamic_imports: Vec::new(),
+        exports: Vec::new(),
         files: closed.files.clone(),
         sheets: Vec::new(),
     }

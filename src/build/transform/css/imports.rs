@@ -31,6 +31,7 @@ pub struct Parts<'a> {
     roots: Vec<usize>,
     parts: Vec<Part<'a>>,
     indices: HashMap<PathBuf, usize>,
+    imports: Vec<(PathBuf, PathBuf, String)>,
 }
 
 /// A file's rules; their locations hold the part's index.
@@ -84,7 +85,14 @@ impl<'a> Parts<'a> {
     /// The inputs are concatenated in that order.
     pub fn load(compiler: &'a Compiler, sheet: &Sheet<'_>) -> Result<Self, Vec<Fault>> {
         let composed = sheet.composed;
-        let mut parts = Parts { compiler, composed, roots: Vec::new(), parts: Vec::new(), indices: HashMap::new() };
+        let mut parts = Parts {
+            compiler,
+            composed,
+            roots: Vec::new(),
+            parts: Vec::new(),
+            indices: HashMap::new(),
+            imports: Vec::new(),
+        };
         for input in sheet.inputs {
             let root = parts.part(input.clone(), &mut Vec::new())?;
             parts.roots.push(root);
@@ -98,6 +106,11 @@ impl<'a> Parts<'a> {
 
     pub fn get(&self, index: usize) -> Option<&Part<'a>> {
         self.parts.get(index)
+    }
+
+    /// Each file that imports another, that one, and what is written there.
+    pub fn imports(&self) -> &[(PathBuf, PathBuf, String)] {
+        &self.imports
     }
 
     /// The comments that have to be kept, by licence.
@@ -173,6 +186,7 @@ impl<'a> Parts<'a> {
         if let Some(start) = trail.iter().position(|(path, _)| *path == file) {
             return Err(vec![self.circle(trail.split_off(start))]);
         }
+        self.imports.push((from.to_owned(), file.clone(), specifier.to_owned()));
         let part = self.part(file, trail)?;
         trail.pop();
         Ok(part)

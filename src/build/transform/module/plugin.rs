@@ -16,7 +16,7 @@ use rolldown::plugin::{
     SharedLoadPluginContext, SharedTransformPluginContext,
 };
 use rolldown_common::side_effects::{DeterminedSideEffects, HookSideEffects};
-use rolldown_common::{EmittedAsset, ModuleInfo, NormalModule, ResolvedExternal, RollupRenderedChunk};
+use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, ResolvedExternal, RollupRenderedChunk};
 use string_wizard::{Hires, MagicString, SourceMapOptions};
 
 use super::naming::{BUNDLE, Naming};
@@ -24,6 +24,7 @@ use super::references::{self, Options, Place, Reference};
 use super::sheets::{self, Modules};
 use super::{Job, closed, glob};
 use crate::asset::{extension, is_external, relative_url, resolve_url_path, split_suffix};
+use crate::build::contents::{self, ImportKind};
 use crate::build::discover::{is_compiled_script, is_plain_script};
 use crate::build::transform::script;
 use crate::error::Fault;
@@ -590,6 +591,11 @@ impl Plugin for Hooks {
         if matches!(module.side_effects, DeterminedSideEffects::UserDefined(false)) {
             lock(&self.modules).pure.insert(info.id.to_string());
         }
+        let name = |id: &ModuleId| split_suffix(&self.name(id.as_str())).0.to_owned();
+        let import = |id: &ModuleId, kind| contents::Import::of(name(id), kind);
+        let fixed = info.imported_ids.iter().map(|id| import(id, ImportKind::Statement));
+        let dynamic = info.dynamically_imported_ids.iter().map(|id| import(id, ImportKind::Dynamic));
+        lock(&self.job.sources).entry(name(&info.id)).or_default().extend(fixed.chain(dynamic));
         Ok(())
     }
 

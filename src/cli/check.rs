@@ -1,0 +1,125 @@
+//! `fingerpost check`
+
+use serde::Serialize;
+
+use super::Global;
+use super::build::within_budget;
+use super::terminal::{Terminal, bytes};
+use crate::build::{Breach, Built};
+use crate::check::{self, Difference, Found};
+use crate::error::{Error, Fault, Result};
+use crate::release::ReleaseId;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Build two copies of the site, in two folders and on different numbers of threads, and compare every byte
+    #[arg(long)]
+    reproducible: bool,
+    /// Bind the pages to this environment as well
+    #[arg(short, long, value_name = "NAME", env = "FINGERPOST_ENV")]
+    env: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    release: &'a ReleaseId,
+    /// How many files a build has, its own records and the sidecars included, and their bytes; not known without a comparison.
+    #[serde(flatten)]
+    compared: Option<Compared<'a>>,
+    breaches: &'a [Breach],
+}
+
+#[derive(Serialize)]
+struct Compared<'a> {
+    files: usize,
+    bytes: u64,
+    differences: &'a [Difference],
+}
+
+pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    let config = global.load()?;
+    let environment = args.env.as_deref().map(|name| config.environment(name)).transpose()?;
+    if !args.reproducible {
+        let built = check::builds(&config, environment, terminal)?;
+        terminal.finish();
+        tell(&built, None, terminal)?;
+        return within_budget(&built.breaches, "");
+    }
+    let found = check::reproducible(&config, global.config.as_deref(), args.env.as_deref(), terminal)?;
+    terminal.finish();
+    let compared = Compared { files: found.files, bytes: found.bytes, differences: &found.differences };
+    tell(&found.built, Some(compared), terminal)?;
+    same(&found.differences)?;
+    within_budget(&found.built.breaches, "")
+}
+
+fn tell(built: &Built, compared: Option<Compared<'_>>, terminal: &Terminal) -> Result<()> {
+    let release = &built.manifest.release;
+    if terminal.json() {
+        return terminal.document(&Report { release, compared, breaches: &built.breaches });
+    }
+    match compared {
+        None => terminal.say(&format!(
+            "the configuration is right, and the sources build: {} files, release {release}",
+            built.manifest.files.len()
+        )),
+        Some(Compared { files, bytes: count, differences: [] }) => {
+            let size = bytes(count);
+            terminal.say(&format!("{files} files, {size}, the same in both builds, byte for byte: release {release}"));
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+fn same(differences: &[Difference]) -> Result<()> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let finding = |difference: &Difference| {
+        let path = &difference.path;
+        Fault::new(match &difference.found {
+            Found::OnlyOnce => format!("`{path}` is in one of the builds only"),
+            Found::Bytes { offset, text: None } => format!("`{path}` differs from byte {offset} on"),
+            Found::Bytes { offset, text: Some([a, b]) } => {
+                format!("`{path}` differs from byte {offset} on: {a:?} and {b:?}")
+            }
+        })
+    };
+    Err(Error::Check {
+        message: format!("two builds of the same sources differ in {} files", differences.len()),
+        help: "this is a fault of fingerpost, unless a file outside the site plays a part: please report it".to_owned(),
+        findings: differences.iter().map(finding).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use miette::Diagnostic;
+
+    use super::*;
+
+    #[test]
+    fn each_difference_says_where_it_is() {
+        let text = Some(["<p>a".to_owned(), "<p>\n".to_owned()]);
+        let differences = [
+            Difference { path: "a.html".into(), found: Found::Bytes { offset: 3, text } },
+            Difference { path: "a.png".into(), found: Found::Bytes { offset: 8, text: None } },
+            Difference { path: "b.png".into(), found: Found::OnlyOnce },
+        ];
+        let error = same(&differences).expect_err("differences");
+        assert_eq!(
+            (error.exit_code(), error.to_string().as_str()),
+            (3, "two builds of the same sources differ in 3 files")
+        );
+        let findings: Vec<String> = error.related().expect("findings").map(ToString::to_string).collect();
+        assert_eq!(
+            findings,
+            [
+                "`a.html` differs from byte 3 on: \"<p>a\" and \"<p>\\n\"",
+                "`a.png` differs from byte 8 on",
+                "`b.png` is in one of the builds only",
+            ]
+        );
+    }
+}
