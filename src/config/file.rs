@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{SourceMaps, nearest, quoted};
+use super::{Images, SourceMaps, nearest, quoted};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -15,6 +15,7 @@ pub struct File {
     pub external: BTreeMap<String, String>,
     pub bundle: Vec<Bundle>,
     pub compress: Compress,
+    pub images: Images,
     pub library: BTreeMap<String, Library>,
     pub context: BTreeMap<String, serde_json::Value>,
     pub env: BTreeMap<String, Environment>,

@@ -9,6 +9,7 @@ mod cache;
 mod environment;
 mod faults;
 mod http;
+mod images;
 mod layout;
 mod packages;
 mod preview;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         cache::trials(),
         environment::trials(),
         faults::trials(),
+        images::trials(),
         layout::trials(),
         packages::trials(),
         preview::trials(),
