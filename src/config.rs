@@ -43,6 +43,7 @@ pub struct Config {
     pub external: BTreeMap<String, String>,
     pub bundles: Vec<Bundle>,
     pub encodings: Vec<Encoding>,
+    pub images: Images,
     /// Values for the templates.
     pub context: BTreeMap<String, serde_json::Value>,
     pub environments: BTreeMap<String, Environment>,
@@ -60,6 +61,22 @@ pub enum SourceMaps {
     /// Written beside the file, which refers to them.
     Public,
     None,
+}
+
+/// What is done to images; there is nothing in it to check.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Images {
+    /// Make PNGs smaller, without loss.
+    pub optimize: bool,
+    /// Write `width` and `height` where an `<img>` has neither.
+    pub dimensions: bool,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Images { optimize: false, dimensions: true }
+    }
 }
 
 /// Several sources that make one output, in that order.
@@ -232,6 +249,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         external: file.external,
         bundles,
         encodings,
+        images: file.images,
         context: file.context,
         environments,
         headers,

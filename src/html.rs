@@ -11,6 +11,7 @@ use lol_html::{HandlerResult, RewriteStrSettings, element, end, rewrite_str, tex
 use crate::error::{Fault, Result};
 
 mod css_urls;
+mod dimensions;
 mod srcset;
 mod strings;
 
@@ -61,6 +62,11 @@ pub trait Editor {
     /// The page has a `<base>` with this `href`, for the URLs after it.
     fn base(&mut self, _href: &str) {}
 
+    /// The size in CSS pixels at which the image at this URL is shown, to be written where an `<img>` gives none.
+    fn size(&mut self, _url: &str) -> Option<(u32, u32)> {
+        None
+    }
+
     /// HTML to insert before all else in `<head>` (but after a leading `<meta charset>`), asked for once.
     fn head(&mut self) -> Option<String> {
         None
@@ -84,7 +90,11 @@ pub trait Editor {
 
 /// The page with every URL as the editor wants it. `name` is how the user knows the page.
 pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
-    walk(name, html, Walk { editor, head_done: false, head_end: None, kind: None, buffer: String::new() })
+    walk(
+        name,
+        html,
+        Walk { editor, head_done: false, head_end: None, picture: None, kind: None, buffer: String::new() },
+    )
 }
 
 fn walk(name: &str, html: &str, walk: Walk<'_>) -> Result<String> {
@@ -124,6 +134,8 @@ struct Walk<'e> {
     head_done: bool,
     /// What is still to be inserted at the end of the head, once it was asked for.
     head_end: Option<Rc<Cell<Option<String>>>>,
+    /// Within a `<picture>`: whether all its sources so far have their size.
+    picture: Option<bool>,
     /// The `type` of the script whose text is being read.
     kind: Option<String>,
     buffer: String,
@@ -144,6 +156,7 @@ impl Walk<'_> {
             "link" => self.link(element)?,
             "meta" => self.meta(element)?,
             tag => {
+                self.dimensions(element, tag)?;
                 let place = if tag == "use" { Place::Use } else { Place::Other };
                 for name in ["href", "xlink:href", "src", "poster", "action"] {
                     self.attribute(element, name, place)?;
@@ -162,6 +175,29 @@ impl Walk<'_> {
         if let Some(value) = element.get_attribute("style") {
             let new = css_urls::rewrite(&unescape(&value), |url| self.plain(Place::Other, url));
             set(element, "style", new.map(|css| css.replace('&', "&amp;")))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the size of an image, before its URL is another one. Sources of a picture may differ in shape, so its image has one
+    /// only if each of them has its own.
+    fn dimensions(&mut self, element: &mut Element<'_, '_>, tag: &str) -> HandlerResult {
+        let attribute = |name: &str| element.get_attribute(name);
+        let size = match tag {
+            "picture" => {
+                self.picture = Some(true);
+                return Ok(());
+            }
+            "source" if self.picture.is_some() => dimensions::of(attribute, &mut |url| self.editor.size(url)),
+            "img" if self.picture.take() != Some(false) => dimensions::of(attribute, &mut |url| self.editor.size(url)),
+            _ => return Ok(()),
+        };
+        if tag == "source" {
+            self.picture = Some(self.picture == Some(true) && (size.is_some() || element.has_attribute("width")));
+        }
+        if let Some((width, height)) = size {
+            element.set_attribute("width", &width.to_string())?;
+            element.set_attribute("height", &height.to_string())?;
         }
         Ok(())
     }
@@ -301,6 +337,7 @@ impl Walk<'_> {
             editor: self.editor,
             head_done: true,
             head_end: Some(Rc::default()),
+            picture: None,
             kind: None,
             buffer: String::new(),
         };

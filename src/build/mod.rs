@@ -50,7 +50,7 @@ use output::{Output, Outputs};
 use record::Record;
 use template::Templates;
 use transform::css::Compiler;
-use transform::script;
+use transform::{image, script};
 
 /// Bytes of a thread's stack: parsers and minifiers go down one level for each level of what they read.
 const STACK: usize = 256 << 20;
@@ -214,7 +214,7 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
     };
     let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.single()?)));
     let read_copies: Vec<(&Unit, Vec<u8>)> =
-        copies.map(|(unit, path)| Ok((unit, read(path)?))).collect::<Result<_>>()?;
+        copies.map(|(unit, path)| Ok((unit, optimise(site, unit, read(path)?)))).collect::<Result<_>>()?;
     for (unit, bytes) in read_copies {
         add_asset(config, outputs, unit, unit.name.as_str(), asset(config, unit, bytes, None))?;
     }
@@ -224,6 +224,22 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
         outputs.add(path.clone(), Output::new(kind, Some(fs::display_name(&config.root, source)), read(source)?))?;
     }
     Ok(())
+}
+
+/// The image's smaller form, if that is wanted and there is one. A broken image is its author's to mend, and stops nothing.
+fn optimise(site: &Site<'_>, unit: &Unit, bytes: Vec<u8>) -> Vec<u8> {
+    if !site.config.images.optimize || unit.name.extension() != "png" {
+        return bytes;
+    }
+    let make = || Ok(image::optimise_png(unit.name.as_str(), &bytes)?.unwrap_or_default());
+    match site.cache.get_or_make("png", &[&bytes], make) {
+        Ok(smaller) if !smaller.is_empty() => smaller,
+        Ok(_) => bytes,
+        Err(broken) => {
+            site.progress.warn(broken.to_string());
+            bytes
+        }
+    }
 }
 
 /// The one file that a unit became.

@@ -105,7 +105,7 @@ pub fn add_documents(config: &Config, units: &[Unit], outputs: &mut Outputs) -> 
 
 /// Renders the pages again, now that every asset has its name, and puts them in their final form.
 pub(super) fn add(site: &Site<'_>, templates: &Templates, drafts: Vec<Draft>, outputs: &mut Outputs) -> Result<()> {
-    let Site { config, mode, progress, .. } = *site;
+    let Site { config, progress, .. } = *site;
     progress.stage("pages", drafts.len());
     let renderer = templates.renderer(Arc::new(FinalUrls::new(outputs)));
     let folder = fs::display_name(&config.root, &config.templates);
@@ -115,7 +115,7 @@ pub(super) fn add(site: &Site<'_>, templates: &Templates, drafts: Vec<Draft>, ou
             let text = renderer.render(&draft.page)?;
             progress.step();
             if is_html(&draft.page.path) {
-                finish(&draft.page.path, &text, outputs, &config.external, mode, &draft.survey)
+                finish(site, &draft.page.path, &text, outputs, &draft.survey)
             } else {
                 Ok(text)
             }

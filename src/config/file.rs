@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::budget::Size;
-use super::{SourceMaps, nearest, quoted};
+use super::{Images, SourceMaps, nearest, quoted};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -16,6 +16,7 @@ pub struct File {
     pub external: BTreeMap<String, String>,
     pub bundle: Vec<Bundle>,
     pub compress: Compress,
+    pub images: Images,
     pub library: BTreeMap<String, Library>,
     pub context: BTreeMap<String, serde_json::Value>,
     pub env: BTreeMap<String, Environment>,

@@ -1,34 +1,36 @@
 //! The `srcset` attribute, as the HTML standard parses it: <https://html.spec.whatwg.org/#parsing-a-srcset-attribute>.
 
+use std::ops::Range;
+
 /// Puts other URLs in the candidates' places; `None` if all stay as they are.
 pub fn rewrite(value: &str, mut edit: impl FnMut(&str) -> Option<String>) -> Option<String> {
     let mut out = String::with_capacity(value.len());
-    let mut changed = false;
-    let mut rest = value;
-    while !rest.is_empty() {
-        let start = rest.find(|c: char| !c.is_ascii_whitespace() && c != ',').unwrap_or(rest.len());
-        let (gap, tail) = rest.split_at(start);
-        out.push_str(gap);
-        if tail.is_empty() {
-            break;
+    let mut copied = 0;
+    for (url, _) in candidates(value) {
+        if let Some(new) = edit(&value[url.clone()]) {
+            out.push_str(&value[copied..url.start]);
+            out.push_str(&new.replace(',', "%2C"));
+            copied = url.end;
         }
-        let end = tail.find(|c: char| c.is_ascii_whitespace()).unwrap_or(tail.len());
-        let (run, tail) = tail.split_at(end);
+    }
+    out.push_str(&value[copied..]);
+    (copied > 0).then_some(out)
+}
+
+/// Where each candidate's URL stands, and what is said of it.
+pub fn candidates(value: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &value[at..];
+        let start = at + rest.find(|c: char| !c.is_ascii_whitespace() && c != ',')?;
+        let run = value[start..].split(|c: char| c.is_ascii_whitespace()).next().unwrap_or_default();
         // A URL may hold commas, but one at its end is the separator.
         let url = run.trim_end_matches(',');
-        match edit(url) {
-            Some(new) => {
-                changed = true;
-                out.push_str(&new.replace(',', "%2C"));
-            }
-            None => out.push_str(url),
-        }
-        out.push_str(&run[url.len()..]);
-        let next = if url.len() < run.len() { 0 } else { descriptor_end(tail) };
-        out.push_str(&tail[..next]);
-        rest = &tail[next..];
-    }
-    changed.then_some(out)
+        let tail = &value[start + run.len()..];
+        let descriptor = if url.len() < run.len() { "" } else { &tail[..descriptor_end(tail)] };
+        at = start + run.len() + descriptor.len();
+        Some((start..start + url.len(), descriptor.trim()))
+    })
 }
 
 /// The descriptors end at a comma that is not in parentheses.
@@ -61,5 +63,7 @@ mod tests {
             assert_eq!(rewrite(value, |url| Some(format!("<{url}>"))).as_deref(), Some(want), "{value}");
         }
         assert_eq!(rewrite("a 1x, b", |_| None), None);
+        let told: Vec<_> = candidates("a 1x,b, c calc(1, 2)x").map(|(_, descriptor)| descriptor).collect();
+        assert_eq!(told, ["1x", "", "calc(1, 2)x"]);
     }
 }

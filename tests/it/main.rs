@@ -13,6 +13,7 @@ mod environment;
 mod faults;
 mod github;
 mod http;
+mod images;
 mod layout;
 mod modules;
 mod packages;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         environment::trials(),
         faults::trials(),
         github::trials(),
+        images::trials(),
         layout::trials(),
         modules::trials(),
         packages::trials(),

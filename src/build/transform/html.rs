@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::image;
 use super::script::{self, Goal};
 use crate::asset::{document_base, local_path, url_path};
+use crate::build::Site;
 use crate::build::output::Outputs;
 use crate::build::record::Relation;
 use crate::error::{Fault, Result};
@@ -88,27 +90,19 @@ fn logical<'a>(
 }
 
 /// A page in its final form, bound to no environment yet.
-///
-/// `external` is what modules import and no build resolves: specifiers and URLs.
-pub fn finish(
-    path: &str,
-    page: &str,
-    outputs: &Outputs,
-    external: &BTreeMap<String, String>,
-    mode: Mode,
-    survey: &Survey,
-) -> Result<String> {
+pub fn finish(site: &Site<'_>, path: &str, page: &str, outputs: &Outputs, survey: &Survey) -> Result<String> {
     let entries = survey.references.iter().filter_map(|(_, name)| outputs.entries.get(name.as_str()));
     let modules: Vec<&str> = entries.filter(|entry| entry.module).map(|entry| entry.file.as_str()).collect();
     let mut finisher = Finisher {
         base: Some(format!("/{path}")),
         outputs,
         imports: import_map(outputs, &modules),
-        external: if modules.is_empty() { &NO_EXTERNAL } else { external },
+        external: if modules.is_empty() { &NO_EXTERNAL } else { &site.config.external },
         preloads: preloads(outputs, &modules),
         sheets: sheets(outputs, &modules),
         merge: survey.has_import_map,
-        minify: mode == Mode::Production,
+        dimensions: site.config.images.dimensions,
+        minify: site.mode == Mode::Production,
     };
     let page = html::edit(path, page, &mut finisher)?;
     Ok(if finisher.minify { minify(&page) } else { page })
@@ -154,6 +148,7 @@ struct Finisher<'a> {
     sheets: Vec<&'a str>,
     /// The page brings an import map that ours goes into.
     merge: bool,
+    dimensions: bool,
     minify: bool,
 }
 
@@ -162,10 +157,13 @@ impl Editor for Finisher<'_> {
         self.base = self.base.take().and_then(|base| document_base(&base, href));
     }
 
+    fn size(&mut self, url: &str) -> Option<(u32, u32)> {
+        let (file, _) = self.file(Place::Other, url).filter(|_| self.dimensions)?;
+        image::size(file, &self.outputs.files.get(file)?.bytes)
+    }
+
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
-        let known = |name: &str| self.outputs.entries.contains_key(name);
-        let (name, suffix) = logical(self.base.as_deref(), &self.outputs.prefix, place, url, &known)?;
-        let file = &self.outputs.entries.get(name.as_str())?.file;
+        let (file, suffix) = self.file(place, url)?;
         let url = format!("/{}{suffix}", url_path(file));
         Some(Link { url, integrity: self.integrity(file), other_origin: false })
     }
@@ -215,7 +213,14 @@ impl Editor for Finisher<'_> {
     }
 }
 
-impl Finisher<'_> {
+impl<'a> Finisher<'a> {
+    /// The file that a URL names, and the URL's query and fragment.
+    fn file<'u>(&self, place: Place, url: &'u str) -> Option<(&'a str, &'u str)> {
+        let known = |name: &str| self.outputs.entries.contains_key(name);
+        let (name, suffix) = logical(self.base.as_deref(), &self.outputs.prefix, place, url, &known)?;
+        Some((self.outputs.entries.get(name.as_str())?.file.as_str(), suffix))
+    }
+
     fn integrity(&self, file: &str) -> Option<String> {
         Some(self.outputs.files.get(file)?.digest.integrity().as_str().to_owned())
     }

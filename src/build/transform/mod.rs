@@ -2,6 +2,7 @@
 
 pub mod css;
 pub mod html;
+pub mod image;
 pub mod module;
 pub mod sass;
 pub mod script;

@@ -94,7 +94,9 @@ fn split(orders: &BTreeMap<String, Vec<String>>, part_of: &HashMap<String, usize
             let broken = last != Some(part) && !members.is_empty();
             let other_order = first.get(&part).is_some_and(|first| first.get(members.len()) != Some(&sheet));
             if broken || other_order {
-                return Some(order[at..].iter().filter(|sheet| part_of[*sheet] == part).cloned().collect());
+                // One member stays, so that each division ends with more parts than before.
+                let from = if members.is_empty() { at + 1 } else { at };
+                return Some(order[from..].iter().filter(|sheet| part_of[*sheet] == part).cloned().collect());
             }
             members.push(sheet);
             last = Some(part);

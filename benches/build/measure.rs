@@ -1,0 +1,150 @@
+//! Runs programs in turn, and tells what they took.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use fingerpost::encoding::Encoding;
+
+/// GNU time, which asks the kernel what a program took, threads and children and all.
+const TIME: &str = "/usr/bin/time";
+
+pub fn check() -> Result<(), String> {
+    match Path::new(TIME).exists() {
+        true => Ok(()),
+        false => Err(format!("needs `{TIME}`: `apt-get install time`")),
+    }
+}
+
+/// One side of a comparison.
+pub struct Contender {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<std::ffi::OsString>,
+    folder: Option<PathBuf>,
+    out: PathBuf,
+}
+
+/// What one run took.
+#[derive(Clone, Copy)]
+pub struct Run {
+    wall: f64,
+    cpu: f64,
+    peak_kib: f64,
+}
+
+/// Bytes of what a site sends: scripts and stylesheets, in all.
+#[derive(Clone, Copy, Default)]
+pub struct Sizes {
+    raw: usize,
+    gzip: usize,
+    brotli: usize,
+}
+
+pub struct Measured {
+    run: Run,
+    sizes: Sizes,
+}
+
+impl Contender {
+    pub fn new(name: &'static str, command: Command, out: PathBuf) -> Self {
+        Contender {
+            name,
+            program: command.get_program().into(),
+            arguments: command.get_args().map(ToOwned::to_owned).collect(),
+            folder: command.get_current_dir().map(ToOwned::to_owned),
+            out,
+        }
+    }
+
+    /// Runs it once, which has to succeed.
+    pub fn run(&self) -> Run {
+        let told = tempfile::NamedTempFile::new().expect("a file");
+        let mut command = Command::new(TIME);
+        command.args(["--format=%U %S %M", "--output"]).arg(told.path()).arg(&self.program).args(&self.arguments);
+        command.current_dir(self.folder.as_deref().unwrap_or(Path::new("."))).stdin(Stdio::null());
+        let start = Instant::now();
+        let out = command.output().expect("it runs");
+        let wall = start.elapsed().as_secs_f64();
+        assert!(out.status.success(), "{}: {}", self.program.display(), String::from_utf8_lossy(&out.stderr));
+        let text = std::fs::read_to_string(told.path()).expect("what it took");
+        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        Run { wall, cpu: numbers[0] + numbers[1], peak_kib: numbers[2] }
+    }
+}
+
+/// Runs each once to warm the disk's cache, then all of them in turn.
+pub fn alternate(runs: usize, contenders: &[Contender]) -> Vec<(String, Measured)> {
+    let mut taken: Vec<Vec<Run>> = contenders.iter().map(|contender| vec![contender.run()]).collect();
+    taken.iter_mut().for_each(Vec::clear);
+    for _ in 0..runs {
+        for (contender, taken) in contenders.iter().zip(&mut taken) {
+            taken.push(contender.run());
+        }
+    }
+    let measured = |(contender, taken): (&Contender, Vec<Run>)| {
+        (contender.name.to_owned(), Measured::median(taken, Sizes::of(&contender.out)))
+    };
+    contenders.iter().zip(taken).map(measured).collect()
+}
+
+impl Sizes {
+    /// Compressed by the same compressor, whoever made them.
+    pub fn of(folder: &Path) -> Self {
+        let mut sizes = Sizes::default();
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if path.is_dir() {
+                let below = Sizes::of(&path);
+                sizes.raw += below.raw;
+                sizes.gzip += below.gzip;
+                sizes.brotli += below.brotli;
+            } else if matches!(extension, Some("js" | "css")) {
+                let bytes = std::fs::read(&path).expect("a file");
+                sizes.raw += bytes.len();
+                sizes.gzip += Encoding::Gzip.compress(&bytes).expect("it compresses").len();
+                sizes.brotli += Encoding::Brotli.compress(&bytes).expect("it compresses").len();
+            }
+        }
+        sizes
+    }
+}
+
+pub const HEAD: &str = "| case | what | wall s | | CPU s | | peak MiB | | raw kB | gzip kB | brotli kB |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+
+impl Measured {
+    pub fn median(runs: Vec<Run>, sizes: Sizes) -> Self {
+        let median = |value: fn(&Run) -> f64| {
+            let mut values: Vec<f64> = runs.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let run = Run { wall: median(|r| r.wall), cpu: median(|r| r.cpu), peak_kib: median(|r| r.peak_kib) };
+        Measured { run, sizes }
+    }
+
+    /// What one of so many took.
+    pub fn each(&self, count: usize) -> String {
+        let count = count as f64;
+        format!("{:.0} µs and {:.1} KiB each", self.run.wall * 1e6 / count, self.run.peak_kib / count)
+    }
+
+    /// A line of the table, with how many times that of the first it is.
+    pub fn row(&self, case: &str, who: &str, first: &Measured) -> String {
+        let first = first.run;
+        let kilo = |bytes: usize| format!("{:.1}", bytes as f64 / 1000.0);
+        format!(
+            "| {case} | {who} | {:.2} | {:.2}× | {:.2} | {:.2}× | {:.0} | {:.2}× | {} | {} | {} |",
+            self.run.wall,
+            self.run.wall / first.wall,
+            self.run.cpu,
+            self.run.cpu / first.cpu,
+            self.run.peak_kib / 1024.0,
+            self.run.peak_kib / first.peak_kib,
+            kilo(self.sizes.raw),
+            kilo(self.sizes.gzip),
+            kilo(self.sizes.brotli),
+        )
+    }
+}
