@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Built;
 use super::contents::{Import, Source};
-use super::output::Output;
+use super::output::{Imports, Output};
 use super::record::Relation;
 use crate::asset::extension;
 use crate::manifest::Kind;
@@ -34,6 +34,9 @@ struct OutputFile {
     exports: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entry_point: Option<String>,
+    /// Where it needs several stylesheets, the first of the cascade: there is a place for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    css_bundle: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -64,11 +67,10 @@ impl Built {
 
     fn output_file(&self, path: &str, output: &Output) -> OutputFile {
         let chunk = self.outputs.imports.get(path);
-        let import = |kind: &'static str| move |path: &String| OutputImport { path: path.clone(), kind };
-        let fixed = chunk.into_iter().flat_map(|chunk| &chunk.fixed).map(import("import-statement"));
-        let dynamic = chunk.into_iter().flat_map(|chunk| &chunk.dynamic).map(import("dynamic-import"));
-        let named = output.refers.iter().filter(|(relation, _)| *relation == Relation::Url);
-        let named = named.map(|(_, path)| path).map(import("url-token"));
+        let named = output.refers.iter().map(|(relation, path)| (*relation, path));
+        let imports = chunk.into_iter().flat_map(Imports::references).chain(named);
+        let import =
+            |(relation, path): (Relation, &String)| Some(OutputImport { path: path.clone(), kind: kind(relation)? });
         let is_code = matches!(extension(path).as_str(), "js" | "css");
         let is_entry = self.manifest.entries.values().any(|entry| entry.file == path);
         OutputFile {
@@ -78,12 +80,24 @@ impl Built {
                 .into_iter()
                 .map(|(source, bytes_in_output)| (source, Part { bytes_in_output }))
                 .collect(),
-            imports: fixed.chain(dynamic).chain(named).collect(),
+            imports: imports.filter_map(import).collect(),
             exports: chunk.map(|chunk| chunk.exports.clone()).unwrap_or_default(),
             entry_point: output
                 .source
                 .clone()
                 .filter(|_| is_code && (is_entry || chunk.is_some_and(|chunk| chunk.is_dynamic_entry))),
+            css_bundle: chunk.and_then(|chunk| chunk.sheets.first().cloned()),
         }
+    }
+}
+
+/// The word for it; none for what is said elsewhere in a metafile, or nowhere.
+fn kind(relation: Relation) -> Option<&'static str> {
+    match relation {
+        Relation::Import => Some("import-statement"),
+        Relation::DynamicImport => Some("dynamic-import"),
+        Relation::Asset => Some("file-loader"),
+        Relation::Url => Some("url-token"),
+        Relation::Stylesheet | Relation::ImportMap | Relation::Preload | Relation::Page | Relation::SourceMap => None,
     }
 }

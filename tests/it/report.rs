@@ -173,6 +173,16 @@ fn who_imports_whom_is_in_the_metafile() {
         ["assets/c.svg UrlToken Some(\"../c.svg\")", "assets/css/b.css ImportRule Some(\"./b.css\")"]
     );
     assert_eq!(imports("assets/js/a.ts"), ["assets/js/b.ts ImportStatement None", "assets/js/c.ts DynamicImport None"]);
+    let site = site.asset("css/own.css", "u { color: blue }\n").asset(
+        "js/a.ts",
+        "import '../css/own.css';\nimport url from '../c.svg';\nimport { b } from './b';\nexport const kept = b() + url;\n",
+    );
+    let dist = site.build(&["--no-compress"]);
+    let metafile = self::metafile(&site);
+    let app = &metafile.outputs[&dist.named("js/a.ts")];
+    assert!(app.css_bundle.as_ref().is_some_and(|sheet| sheet.ends_with(".css")), "{:?}", app.css_bundle);
+    let kinds: Vec<&Kind> = app.imports.iter().map(|import| &import.kind).collect();
+    assert_eq!(kinds, [&Kind::FileLoader]);
     let exports: Vec<&Vec<String>> =
         metafile.outputs.values().map(|output| &output.exports).filter(|exports| !exports.is_empty()).collect();
     assert_eq!(exports, [&["kept"]]);
