@@ -35,6 +35,7 @@ const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 const BLOCK: u64 = 4096;
 
 /// The results of earlier builds. Shared by all threads of one.
+#[derive(Debug)]
 pub struct Cache {
     /// None if nothing is to be kept.
     folder: Option<PathBuf>,
@@ -102,14 +103,14 @@ impl Cache {
     }
 
     /// The build is over: tells what the cache was good for, and makes room if there is too much in it.
-    pub fn close(self, progress: &dyn Progress) {
+    pub fn close(&self, progress: &dyn Progress) {
         let Some(folder) = &self.folder else { return };
-        let (hits, made) = (self.hits.into_inner(), self.made.into_inner());
+        let (hits, made) = (self.hits.load(Ordering::Relaxed), self.made.load(Ordering::Relaxed));
         progress.note(format!("cache: {hits} of {} results were there", hits + made));
         if let Some(error) = self.refused.get() {
             progress.warn(format!("could not write to the cache `{}`: {error}; it works without", folder.display()));
         }
-        if self.kept.into_inner() > 0 {
+        if self.kept.load(Ordering::Relaxed) > 0 {
             evict(folder, self.max_bytes);
         }
     }

@@ -71,7 +71,7 @@ pub struct Options {
 struct Site<'a> {
     config: &'a Config,
     mode: Mode,
-    cache: &'a Cache,
+    cache: &'a Arc<Cache>,
     progress: &'a dyn Progress,
 }
 
@@ -115,7 +115,7 @@ pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Res
                 help: "pass fewer with `--threads`".to_owned(),
             }
         })?;
-    let cache = Cache::open(config);
+    let cache = Arc::new(Cache::open(config));
     let site = Site { config, mode: options.mode, cache: &cache, progress };
     let built = threads.install(|| stages(&site, options))?;
     cache.close(progress);

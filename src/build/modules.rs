@@ -35,7 +35,7 @@ pub(super) fn add(
     progress.stage("modules", 0);
     let entries = entries(units)?;
     let host = Arc::new(Shelf { brought: Arc::clone(brought), compiler: Arc::clone(compiler) });
-    let bundled = bundle(config, mode, &entries, host, progress)?;
+    let bundled = bundle(config, mode, &entries, host, site.cache, progress)?;
     outputs.sources.extend(bundled.sources.clone());
     let mut files = add_sheets(site, compiler, &bundled.sheets, brought, outputs)?;
     let sheets: Vec<String> = bundled.sheets.iter().filter_map(|sheet| files.get(&sheet.stable).cloned()).collect();

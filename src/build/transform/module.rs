@@ -9,11 +9,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
+use arcstr::ArcStr;
 use oxc::transformer::EngineTargets;
+use oxc_sourcemap::SourceMap;
+use rayon::prelude::*;
 use rolldown::{
-    BundlerBuilder, BundlerOptions, ChunkFilenamesOutputOption, InputItem, OutputFormat, Platform, RawMinifyOptions,
+    BundlerBuilder, BundlerOptions, ChunkFilenamesOutputOption, CodeSplittingMode, InputItem,
+    ManualCodeSplittingOptions, MatchGroup, MatchGroupName, MatchGroupTest, OutputFormat, Platform, RawMinifyOptions,
     SourceMapType,
 };
 use rolldown_common::{
@@ -22,7 +27,9 @@ use rolldown_common::{
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use crate::asset::resolve_url_path;
+use crate::build::cache::Cache;
 use crate::build::contents::Import;
+use crate::build::gather;
 use crate::build::variables;
 use crate::config::{Config, SourceMaps};
 use crate::error::{Error, Fault, Result};
@@ -32,6 +39,7 @@ use crate::progress::Progress;
 
 mod closed;
 mod glob;
+mod minify;
 mod naming;
 mod notices;
 mod plugin;
@@ -123,6 +131,7 @@ struct Job {
     /// What `import.meta.env` says beside the mode.
     variables: BTreeMap<String, String>,
     host: Arc<dyn Host>,
+    cache: Arc<Cache>,
     /// By path: the scripts that were bundled by themselves.
     closed: Mutex<BTreeMap<PathBuf, Arc<closed::Closed>>>,
     /// By module: the comments that ask to be kept.
@@ -138,6 +147,7 @@ pub fn bundle(
     mode: Mode,
     entries: &[EntryModule],
     host: Arc<dyn Host>,
+    cache: &Arc<Cache>,
     progress: &dyn Progress,
 ) -> Result<Bundled> {
     if entries.is_empty() {
@@ -149,6 +159,7 @@ pub fn bundle(
         mode,
         variables: variables::read(&config.root, mode)?,
         host,
+        cache: Arc::clone(cache),
         closed: Mutex::default(),
         notices: Mutex::default(),
         warnings: Mutex::default(),
@@ -162,6 +173,7 @@ pub fn bundle(
         import: id.clone(),
     };
     options.input = Some(entries.iter().zip(naming.ids()).map(input).collect());
+    options.code_splitting = Some(CodeSplittingMode::Advanced(packages_apart()));
     let mut bundler = BundlerBuilder::default()
         .with_options(options)
         .with_plugins(vec![Arc::clone(&hooks) as _])
@@ -182,59 +194,91 @@ pub fn bundle(
         progress.warn(warning.to_message_with(&DiagnosticOptions { cwd: config.root.clone() }));
     }
     lock(&job.warnings).iter().for_each(|warning| progress.warn(warning.clone()));
-    Ok(collect(&job, &hooks, &naming, output.assets))
+    collect(&job, &hooks, &naming, output.assets)
+}
+
+/// What comes from packages is in chunks of its own, so that an edit of the site's scripts doesn't rename it. A package is loaded
+/// only where it was before: what different entries need is kept apart.
+fn packages_apart() -> ManualCodeSplittingOptions {
+    let packages = |id: &str| {
+        let within = id.contains("/node_modules/");
+        Box::pin(async move { Ok(Some(within)) }) as Pin<Box<dyn Future<Output = anyhow::Result<Option<bool>>> + Send>>
+    };
+    ManualCodeSplittingOptions {
+        groups: Some(vec![MatchGroup {
+            name: MatchGroupName::Static("vendor".to_owned()),
+            test: Some(MatchGroupTest::Function(Arc::new(packages))),
+            // Bytes of source. Below that, another request costs more than it saves.
+            min_size: Some(20_000.0),
+            entries_aware: Some(true),
+            ..MatchGroup::default()
+        }]),
+        ..ManualCodeSplittingOptions::default()
+    }
 }
 
 /// All that was made, in an order that doesn't depend on which thread was first.
-fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Bundled {
-    let mut bundled = Bundled { imported_sheets: hooks.sheets(), ..Bundled::default() };
-    let mut sources: BTreeSet<PathBuf> = BTreeSet::new();
-    for asset in assets {
-        let Output::Chunk(chunk) = asset else { continue };
-        sources.extend(chunk.module_ids.iter().map(|id| PathBuf::from(id.as_str())));
-        let mut chunk = page_chunk(job, naming, &chunk);
-        let files = lock(&hooks.files).remove(&chunk.stable).unwrap_or_default();
-        let closed = lock(&job.closed);
-        let is_worker = |file: &String| closed.values().any(|closed| closed.stable == *file);
-        let (workers, files): (Vec<String>, Vec<String>) = files.into_iter().partition(is_worker);
-        chunk.dynamic_imports.extend(workers);
-        chunk.files = files;
-        if let Some(sheets) = hooks.layout().and_then(|layout| layout.by_root.get(&chunk.stable)) {
-            chunk.sheets.clone_from(sheets);
-        }
-        bundled.chunks.push(chunk);
-    }
-    for closed in lock(&job.closed).values() {
-        sources.extend(closed.modules.iter().map(|module| job.config.root.join(&module.source)));
-        bundled.chunks.push(worker_chunk(job, closed));
-    }
-    bundled.chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
-    bundled.notices = notices::gather(&job.config.root, &sources, &lock(&job.notices));
-    bundled.sources = std::mem::take(&mut *lock(&job.sources));
-    bundled.sheets = hooks.layout().map(|layout| layout.sheets.clone()).unwrap_or_default();
-    bundled
+fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Result<Bundled> {
+    let chunks: Vec<OutputChunk> = assets
+        .into_iter()
+        .filter_map(|asset| match asset {
+            Output::Chunk(chunk) => Some(Arc::unwrap_or_clone(chunk)),
+            Output::Asset(_) => None,
+        })
+        .collect();
+    let ids = chunks.iter().flat_map(|chunk| &chunk.module_ids).map(|id| PathBuf::from(id.as_str()));
+    let closed = lock(&job.closed);
+    let in_workers = closed.values().flat_map(|closed| &closed.modules);
+    let sources = ids.chain(in_workers.map(|module| job.config.root.join(&module.source))).collect();
+    let workers: BTreeSet<&String> = closed.values().map(|closed| &closed.stable).collect();
+    let made: Vec<Result<Chunk>> =
+        chunks.into_par_iter().map(|chunk| page_chunk(job, hooks, naming, &workers, chunk)).collect();
+    let mut chunks = gather(made)?;
+    chunks.extend(closed.values().map(|closed| worker_chunk(job, closed)));
+    chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
+    Ok(Bundled {
+        chunks,
+        sheets: hooks.layout().map(|layout| layout.sheets.clone()).unwrap_or_default(),
+        imported_sheets: hooks.sheets(),
+        notices: notices::gather(&job.config.root, &sources, &lock(&job.notices)),
+        sources: std::mem::take(&mut *lock(&job.sources)),
+    })
 }
 
-fn page_chunk(job: &Job, naming: &Naming, chunk: &OutputChunk) -> Chunk {
+fn page_chunk(
+    job: &Job,
+    hooks: &Hooks,
+    naming: &Naming,
+    workers: &BTreeSet<&String>,
+    chunk: OutputChunk,
+) -> Result<Chunk> {
     let facade = chunk.facade_module_id.as_ref().map(|id| id.as_str());
     let stable = chunk.filename.to_string();
     let source = facade.filter(|id| Path::new(id).is_absolute());
-    Chunk {
+    let files = lock(&hooks.files).remove(&stable).unwrap_or_default();
+    let (workers, files): (Vec<String>, Vec<String>) = files.into_iter().partition(|file| workers.contains(file));
+    let sheets = hooks.layout().and_then(|layout| layout.by_root.get(&stable)).cloned();
+    let imports = |names: &[ArcStr]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut made = Chunk {
         path: format!("{}.js", naming.path(&chunk.name, facade)),
         name: chunk.name.to_string(),
         entry: facade.and_then(|id| naming.entry(id)).filter(|_| chunk.is_entry),
         is_dynamic_entry: chunk.is_dynamic_entry,
         source: source.map(|id| fs::display_name(&job.config.root, Path::new(id))),
-        code: chunk.code.clone(),
-        map: chunk.map.as_ref().map(|map| portable_map(&stable, &map.to_json_string())),
-        modules: modules(naming, chunk),
-        imports: chunk.imports.iter().map(ToString::to_string).collect(),
-        dynamic_imports: chunk.dynamic_imports.iter().map(ToString::to_string).collect(),
+        modules: modules(naming, &chunk),
+        imports: imports(&chunk.imports),
+        dynamic_imports: imports(&chunk.dynamic_imports).into_iter().chain(workers).collect(),
         exports: chunk.exports.iter().map(ToString::to_string).collect(),
-        files: Vec::new(),
-        sheets: Vec::new(),
+        files,
+        sheets: sheets.unwrap_or_default(),
+        code: String::new(),
+        map: None,
         stable,
-    }
+    };
+    let (code, map) = minify::minify(job, &made.stable, chunk.code, chunk.map)?;
+    made.map = map.map(|map| portable_map(&made.stable, map));
+    made.code = code;
+    Ok(made)
 }
 
 fn worker_chunk(job: &Job, closed: &closed::Closed) -> Chunk {
@@ -281,7 +325,9 @@ fn options(job: &Job, naming: &Arc<Naming>) -> Result<BundlerOptions, Fault> {
         entry_filenames: Some(filenames.clone()),
         chunk_filenames: Some(filenames),
         sourcemap: (config.source_maps != SourceMaps::None).then_some(SourceMapType::Hidden),
-        minify: Some(RawMinifyOptions::Bool(production)),
+        // That is done with each chunk as a whole.
+        minify: Some(RawMinifyOptions::Bool(false)),
+        minify_internal_exports: Some(production),
         // Licences are gathered into one file.
         comments: Some(CommentsOptions { legal: !production, annotation: !production, jsdoc: !production }),
         define: Some(define(config, *mode, &job.variables).into_iter().collect()),
@@ -330,16 +376,13 @@ fn engines(query: &str) -> Result<Vec<String>, Fault> {
     Ok(engines)
 }
 
-/// The source map with its sources below the root instead of relative to an output folder.
-fn portable_map(stable: &str, json: &str) -> String {
-    let Ok(mut map) = serde_json::from_str::<serde_json::Value>(json) else { return json.to_owned() };
+/// The source map as JSON, with its sources below the root instead of relative to an output folder.
+fn portable_map(stable: &str, mut map: SourceMap<'static>) -> String {
     let base = format!("/dist/{stable}");
-    for source in map.get_mut("sources").and_then(|sources| sources.as_array_mut()).into_iter().flatten() {
-        let path = source.as_str().unwrap_or_default();
-        let path = resolve_url_path(&base, path);
-        *source = fs::portable(&path).trim_start_matches('/').into();
-    }
-    map.to_string()
+    let portable = |source: &str| fs::portable(&resolve_url_path(&base, source)).trim_start_matches('/').to_owned();
+    let sources: Vec<String> = map.get_sources().map(portable).collect();
+    map.set_sources(sources);
+    map.to_json_string()
 }
 
 fn faults(config: &Config, hooks: &Hooks, diagnostics: &[BuildDiagnostic]) -> Error {

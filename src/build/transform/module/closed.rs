@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rolldown::{BundlerBuilder, CodeSplittingMode, InputItem};
 use rolldown_common::Output;
 
+use super::minify::minify;
 use super::naming::{Naming, stem};
 use super::plugin::{Hooks, Scope, lock};
 use super::{Job, Module, faults, modules, options, portable_map};
-use crate::error::Fault;
+use crate::error::{Error, Fault};
 use crate::fingerprint::Digest;
 
 /// A script in one file.
@@ -57,21 +58,23 @@ async fn generate(job: &Arc<Job>, path: &Path, started_by: &[PathBuf]) -> Result
         let (name, sheet) = (naming.portable(&id), naming.portable(&sheet.to_string_lossy()));
         lock(&job.warnings).insert(format!("`{name}` imports `{sheet}`, which has no effect in a worker"));
     }
-    let chunk = output.assets.iter().find_map(|asset| match asset {
-        Output::Chunk(chunk) => Some(chunk),
+    let chunk = output.assets.into_iter().find_map(|asset| match asset {
+        Output::Chunk(chunk) => Some(Arc::unwrap_or_clone(chunk)),
         Output::Asset(_) => None,
     });
     let chunk = chunk.ok_or_else(|| Fault::new(format!("nothing is left of `{}`", naming.portable(&id))))?;
     let path_of = format!("{}.js", naming.path(&chunk.name, Some(&id)));
-    let digest = Digest::of(chunk.code.as_bytes());
+    let stable = naming.stable(&chunk.name, Some(&id), &[]);
+    let modules = modules(&naming, &chunk);
+    let (code, map) = minify(job, &stable, chunk.code, chunk.map).map_err(Error::into_fault)?;
     Ok(Closed {
-        stable: naming.stable(&chunk.name, Some(&id), &[]),
-        file: digest.fingerprint().name(&path_of),
+        file: Digest::of(code.as_bytes()).fingerprint().name(&path_of),
         path: path_of,
         source: path.to_owned(),
-        code: chunk.code.clone(),
-        map: chunk.map.as_ref().map(|map| portable_map(&chunk.filename, &map.to_json_string())),
-        modules: modules(&naming, chunk),
+        map: map.map(|map| portable_map(&stable, map)),
+        stable,
+        code,
+        modules,
         files: lock(&hooks.files).values().flatten().cloned().collect(),
     })
 }

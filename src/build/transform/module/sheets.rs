@@ -57,12 +57,17 @@ pub fn parts(orders: &BTreeMap<String, Vec<String>>) -> Vec<Vec<String>> {
         }
         next += 1;
     }
-    let mut parts: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut parts: Vec<Vec<String>> = Vec::new();
+    let mut index: HashMap<usize, usize> = HashMap::new();
     let mut seen = HashSet::new();
     for sheet in orders.values().flatten().filter(|sheet| seen.insert(*sheet)) {
-        parts.entry(part_of[sheet]).or_default().push(sheet.clone());
+        let index = *index.entry(part_of[sheet]).or_insert(parts.len());
+        match parts.get_mut(index) {
+            Some(part) => part.push(sheet.clone()),
+            None => parts.push(vec![sheet.clone()]),
+        }
     }
-    parts.into_values().collect()
+    parts
 }
 
 /// The coarsest division: sheets that the same roots need.
