@@ -13,10 +13,12 @@ mod budget;
 mod file;
 mod pattern;
 mod targets;
+mod tool;
 
 pub use budget::{Budget, Limit, Measure};
 pub use pattern::Pattern;
 pub use targets::Targets;
+pub use tool::Tool;
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "fingerpost.toml";
@@ -41,6 +43,8 @@ pub struct Config {
     pub define: BTreeMap<String, serde_json::Value>,
     /// Specifiers that scripts import and no build resolves, with the URLs that pages load them from.
     pub external: BTreeMap<String, String>,
+    /// Run before all else, in this order.
+    pub tools: Vec<Tool>,
     pub bundles: Vec<Bundle>,
     pub encodings: Vec<Encoding>,
     pub images: Images,
@@ -152,6 +156,15 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
+    /// As [`Text::fault`], at the last place.
+    fn fault_again(&self, message: impl Into<String>, value: &str) -> Fault {
+        let fault = Fault::new(message);
+        match self.text.rfind(value) {
+            Some(at) => fault.at(self.name, self.text, at, value.len()),
+            None => fault,
+        }
+    }
+
     /// A fault at the first place where `value` stands, in quotes if it does so anywhere, or with no place if it stands nowhere.
     fn fault(&self, message: impl Into<String>, value: &str) -> Fault {
         let fault = Fault::new(message);
@@ -200,11 +213,27 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         text.fault(format!("`{}` can't be the URL folder of fingerprinted files", build.prefix), &build.prefix)
             .hint("write a name such as `assets`")
     })?;
+    let tools = file.tool.into_iter().map(|tool| tool::resolve(&assets, text, tool)).collect::<Result<Vec<_>, _>>()?;
+    for (at, tool) in tools.iter().enumerate() {
+        if tools[..at].iter().any(|other| other.output == tool.output) {
+            return Err(text
+                .fault_again(format!("two tools make `{}`", tool.output), tool.output.as_str())
+                .hint("let one of them have another output"));
+        }
+    }
+    let made: Vec<PathBuf> = tools.iter().map(|tool| assets.join(tool.output.as_str())).collect();
     let bundles = file
         .bundle
         .into_iter()
-        .map(|bundle| resolve_bundle(root, &assets, text, bundle))
+        .map(|bundle| resolve_bundle(root, &assets, &made, text, bundle))
         .collect::<Result<Vec<_>, _>>()?;
+    for (at, bundle) in bundles.iter().enumerate() {
+        if bundles[..at].iter().any(|other| other.name == bundle.name) {
+            return Err(text
+                .fault_again(format!("two bundles are named `{}`", bundle.name), bundle.name.as_str())
+                .hint("give one of them another name, or put their inputs into one"));
+        }
+    }
     let mut encodings = Vec::new();
     for token in &file.compress.encodings {
         let encoding = Encoding::ALL.into_iter().find(|e| e.token() == token).ok_or_else(|| {
@@ -247,6 +276,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         cache_max_bytes: build.cache_max_mb.saturating_mul(1 << 20),
         define: file.define,
         external: file.external,
+        tools,
         bundles,
         encodings,
         images: file.images,
@@ -288,7 +318,14 @@ fn inside(root: &Path, path: &str) -> Option<PathBuf> {
     (out != root).then_some(out)
 }
 
-fn resolve_bundle(root: &Path, assets: &Path, text: &Text, bundle: file::Bundle) -> Result<Bundle, Fault> {
+/// `made` are the files that tools make.
+fn resolve_bundle(
+    root: &Path,
+    assets: &Path,
+    made: &[PathBuf],
+    text: &Text,
+    bundle: file::Bundle,
+) -> Result<Bundle, Fault> {
     let name = LogicalPath::new(bundle.name.clone()).map_err(|error| {
         text.fault(error.to_string(), &bundle.name)
             .hint("name the bundle as a path below the assets folder, such as `css/site.css`")
@@ -303,17 +340,16 @@ fn resolve_bundle(root: &Path, assets: &Path, text: &Text, bundle: file::Bundle)
             .fault(format!("the bundle `{name}` has no inputs"), &bundle.name)
             .hint("list its sources in `inputs`"));
     }
+    let is_there = |path: &PathBuf| path.is_file() || made.contains(path);
     let mut inputs = Vec::with_capacity(bundle.inputs.len());
     for input in &bundle.inputs {
         let path =
-            [assets, root].into_iter().filter_map(|base| inside(base, input)).find(|path| path.is_file()).ok_or_else(
-                || {
-                    text.fault(format!("the bundle `{name}` names `{input}`, which isn't there"), input).hint(format!(
-                        "inputs are paths below `{}`, or below the root (`node_modules/…`)",
-                        fs::display_name(root, assets)
-                    ))
-                },
-            )?;
+            [assets, root].into_iter().filter_map(|base| inside(base, input)).find(is_there).ok_or_else(|| {
+                text.fault(format!("the bundle `{name}` names `{input}`, which isn't there"), input).hint(format!(
+                    "inputs are paths below `{}`, or below the root (`node_modules/…`)",
+                    fs::display_name(root, assets)
+                ))
+            })?;
         inputs.push(path);
     }
     Ok(Bundle { name, inputs })
@@ -451,6 +487,12 @@ mod tests {
             ("[[bundle]]\nname = \"../x.css\"\ninputs = [\"a\"]", "not a path below"),
             ("[[bundle]]\nname = \"x.css\"\ninputs = [\"a.css\"]", "isn't there"),
             ("[[bundle]]\nname = \"x.css\"\ninputs = []", "no inputs"),
+            ("[[tool]]\ncommand = \"a\"\noutput = \"../x.css\"", "not a path below"),
+            ("[[tool]]\ncommand = \"a\"\noutput = \"x.ts\"", "compiled further"),
+            ("[[tool]]\ncommand = []\noutput = \"x.css\"", "no command"),
+            ("[[tool]]\ncommand = 1\noutput = \"x.css\"", "a list of words, or one line"),
+            ("[[tool]]\ncommand = \"a\"\ninputs = [\"[\"]\noutput = \"x.css\"", "no pattern"),
+            ("[[tool]]\ncommand = \"a\"\noutput = \"x\"\n[[tool]]\ncommand = \"b\"\noutput = \"x\"", "two tools make"),
             ("[[headers]]\nmatch = \"[\"\nset = {}", "no pattern"),
             ("[[headers]]\nmatch = \"*\"\nset = { \"a b\" = \"c\" }", "no header"),
             ("[[headers]]\nmatch = \"*\"\nset = { ETag = \"c\" }", "can't be set"),

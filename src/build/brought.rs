@@ -163,7 +163,7 @@ impl Urls for StyleUrls<'_> {
             let public = public.to_string_lossy().replace('\\', "/");
             return if target.is_file() { Ok(Some(format!("/{}{suffix}", url_path(&public)))) } else { Err(missing()) };
         }
-        if !target.is_file() {
+        if !self.brought.known.contains_key(&target) && !target.is_file() {
             return Err(missing());
         }
         self.brought.remember(file, url, &target);

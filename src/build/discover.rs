@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use globset::GlobMatcher;
 use walkdir::{DirEntry, WalkDir};
 
 use super::transform::sass::is_sass;
@@ -20,6 +21,8 @@ pub struct Sources {
     /// Assets, by logical path; those whose name or folder begins with `_` are parts of others only.
     pub assets: BTreeMap<LogicalPath, PathBuf>,
     pub parts: BTreeMap<LogicalPath, PathBuf>,
+    /// What tools made, by the path that it would have.
+    pub made: BTreeMap<PathBuf, Vec<u8>>,
     /// Files that keep their names, by their path below the site's root.
     pub public: BTreeMap<String, PathBuf>,
     /// Templates, by their name, which is their path below `templates/`.
@@ -27,9 +30,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub fn discover(config: &Config) -> Result<Self> {
-        let mut sources = Sources::default();
-        for (name, path) in files(config, &config.assets, false)? {
+    /// `made` is what tools made, which lies nowhere.
+    pub fn discover(config: &Config, made: BTreeMap<PathBuf, Vec<u8>>) -> Result<Self> {
+        let mut sources = Sources { made, ..Sources::default() };
+        let mut assets = files(config, &config.assets, false)?;
+        assets.extend(sources.made.keys().map(|path| (fs::display_name(&config.assets, path), path.clone())));
+        for (name, path) in assets {
             if name.strip_prefix(PUBLIC).is_some_and(|rest| rest.starts_with('/')) {
                 continue;
             }
@@ -52,6 +58,10 @@ impl Sources {
             .into());
         }
         Ok(sources)
+    }
+
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        self.made.get(path).map_or_else(|| fs::read(path), |bytes| Ok(bytes.clone()))
     }
 
     /// The source of that logical path, part or not.
@@ -101,6 +111,30 @@ fn files(config: &Config, folder: &Path, well_known: bool) -> Result<BTreeMap<St
         }
     }
     Ok(out)
+}
+
+/// The files below the root that are like the pattern, sorted; those of packages and what builds write only if it says so.
+pub fn matching(config: &Config, glob: &GlobMatcher) -> Result<Vec<PathBuf>> {
+    let pattern = glob.glob().glob();
+    let fixed: PathBuf = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).collect();
+    let start = config.root.join(fixed);
+    let wanted = |entry: &DirEntry| {
+        let made = entry.path() == config.out || config.cache.as_deref() == Some(entry.path());
+        let name = entry.file_name();
+        entry.depth() == 0 || !(made || name == "node_modules" || name == ".git")
+    };
+    let mut found = Vec::new();
+    if !start.exists() {
+        return Ok(found);
+    }
+    for entry in WalkDir::new(start).sort_by_file_name().into_iter().filter_entry(wanted) {
+        let entry = entry.map_err(|error| walk_error(config, &error))?;
+        let name = fs::display_name(&config.root, entry.path());
+        if entry.path().is_file() && glob.is_match(name) {
+            found.push(entry.into_path());
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses a link that leads out of the site's root.

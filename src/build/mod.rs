@@ -34,6 +34,7 @@ mod record;
 mod report;
 mod styles;
 mod template;
+mod tools;
 mod transform;
 mod variables;
 mod vite;
@@ -128,7 +129,7 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
 
     progress.stage("discover", 0);
-    let sources = Sources::discover(config)?;
+    let sources = Sources::discover(config, tools::run(site)?)?;
     let templates = Templates::load(config, &sources)?;
     let scripts = Scripts::new(config);
     let drafts = pages::draft(site, &sources, &templates, &scripts)?;
@@ -145,6 +146,7 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     add_scripts(site, &graph.scripts, &mut outputs)?;
     let brought = Arc::new(Brought::new(config, &outputs));
     let compiler = Arc::new(Compiler::new(config, mode)?);
+    tools::provide(&sources, &compiler, config)?;
     let imported = modules::add(site, &compiler, &graph.modules, &brought, &mut outputs)?;
     styles::add(site, &compiler, &graph.styles, &imported, &brought, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
@@ -210,7 +212,7 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
     progress.stage("copy", graph.copies.len() + sources.public.len());
     let read = |path: &Path| {
         progress.step();
-        fs::read(path)
+        sources.read(path)
     };
     let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.single()?)));
     let read_copies: Vec<(&Unit, Vec<u8>)> =

@@ -15,6 +15,7 @@ pub struct File {
     pub define: BTreeMap<String, serde_json::Value>,
     pub external: BTreeMap<String, String>,
     pub bundle: Vec<Bundle>,
+    pub tool: Vec<Tool>,
     pub compress: Compress,
     pub images: Images,
     pub library: BTreeMap<String, Library>,
@@ -57,6 +58,22 @@ impl Default for Build {
 pub struct Bundle {
     pub name: String,
     pub inputs: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    pub command: Command,
+    #[serde(default)]
+    pub inputs: Vec<String>,
+    pub output: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a command is a list of words, or one line for the shell")]
+pub enum Command {
+    Words(Vec<String>),
+    Line(String),
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! The browsers that stylesheets and scripts are made for: what the configuration says, or else what other tools are told, in
 //! `.browserslistrc` or `package.json` (<https://github.com/browserslist/browserslist#config-file>).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Text;
@@ -36,7 +37,7 @@ impl Targets {
     pub(super) fn of_files(root: &Path) -> Result<Self, Fault> {
         let read = |name: &str| {
             let path = root.join(name);
-            path.is_file().then(|| fs::read_text(&path, name)).transpose().map_err(told)
+            path.is_file().then(|| fs::read_text(&path, name)).transpose().map_err(Error::into_fault)
         };
         let (rc, package) = (read(RC)?, read(PACKAGE)?);
         let in_rc = rc.as_deref().map(|text| (Text { name: RC, text }, sections(text)));
@@ -55,9 +56,7 @@ impl Targets {
                     .hint("keep one of the two"));
             }
         };
-        for (_, query) in &lists {
-            check(query, &text)?;
-        }
+        check_lists(&lists, &text)?;
         let query = |mode: Mode| pick(&lists, mode).unwrap_or_else(|| "defaults".to_owned());
         Ok(Targets { production: query(Mode::Production), development: query(Mode::Development) })
     }
@@ -76,10 +75,25 @@ fn pick(lists: &Queries, mode: Mode) -> Option<String> {
 }
 
 fn check(query: &str, text: &Text) -> Result<(), Fault> {
-    browserslist::resolve([query], &browserslist::Opts::default()).map(drop).map_err(|error| {
-        text.fault(format!("`{query}` is no browserslist query: {error}"), query)
-            .hint("write a query such as `defaults` or `last 2 versions`")
-    })
+    let found = browserslist::resolve([query], &browserslist::Opts::default());
+    found.map(drop).map_err(|error| no_query(query, &error, text))
+}
+
+fn no_query(query: &str, error: &browserslist::Error, text: &Text) -> Fault {
+    text.fault(format!("`{query}` is no browserslist query: {error}"), query)
+        .hint("write a query such as `defaults` or `last 2 versions`")
+}
+
+/// Checks the queries of each environment, which may count on those before them: `not dead`.
+fn check_lists(lists: &Queries, text: &Text) -> Result<(), Fault> {
+    let mut before: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (environment, query) in lists {
+        let queries = before.entry(environment).or_default();
+        queries.push(query);
+        browserslist::resolve(queries.as_slice(), &browserslist::Opts::default())
+            .map_err(|error| no_query(query, &error, text))?;
+    }
+    Ok(())
 }
 
 /// The lines of a `.browserslistrc`: a query each, under the names of environments in brackets; `#` begins a comment.
@@ -123,14 +137,6 @@ fn environments(text: &str) -> Result<Option<Queries>, Fault> {
             .fault(format!("the `browserslist` of `{PACKAGE}` is neither a query nor a list of them"), "browserslist")
             .hint("write a query such as `\"defaults\"`, or a list")
     })
-}
-
-/// The fault of a file that can't be read.
-fn told(error: Error) -> Fault {
-    match error {
-        Error::Build(mut faults) if !faults.is_empty() => faults.remove(0),
-        error => Fault::new(error.to_string()),
-    }
 }
 
 #[cfg(test)]

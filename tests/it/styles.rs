@@ -2,6 +2,7 @@
 
 use libtest_mimic::Trial;
 
+use crate::browser::browse;
 use crate::setup::{Need, packages};
 use crate::site::Site;
 use crate::trials;
@@ -16,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         what_sass_warns_of_is_told,
         names_in_a_css_module_are_its_own,
         a_css_module_comes_after_what_it_composes,
+        scripts_know_the_classes_of_a_css_module,
         a_css_module_says_what_it_cannot_compose,
         maps_lead_through_what_was_compiled_before,
         imports_under_several_conditions_are_all_kept,
@@ -24,7 +26,14 @@ pub fn trials() -> Vec<Trial> {
         imports_of_other_sites_keep_their_conditions,
         browsers_are_those_that_other_tools_are_told,
         browsers_that_nobody_knows_are_told,
+        urls_are_found_wherever_they_may_stand,
+        logical_names_are_imported_like_files,
+        two_bundles_of_one_name_are_told_apart,
+        a_tool_makes_an_asset,
+        a_tool_is_run_again_when_its_inputs_change,
+        a_tool_that_fails_says_why,
     ];
+    trials.extend(trials![[Need::Browser]; imports_cascade_as_in_a_browser]);
     trials.extend(trials![[Need::Packages]; bootstrap_and_fontawesome_from_their_sass]);
     trials
 }
@@ -62,6 +71,22 @@ fn a_css_module_comes_after_what_it_composes() {
         .asset("b.module.css", ".b { composes: base from './base.module.css'; color: green }\n")
         .asset("c.module.css", ".c { composes: base from './base.module.css'; color: blue }\n");
     insta::assert_snapshot!(compiled(site, "all.css"), @".base_847e03cb_base{color:red}.b_933b11e8_b{color:green}.c_42e23f7c_c{color:#00f}");
+}
+
+fn scripts_know_the_classes_of_a_css_module() {
+    let site = Site::new()
+        .asset("js/app.ts", "import styles, { c } from '../css/b.module.scss';\nimport '../css/d.module.css';\ndocument.body.className = styles.b + c;\n")
+        .asset("css/base.module.css", ".base { color: red }\n")
+        .asset("css/b.module.scss", ".b { composes: base from './base.module.css'; i { color: green } }\n.c { color: blue }\n")
+        .asset("css/d.module.css", ".d { composes: base from './base.module.css'; color: pink }\n")
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('js/app.ts') }}");
+    let dist = site.build(&["--no-compress"]);
+    let sheets: Vec<String> = dist.names().into_iter().filter(|name| name.ends_with(".css")).collect();
+    let css: Vec<String> = sheets.iter().map(|sheet| dist.read(sheet)).collect();
+    insta::assert_snapshot!(css.join("\n"), @".base_09c106af_base{color:red}.b_b65c8b10_b i{color:green}.b_b65c8b10_c{color:#00f}.d_723a3fc7_d{color:pink}");
+    let script = dist.read(&dist.named("js/app.ts"));
+    assert!(sheets.iter().all(|sheet| dist.read("index.html").contains(sheet)), "{}", dist.read("index.html"));
+    insta::assert_snapshot!(script.split("//#").next().unwrap_or_default().trim(), @"var e={b:`b_b65c8b10_b base_09c106af_base`,c:`b_b65c8b10_c`};document.body.className=e.b+`b_b65c8b10_c`;");
 }
 
 fn a_css_module_says_what_it_cannot_compose() {
@@ -242,7 +267,7 @@ fn sass_finds_what_it_names() {
         .file("node_modules/pkg/scss/pkg.scss", "c { color: green }\n")
         .file("node_modules/pkg/f.woff2", "font")
         .file("node_modules/other/index.scss", "d { color: pink }\n");
-    insta::assert_snapshot!(compiled(site, "css/deep/main.scss"), @"");
+    insta::assert_snapshot!(compiled(site, "css/deep/main.scss"), @"c{color:green}d{color:pink}b{color:#00f}@font-face{font-family:f;src:url(../../vendor/pkg/f-795ea3efa43d0872.woff2)}a{color:red;margin:0}");
 }
 
 fn sass_says_where_it_is_wrong() {
@@ -307,6 +332,9 @@ fn sass_says_where_it_is_wrong() {
       help: check the path; it is looked for beside this file, in the assets folder, and in
             `node_modules`
     "#);
+    let unfinished = "@use 'sass:selector';\na { b: selector.simple-selectors('> a') }\n";
+    let said = refused(site(unfinished), "main.scss");
+    assert!(said.contains("error: x the Sass compiler gave up on `assets/main.scss`\n  help: "), "{said}");
 }
 
 fn sass_that_is_only_a_part_is_no_file_and_need_not_compile() {
@@ -394,5 +422,222 @@ fn browsers_that_nobody_knows_are_told() {
        :      `-- here
        `----
       help: write a query such as `defaults` or `last 2 versions`
+    "#);
+}
+
+/// Sheets that import each other under whatever conditions, as a browser takes them, and as they are built.
+fn imports_cascade_as_in_a_browser() {
+    let mut state = 1_u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    const SITES: usize = 40;
+    let conditions = [
+        "",
+        "",
+        "layer",
+        "layer(x)",
+        "layer(y)",
+        "layer(x.z)",
+        "screen",
+        "print",
+        "supports(color: red)",
+        "layer(y) supports(color: red) screen",
+    ];
+    let mut site = Site::new();
+    for graph in 0..SITES {
+        for file in 0..6 {
+            let mut css = ["", "@layer y, x;\n", "@layer z;\n"][random(3) as usize].to_owned();
+            for _ in 0..random(4) {
+                let (to, condition) = (file + 1 + random(3) as usize, conditions[random(10) as usize]);
+                if to < 6 {
+                    css += &format!("@import '{to}.css' {condition};\n");
+                }
+            }
+            for element in 0..4 {
+                // Always or never: of two rules of one selector, lightningcss keeps the later, important or not.
+                let important = if element < 2 { "" } else { " !important" };
+                let rule = format!(".e{element} {{ color: rgb({file}, {}, 0){important} }}\n", random(200));
+                css += &match random(4) {
+                    0 => format!("@layer x {{ {rule} }}\n"),
+                    1 => format!("@layer {{ {rule} }}\n"),
+                    2 => rule,
+                    _ => String::new(),
+                };
+            }
+            site =
+                site.asset(&format!("{graph}/{file}.css"), &css).asset(&format!("public/raw/{graph}/{file}.css"), &css);
+        }
+        let page = |link: &str| {
+            format!("<!doctype html><title>t</title>{link}<p class=e0><p class=e1><p class=e2><p class=e3>")
+        };
+        site = site
+            .template(&format!("built{graph}.html"), page(&format!("{{{{ asset_tags('{graph}/0.css') }}}}")))
+            .template(&format!("raw{graph}.html"), page(&format!("<link rel=stylesheet href=/raw/{graph}/0.css>")));
+    }
+    site.build(&["--no-compress"]);
+    let server = site.serve(&["serve", "--listen", "127.0.0.1:0"]);
+    let script = "return [...document.querySelectorAll('p')].map((p) => getComputedStyle(p).color).join(' ')";
+    browse(async |browser| {
+        for graph in 0..SITES {
+            let mut colors = Vec::new();
+            for page in ["raw", "built"] {
+                browser.open(&format!("http://{}/{page}{graph}", server.address)).await;
+                browser.until("document.readyState == 'complete'").await;
+                colors.push(browser.run(script).await);
+            }
+            assert_eq!(colors[0], colors[1], "graph {graph}");
+        }
+    });
+}
+
+fn urls_are_found_wherever_they_may_stand() {
+    let css = "@namespace svg url(http://www.w3.org/2000/svg);\n\
+        @font-face { font-family: f; src: url('../img/p.png') format('woff2'), local('x') }\n\
+        @property --p { syntax: '<url>'; inherits: true; initial-value: url('../img/p.png') }\n\
+        a { --own: url(../img/p.png); cursor: url(../img/p.png) 1 1, auto; mask: url('../img/p.png#m'); filter: url(../img/p.png#f) }\n\
+        b { background: image-set('../img/p.png' 1x, url(../img/p.png) 2x type('image/png')); --set: image-set('../img/p.png' 1x) }\n\
+        c { background: src('../img/p.png'); list-style: var(--x) image-set(\"../img/p.png\" 1x); content: '../img/p.png' }\n\
+        d { behavior: url(#default#VML); background: url(data:,x) , url(https://example.com/x.png) , url(/elsewhere.png) }\n\
+        @supports (background: url(../img/p.png)) { e { border-image: url(../img/p.png) 1; clip-path: url(../img/p.png#c) } }\n\
+        svg|f { fill: url(../img/p.png#g); marker: url(../img/p.png#h) }\n\
+        @unknown { g { x: url(../img/p.png) } }\n\
+        @counter-style s { system: cyclic; symbols: url(../img/p.png) }\n";
+    let site = Site::new().asset("css/a.css", css).asset("img/p.png", "png");
+    let css = compiled(site, "css/a.css");
+    insta::assert_snapshot!(css.replace('}', "}\n"), @r#"
+    @namespace svg "http://www.w3.org/2000/svg";@font-face{font-family:f;src:url(../img/p-8f8cbb7dcf46e0bc.png)format("woff2"),local(x)}
+    @property --p{syntax:"<url>";inherits:true;initial-value:url(../img/p-8f8cbb7dcf46e0bc.png)}
+    a{--own:url(../img/p-8f8cbb7dcf46e0bc.png);cursor:url(../img/p-8f8cbb7dcf46e0bc.png) 1 1,auto;filter:url(../img/p-8f8cbb7dcf46e0bc.png#f);-webkit-mask:url(../img/p-8f8cbb7dcf46e0bc.png#m);mask:url(../img/p-8f8cbb7dcf46e0bc.png#m)}
+    b{--set:image-set("../img/p-8f8cbb7dcf46e0bc.png" 1x);background:-webkit-image-set(url(../img/p-8f8cbb7dcf46e0bc.png) 1x,url(../img/p-8f8cbb7dcf46e0bc.png) 2x type("image/png"));background:image-set("../img/p-8f8cbb7dcf46e0bc.png" 1x,"../img/p-8f8cbb7dcf46e0bc.png" 2x type("image/png"))}
+    c{background:src("../img/p-8f8cbb7dcf46e0bc.png");list-style:var(--x) image-set("../img/p-8f8cbb7dcf46e0bc.png" 1x);content:"../img/p.png"}
+    d{behavior:url(#default#VML);background:url(data:,x),url(https://example.com/x.png),url(/elsewhere.png)}
+    @supports (background:url(../img/p.png)){e{clip-path:url(../img/p-8f8cbb7dcf46e0bc.png#c);border-image:url(../img/p-8f8cbb7dcf46e0bc.png) 1}
+    }
+    svg|f{fill:url(../img/p-8f8cbb7dcf46e0bc.png#g);marker:url(../img/p-8f8cbb7dcf46e0bc.png#h)}
+    @unknown{g { x: url(../img/p-8f8cbb7dcf46e0bc.png) }
+    }
+    @counter-style s{system:cyclic;symbols:url(../img/p-8f8cbb7dcf46e0bc.png)}
+    "#);
+}
+
+fn logical_names_are_imported_like_files() {
+    let site = Site::new()
+        .asset("css/main.css", "@import '/static/css/a.css';\n@import url(/assets/b.css) print;\nc { color: red }\n")
+        .asset("css/a.css", "a { color: blue }\n")
+        .asset("b.css", "b { color: green }\n");
+    insta::assert_snapshot!(compiled(site, "css/main.css"), @"a{color:#00f}@media print{b{color:green}}c{color:red}");
+    let site = Site::new().asset("css/main.css", "@import '/static/css/no.css';\n");
+    insta::assert_snapshot!(refused(site, "css/main.css"), @r#"
+    error: x `assets/css/main.css` imports `/static/css/no.css`, which isn't there
+       ,-[assets/css/main.css:1:1]
+     1 | @import '/static/css/no.css';
+       : |
+       : `-- here
+       `----
+      help: check the path; a package has to be installed in `node_modules`
+    "#);
+}
+
+fn two_bundles_of_one_name_are_told_apart() {
+    let bundle = "[[bundle]]\nname = 'all.css'\ninputs = ['a.css']\n";
+    let site = Site::new().config(&bundle.repeat(2)).asset("a.css", "");
+    let run = site.run(&["build"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    insta::assert_snapshot!(run.stderr, @r#"
+    error: x two bundles are named `all.css`
+       ,-[fingerpost.toml:5:9]
+     4 | [[bundle]]
+     5 | name = 'all.css'
+       :         ^^^|^^^
+       :            `-- here
+     6 | inputs = ['a.css']
+       `----
+      help: give one of them another name, or put their inputs into one
+    "#);
+}
+
+fn a_tool_makes_an_asset() {
+    let site = Site::new()
+        .config(
+            "[[tool]]\ncommand = 'echo \"a { color: $NODE_ENV; background: url(../img/p.png) } /* $PWD */\" > {output}'\noutput = 'css/made.css'\n\
+             [[tool]]\ncommand = ['hello', '--mode', 'x y']\noutput = 'data/hello.txt'\n\
+             [[bundle]]\nname = 'all.css'\ninputs = ['css/made.css', 'css/own.css']\n",
+        )
+        .file("node_modules/.bin/hello", "#!/bin/sh\necho \"$FINGERPOST_MODE $2 $3\"\n")
+        .asset("img/p.png", "png")
+        .asset("css/own.css", "b { color: blue }\n")
+        .asset("css/main.css", "@import 'made.css';\n")
+        .template("index.html", "{{ asset_tags('all.css', 'css/main.css') }}{{ asset_url('data/hello.txt') }}");
+    executable(&site, "node_modules/.bin/hello");
+    let dist = site.build(&["--no-compress"]);
+    insta::assert_snapshot!(dist.read(&dist.named("all.css")), @"a{color:production;background:url(img/p-8f8cbb7dcf46e0bc.png)}b{color:#00f}");
+    insta::assert_snapshot!(dist.read(&dist.named("data/hello.txt")), @"production x y");
+    assert!(dist.read(&dist.named("css/main.css")).contains("../img/p-"), "{}", dist.read(&dist.named("css/main.css")));
+    assert!(!site.root().join("assets/css/made.css").exists(), "nothing is written among the sources");
+}
+
+fn executable(site: &Site, path: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(site.root().join(path), std::fs::Permissions::from_mode(0o755)).expect("permissions");
+}
+
+fn a_tool_is_run_again_when_its_inputs_change() {
+    let site = Site::new()
+        .config("[[tool]]\ncommand = 'echo run >> log; cat src/*.css'\ninputs = ['src/**/*.css', 'nothing/*.html']\noutput = 'made.css'\n")
+        .file("src/a.css", "a { color: red }\n")
+        .template("index.html", "{{ asset_tags('made.css') }}");
+    let run = site.run(&["build", "--no-compress"]);
+    assert!(run.stderr.contains("no file is like `nothing/*.html`"), "{}", run.stderr);
+    let runs = |site: &Site| std::fs::read_to_string(site.root().join("log")).expect("a log").lines().count();
+    site.build(&["--no-compress"]);
+    assert_eq!(runs(&site), 1);
+    site.write("src/a.css", "a { color: blue }\n");
+    let dist = site.build(&["--no-compress"]);
+    assert_eq!((runs(&site), dist.read(&dist.named("made.css")).trim()), (2, "a{color:#00f}"));
+    site.build(&["--no-compress", "--mode", "development"]);
+    assert_eq!(runs(&site), 3);
+}
+
+fn a_tool_that_fails_says_why() {
+    let failure = |command: &str| {
+        let site = Site::new()
+            .config(&format!("[[tool]]\ncommand = {command}\noutput = 'made.css'\n"))
+            .template("index.html", "{{ asset_tags('made.css') }}");
+        let run = site.run(&["build", "--no-compress"]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        run.stderr
+    };
+    insta::assert_snapshot!(failure("'echo out; echo one >&2; echo two >&2; exit 3'"), @r#"
+    error: x `echo out; echo one >&2; echo two >&2; exit 3` failed: exit status: 3
+      | stderr:
+      | one
+      | two
+      | stdout:
+      | out
+      help: it is run in the site's root; correct what it says, or the command
+    "#);
+    insta::assert_snapshot!(failure("['no-such-tool', '--input', 'x']"), @r#"
+    error: x could not run `no-such-tool --input x`: there is no program `no-such-tool`
+      help: install it, by `npm install` if it is a package; it is looked for in `node_modules/.bin`,
+            then where the shell looks
+    "#);
+    insta::assert_snapshot!(failure("'true {output}'"), @r#"
+    error: x `true {output}` wrote nothing to `{output}`
+      help: let the command write to `{output}`, or leave that out and let it write to stdout
+    "#);
+    let site = Site::new().config("[[tool]]\ncommand = 'true'\noutput = 'made.css'\n").asset("made.css", "");
+    let run = site.run(&["build"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    insta::assert_snapshot!(run.stderr, @r#"
+    error: x a tool and a file are both named `made.css`
+       ,-[fingerpost.toml:3:11]
+     2 | command = 'true'
+     3 | output = 'made.css'
+       :           ^^^^|^^^
+       :               `-- here
+       `----
+      help: remove the file, or let the tool's output have another name
     "#);
 }

@@ -21,7 +21,7 @@ use crate::asset::split_suffix;
 use crate::config::Config;
 use crate::error::{Error, Fault};
 use crate::fs::{self, within};
-use crate::manifest::Mode;
+use crate::manifest::{Mode, logical_name};
 
 mod imports;
 mod map;
@@ -39,6 +39,7 @@ use rules::{UrlRewriter, first_things_first};
 pub struct Compiler {
     root: PathBuf,
     assets: PathBuf,
+    prefix: String,
     mode: Mode,
     targets: Targets,
     resolver: Resolver,
@@ -87,6 +88,7 @@ impl Compiler {
         Ok(Compiler {
             root: config.root.clone(),
             assets: config.assets.clone(),
+            prefix: config.prefix.clone(),
             mode,
             targets: Targets::from(browsers),
             resolver,
@@ -163,6 +165,15 @@ impl Compiler {
         [file].into_iter().chain(parts.filter(|part| *part != file)).collect()
     }
 
+    /// Lets a text stand for a file that isn't there.
+    pub fn provide(&self, file: &Path, text: String) {
+        self.texts.insert(file.to_owned(), text);
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.texts.get(path).is_some() || path.is_file()
+    }
+
     /// The text of a file, read once.
     fn read(&self, file: &Path) -> Result<&str, Vec<Fault>> {
         if let Some(text) = self.texts.get(file) {
@@ -192,7 +203,10 @@ impl Compiler {
 
     fn find(&self, specifier: &str, from: &Path) -> Option<PathBuf> {
         let path = split_suffix(specifier).0;
-        let beside = |from: &Path| Some(fs::normalize(&from.parent()?.join(path))).filter(|path| path.is_file());
+        if let Some(name) = logical_name(&self.prefix, path) {
+            return Some(fs::normalize(&self.assets.join(name))).filter(|path| self.is_file(path));
+        }
+        let beside = |from: &Path| Some(fs::normalize(&from.parent()?.join(path))).filter(|path| self.is_file(path));
         let package = specifier.strip_prefix('~').unwrap_or(specifier);
         let resolve = || self.resolver.resolve(from.parent()?, package).ok().map(|found| found.full_path());
         self.sources(from).into_iter().find_map(beside).or_else(resolve)

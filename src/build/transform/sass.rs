@@ -66,7 +66,8 @@ fn fault(root: &Path, name: &str, kind: ErrorKind) -> Fault {
                 loc.begin.column + 1,
             )
         }
-        ErrorKind::IoError(error) => Fault::new(format!("could not compile `{name}`: {error}")),
+        ErrorKind::IoError(error) => Fault::new(format!("could not compile `{name}`: {error}"))
+            .hint("keep what it uses below the site's root, in a place that can be read"),
         kind => Fault::new(format!("could not compile `{name}`: {kind:?}")),
     }
 }

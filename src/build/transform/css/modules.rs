@@ -227,11 +227,30 @@ mod tests {
         let config = crate::config::Config::load(&root, None).unwrap();
         let compiler = Compiler::new(&config, Mode::Production).unwrap();
         let module = compiler.module(&root.join("a.module.css")).unwrap();
-        insta::assert_json_snapshot!(module.exports, @"");
+        insta::assert_json_snapshot!(module.exports, @r#"
+        {
+          "a": "a_015374c0_a b_3002eb54_b b_3002eb54_d x y",
+          "c": "a_015374c0_c a_015374c0_a b_3002eb54_b b_3002eb54_d x y"
+        }
+        "#);
         assert_eq!(module.dependencies, BTreeSet::from([root.join("deep/b.module.css")]));
         let dependency = compiler.module(&root.join("deep/b.module.css")).unwrap();
         let (code, map) = dependency.code.split_once("/*#").unwrap();
         assert!(map.contains("sourceMappingURL=data:"), "{map}");
-        insta::assert_snapshot!(code, @"");
+        insta::assert_snapshot!(code, @r#"
+        .b_3002eb54_b {
+          background: url("./b.png");
+        }
+
+        .b_3002eb54_d {
+          animation: b_3002eb54_f;
+        }
+
+        @keyframes b_3002eb54_f {
+          to {
+            top: 0;
+          }
+        }
+        "#);
     }
 }

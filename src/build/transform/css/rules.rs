@@ -2,8 +2,12 @@
 
 use std::convert::Infallible;
 
+use lightningcss::properties::custom::{Function, Token, TokenOrValue};
+use lightningcss::rules::property::PropertyRule;
 use lightningcss::rules::{CssRule, Location};
 use lightningcss::values::image::Image;
+use lightningcss::values::string::CowArcStr;
+use lightningcss::values::syntax::ParsedComponent;
 use lightningcss::values::url::Url;
 use lightningcss::visit_types;
 use lightningcss::visitor::{Visit, VisitTypes, Visitor};
@@ -27,12 +31,21 @@ impl<'i> Visitor<'i> for UrlRewriter<'_, '_> {
     type Error = Infallible;
 
     fn visit_types(&self) -> VisitTypes {
-        visit_types!(URLS | IMAGES | RULES)
+        visit_types!(URLS | IMAGES | FUNCTIONS | RULES)
     }
 
     fn visit_rule(&mut self, rule: &mut CssRule<'i>) -> Result<(), Infallible> {
         let outer = self.at;
         self.at = location(rule).or(outer);
+        // lightningcss does not visit it.
+        if let CssRule::Property(PropertyRule { initial_value: Some(value), .. }) = rule {
+            match value {
+                ParsedComponent::Url(url) => self.visit_url(url)?,
+                ParsedComponent::Image(image) => self.visit_image(image)?,
+                ParsedComponent::TokenList(tokens) => tokens.visit(self)?,
+                _ => {}
+            }
+        }
         rule.visit_children(self)?;
         self.at = outer;
         Ok(())
@@ -49,19 +62,35 @@ impl<'i> Visitor<'i> for UrlRewriter<'_, '_> {
         image.visit_children(self)
     }
 
-    fn visit_url(&mut self, url: &mut Url<'i>) -> Result<(), Infallible> {
-        let Some(at) = self.at else { return Ok(()) };
-        let Some(part) = self.parts.get(at.source_index as usize) else { return Ok(()) };
-        match self.resolve(part, &url.url) {
-            Ok(Some(new)) => url.url = new.into(),
-            Ok(None) => {}
-            Err(fault) => self.faults.push(self.locate(fault, part, at, &url.url)),
+    /// Where the value isn't parsed, in custom properties and beside `var()`, URLs may be strings.
+    fn visit_function(&mut self, function: &mut Function<'i>) -> Result<(), Infallible> {
+        if matches!(&*function.name.to_ascii_lowercase(), "image-set" | "-webkit-image-set" | "src") {
+            for argument in &mut function.arguments.0 {
+                if let TokenOrValue::Token(Token::String(url)) = argument {
+                    self.rewrite(url);
+                }
+            }
         }
+        function.visit_children(self)
+    }
+
+    fn visit_url(&mut self, url: &mut Url<'i>) -> Result<(), Infallible> {
+        self.rewrite(&mut url.url);
         Ok(())
     }
 }
 
 impl UrlRewriter<'_, '_> {
+    fn rewrite(&mut self, url: &mut CowArcStr<'_>) {
+        let Some(at) = self.at else { return };
+        let Some(part) = self.parts.get(at.source_index as usize) else { return };
+        match self.resolve(part, url) {
+            Ok(Some(new)) => *url = new.into(),
+            Ok(None) => {}
+            Err(fault) => self.faults.push(self.locate(fault, part, at, url)),
+        }
+    }
+
     /// In Sass a URL is relative to the file that is compiled; packages write theirs relative to their own parts too, so those
     /// are tried next.
     fn resolve(&self, part: &Part<'_>, url: &str) -> Result<Option<String>, Fault> {
