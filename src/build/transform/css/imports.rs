@@ -125,8 +125,11 @@ impl<'a> Parts<'a> {
         let (text, composed) = match is_module(&path) {
             true => {
                 let module = self.compiler.module(&path)?;
-                let composed = self.composed || !trail.is_empty();
-                (module.code.as_str(), composed.then(|| module.dependencies.clone()).unwrap_or_default())
+                let composed = match self.composed || !trail.is_empty() {
+                    true => module.dependencies.clone(),
+                    false => BTreeSet::new(),
+                };
+                (module.code.as_str(), composed)
             }
             false => (self.compiler.css(&path)?, BTreeSet::new()),
         };
