@@ -11,6 +11,7 @@ use crate::trials;
 pub fn trials() -> Vec<Trial> {
     let mut trials = trials![
         an_edit_to_what_all_pages_share_renames_one_file,
+        an_edit_leaves_the_packages_cached,
         the_environment_and_definitions_are_constants,
         packages_are_found_by_their_exports,
         an_unused_module_without_side_effects_is_left_out,
@@ -213,6 +214,29 @@ fn an_edit_to_what_all_pages_share_renames_one_file() {
     let after = scripts(&site.build(&["--no-compress"]));
     let renamed: Vec<&String> = after.iter().filter(|name| !before.contains(name)).collect();
     assert_eq!(renamed.len(), 1, "{renamed:#?}");
+}
+
+fn an_edit_leaves_the_packages_cached() {
+    let large = |name: &str| {
+        (0..700).map(|line| format!("export const {name}{line} = '{name} {line} of many';\n")).collect::<String>()
+    };
+    let site = site("import * as early from 'early'; console.log('before', early); import('./lazy');")
+        .asset("js/lazy.ts", "import * as late from 'late'; console.log(late);")
+        .file("node_modules/early/index.js", large("early"))
+        .file("node_modules/late/index.js", large("late"));
+    let before = site.build(&["--no-compress"]);
+    let chunk = |dist: &Dist, text: &str| {
+        let names = scripts(dist).into_iter().filter(|name| dist.read(name).contains(text)).collect::<Vec<_>>();
+        assert_eq!(names.len(), 1, "{names:?}");
+        names.into_iter().next().expect("a name")
+    };
+    assert_ne!(chunk(&before, "early 5 of"), before.named("js/app.ts"));
+    assert_ne!(chunk(&before, "late 5 of"), chunk(&before, "early 5 of"), "what is needed later is not loaded at once");
+    site.write("assets/js/app.ts", "import * as early from 'early'; console.log('after', early); import('./lazy');");
+    let after = site.build(&["--no-compress"]);
+    let (old, new) = (scripts(&before), scripts(&after));
+    let renamed: Vec<&String> = new.iter().filter(|name| !old.contains(name)).collect();
+    assert_eq!(renamed, [&after.named("js/app.ts")]);
 }
 
 fn the_environment_and_definitions_are_constants() {
