@@ -350,11 +350,7 @@ fn a_map_leads_from_the_minified_script_to_the_line_that_was_written() {
         let column = (at - code[..at].rfind('\n').map_or(0, |newline| newline + 1)) as u32;
         let token = map.lookup_source_view_token(&map.generate_lookup_table(), line, column).expect("a token");
         let wanted = text[..text.find(needle).expect("the needle")].matches('\n').count() as u32;
-        assert_eq!(
-            (token.get_source().expect("a source"), token.get_src_line()),
-            (source, wanted),
-            "{needle}"
-        );
+        assert_eq!((token.get_source().expect("a source"), token.get_src_line()), (source, wanted), "{needle}");
         assert_eq!(token.get_source_content().map(|content| content.to_string()).as_deref(), Some(text));
     }
 }

@@ -38,7 +38,10 @@ use crate::manifest::Mode;
 use crate::progress::Progress;
 
 mod closed;
+mod edits;
 mod glob;
+mod imports;
+mod layout;
 mod minify;
 mod naming;
 mod notices;
@@ -47,8 +50,9 @@ mod references;
 mod sheets;
 
 pub use glob::files as glob_files;
+pub use imports::{ClassNames, Piece};
+pub use layout::Sheet;
 use naming::{Naming, stem};
-pub use plugin::{ClassNames, Piece, Sheet};
 use plugin::{Hooks, Scope, lock};
 pub use references::{Reference, find as find_references};
 
@@ -190,8 +194,13 @@ pub fn bundle(
     if !unresolved.is_empty() {
         return Err(told(unresolved));
     }
+    let options = DiagnosticOptions { cwd: config.root.clone() };
     for warning in warnings {
-        progress.warn(warning.to_message_with(&DiagnosticOptions { cwd: config.root.clone() }));
+        // What a package's author should know helps nobody here.
+        let place = warning.to_diagnostic_with(&options).get_primary_location();
+        if !place.is_some_and(|(file, ..)| file.contains("node_modules/")) {
+            progress.warn(warning.to_message_with(&options));
+        }
     }
     lock(&job.warnings).iter().for_each(|warning| progress.warn(warning.clone()));
     collect(&job, &hooks, &naming, output.assets)

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 use walkdir::WalkDir;
 
-use super::plugin::literal;
+use super::edits::literal;
 use super::references::Glob;
 use crate::error::Fault;
 use crate::fs;

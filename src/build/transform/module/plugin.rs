@@ -12,18 +12,20 @@ use rolldown::plugin::{
     HookLoadArgs, HookLoadOutput, HookLoadReturn, HookNoopReturn, HookRenderChunkArgs, HookRenderChunkOutput,
     HookRenderChunkReturn, HookRenderStartArgs, HookResolveFileUrlArgs, HookResolveFileUrlReturn, HookResolveIdArgs,
     HookResolveIdOutput, HookResolveIdReturn, HookTransformArgs, HookTransformAstArgs, HookTransformAstReturn,
-    HookTransformOutput, HookTransformOutputMap, HookTransformReturn, HookUsage, Plugin, PluginContext,
+    HookTransformOutput, HookTransformReturn, HookUsage, Plugin, PluginContext,
     SharedLoadPluginContext, SharedTransformPluginContext,
 };
-use rolldown_common::side_effects::{DeterminedSideEffects, HookSideEffects};
-use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, ResolvedExternal, RollupRenderedChunk};
-use string_wizard::{Hires, MagicString, SourceMapOptions};
+use rolldown_common::side_effects::DeterminedSideEffects;
+use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, ResolvedExternal};
 
+use super::edits::{dotted, edited, literal};
+use super::imports::{Import, javascript};
+use super::layout::Layout;
 use super::naming::{BUNDLE, Naming};
-use super::references::{self, Options, Place, Reference};
-use super::sheets::{self, Modules};
-use super::{Job, closed, glob};
-use crate::asset::{extension, is_external, relative_url, resolve_url_path, split_suffix};
+use super::references;
+use super::sheets::Modules;
+use super::{Job, closed};
+use crate::asset::{extension, is_external, relative_url, split_suffix};
 use crate::build::contents::{self, ImportKind};
 use crate::build::discover::{is_compiled_script, is_plain_script};
 use crate::build::transform::script;
@@ -43,7 +45,7 @@ pub enum Scope {
 pub struct Hooks {
     pub job: Arc<Job>,
     pub scope: Scope,
-    modules: Mutex<Modules>,
+    pub modules: Mutex<Modules>,
     layout: OnceLock<Layout>,
     /// The bundler's reference of each file that is referred to.
     emitted: Mutex<HashMap<String, ArcStr>>,
@@ -51,46 +53,6 @@ pub struct Hooks {
     pub files: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Why a file was refused, by its portable id: the bundler keeps a plugin's words to itself.
     pub refused: Mutex<BTreeMap<String, Fault>>,
-}
-
-/// Which stylesheets there are, and which chunk needs which.
-#[derive(Debug, Default)]
-pub struct Layout {
-    pub sheets: Vec<Sheet>,
-    /// By the file name of a chunk that is loaded by itself: indices of `sheets`, in the order of the cascade.
-    pub by_root: BTreeMap<String, Vec<usize>>,
-}
-
-/// A stylesheet made of those that modules import.
-#[derive(Debug, Clone)]
-pub struct Sheet {
-    /// Its path below the prefix without a fingerprint: `js/app.css`.
-    pub path: String,
-    /// The same with what stands for it while its bytes are not final: `js/app~1f0c2a9b.css`.
-    pub stable: String,
-    /// Absolute paths, in order.
-    pub inputs: Vec<PathBuf>,
-}
-
-/// A file's extension as what it is to a module that imports it.
-enum Import {
-    /// The bundler's own affair.
-    Code,
-    Sheet,
-    Asset,
-    /// It would have to be compiled by something else first.
-    Foreign,
-}
-
-impl Import {
-    fn of(path: &str) -> Import {
-        match extension(path).as_str() {
-            "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" | "json" | "txt" | "" => Import::Code,
-            "css" | "scss" | "sass" => Import::Sheet,
-            "vue" | "svelte" | "astro" | "mdx" | "less" | "styl" | "stylus" | "coffee" | "elm" => Import::Foreign,
-            _ => Import::Asset,
-        }
-    }
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,14 +82,14 @@ impl Hooks {
         lock(&self.modules).sheets.iter().map(PathBuf::from).collect()
     }
 
-    fn name(&self, id: &str) -> String {
+    pub fn name(&self, id: &str) -> String {
         match &self.scope {
             Scope::Page(naming) => naming.portable(id),
             Scope::Worker(_) => fs::display_name(&self.job.config.root, Path::new(id)),
         }
     }
 
-    fn refuse(&self, id: &str, fault: Fault) -> anyhow::Error {
+    pub fn refuse(&self, id: &str, fault: Fault) -> anyhow::Error {
         let message = fault.to_string();
         lock(&self.refused).insert(self.name(id), fault);
         anyhow::anyhow!(message)
@@ -141,7 +103,7 @@ impl Hooks {
     }
 
     /// An expression for the URL of a file below the prefix, once the chunk that holds it has its place.
-    async fn url(&self, ctx: &PluginContext, file: &str) -> anyhow::Result<String> {
+    pub async fn url(&self, ctx: &PluginContext, file: &str) -> anyhow::Result<String> {
         let known = lock(&self.emitted).get(file).cloned();
         let reference = match known {
             Some(reference) => reference,
@@ -157,13 +119,13 @@ impl Hooks {
     }
 
     /// The URL of an asset.
-    async fn asset(&self, ctx: &PluginContext, importer: &str, path: &Path) -> anyhow::Result<String> {
+    pub async fn asset(&self, ctx: &PluginContext, importer: &str, path: &Path) -> anyhow::Result<String> {
         let file = self.job.host.asset(path).map_err(|fault| self.refuse(importer, fault))?;
         self.url(ctx, &file).await
     }
 
     /// The URL of a script that is bundled by itself; none if it is the script that asks.
-    async fn closed(&self, ctx: &PluginContext, importer: &str, path: &Path) -> anyhow::Result<String> {
+    pub async fn closed(&self, ctx: &PluginContext, importer: &str, path: &Path) -> anyhow::Result<String> {
         let started_by = match &self.scope {
             Scope::Page(_) => &[][..],
             Scope::Worker(chain) => chain,
@@ -186,7 +148,7 @@ impl Hooks {
     }
 
     /// The file that a URL in a script leads to: beside the script, or else a package's.
-    async fn target(&self, ctx: &PluginContext, importer: &str, specifier: &str) -> Option<PathBuf> {
+    pub async fn target(&self, ctx: &PluginContext, importer: &str, specifier: &str) -> Option<PathBuf> {
         let path = split_suffix(specifier).0;
         if path.is_empty() || path.starts_with('/') || is_external(path) {
             return None;
@@ -201,237 +163,12 @@ impl Hooks {
     }
 
     /// Whether a script has to be bundled to run by itself.
-    fn is_module(path: &Path) -> bool {
+    pub fn is_module(path: &Path) -> bool {
         let name = path.to_string_lossy();
         let text = || std::fs::read_to_string(path).unwrap_or_default();
         is_compiled_script(&name)
             || extension(&name) == "mjs"
             || (is_plain_script(&name) && script::syntax(path, &text()).is_module)
-    }
-
-    /// The text that takes a reference's place, and the imports that it needs; none leaves it as it is.
-    async fn replacement(
-        &self,
-        ctx: &PluginContext,
-        importer: &str,
-        index: usize,
-        reference: &Reference,
-    ) -> anyhow::Result<Vec<(Place, String)>> {
-        match reference {
-            Reference::Glob { call, glob } => {
-                let root = &self.job.config.root;
-                let found = glob::files(root, Path::new(split_suffix(importer).0), &glob.patterns)
-                    .map_err(|fault| self.refuse(importer, fault))?;
-                let (imports, object) = glob::code(glob, &found, index);
-                Ok(vec![(0..0, imports), (call.clone(), object)])
-            }
-            Reference::Url { new, specifier } => {
-                let Some(path) = self.target(ctx, importer, specifier).await else {
-                    self.unknown_url(importer, specifier);
-                    return Ok(Vec::new());
-                };
-                let url = match Self::is_module(&path) {
-                    true => self.closed(ctx, importer, &path).await?,
-                    false => self.asset(ctx, importer, &path).await?,
-                };
-                let suffix = split_suffix(specifier).1;
-                let suffix = if suffix.is_empty() { String::new() } else { format!(" + {suffix:?}") };
-                Ok(vec![(new.clone(), format!("new URL({url}{suffix})"))])
-            }
-            Reference::UrlTemplate { argument, parts } => {
-                let pattern = parts.iter().map(|part| globset::escape(part)).collect::<Vec<_>>().join("*");
-                if !pattern.starts_with('.') {
-                    return Ok(Vec::new());
-                }
-                let importing = Path::new(split_suffix(importer).0);
-                let found = glob::files(&self.job.config.root, importing, &[pattern])
-                    .map_err(|fault| self.refuse(importer, fault))?;
-                let mut pairs = Vec::new();
-                for file in &found {
-                    pairs.push(format!("{:?}: {}", file.key, self.asset(ctx, importer, &file.path).await?));
-                }
-                let table = format!("({{{}}})[", pairs.join(", "));
-                Ok(vec![(argument.start..argument.start, table), (argument.end..argument.end, "]".to_owned())])
-            }
-            Reference::Worker { url, specifier, options, shared } => {
-                let Some(path) = self.target(ctx, importer, specifier).await else {
-                    self.unknown_url(importer, specifier);
-                    return Ok(Vec::new());
-                };
-                let says_module = matches!(options, Options::Literal { is_module: Some(true), .. });
-                let module = says_module || Self::is_module(&path);
-                let file = match module {
-                    true => self.closed(ctx, importer, &path).await?,
-                    false => self.asset(ctx, importer, &path).await?,
-                };
-                let mut edits = vec![(url.clone(), closed::same_origin(&file, module, *shared))];
-                if module {
-                    edits.extend(module_options(options));
-                }
-                Ok(edits)
-            }
-        }
-    }
-
-    fn unknown_url(&self, importer: &str, specifier: &str) {
-        if split_suffix(specifier).0.starts_with('.') {
-            let importer = self.name(importer);
-            lock(&self.job.warnings).insert(format!(
-                "`{importer}` refers to `{specifier}` with `new URL(…, import.meta.url)`, and there is no such file"
-            ));
-        }
-    }
-
-    /// Code for an import that asks for something else than the module: its URL, its text, a worker.
-    async fn queried(&self, ctx: &PluginContext, id: &str, path: &str, query: &str) -> anyhow::Result<Option<String>> {
-        let refuse = |fault| self.refuse(id, fault);
-        let file = Path::new(path);
-        let code = match query {
-            "raw" => {
-                let text = fs::read_text(file, &self.name(path)).map_err(|error| refuse(error.into_fault()))?;
-                format!("export default {};", literal(&text))
-            }
-            "url" => match Import::of(path) {
-                Import::Sheet => {
-                    let made = self.job.host.sheet_file(file).map_err(refuse)?;
-                    format!("export default {};", self.url(ctx, &made).await?)
-                }
-                _ if Self::is_module(file) => format!("export default {};", self.closed(ctx, id, file).await?),
-                _ => format!("export default {};", self.asset(ctx, id, file).await?),
-            },
-            "inline" => match Import::of(path) {
-                Import::Sheet => {
-                    let pieces = self.job.host.sheet_text(file).map_err(refuse)?;
-                    let mut parts = vec!["\"\"".to_owned()];
-                    for piece in pieces {
-                        parts.push(match piece {
-                            Piece::Text(text) => literal(&text),
-                            Piece::File(file) => self.url(ctx, &file).await?,
-                        });
-                    }
-                    format!("export default {};", parts.join(" + "))
-                }
-                _ => {
-                    let url = self.job.host.data_url(file).map_err(refuse)?;
-                    format!("export default {};", literal(&url))
-                }
-            },
-            "worker" | "sharedworker" => {
-                let class = if query == "worker" { "Worker" } else { "SharedWorker" };
-                let url = self.closed(ctx, id, file).await?;
-                let url = closed::same_origin(&url, true, class == "SharedWorker");
-                format!(
-                    "export default function (options) {{ return new {class}({url}, {{ ...options, type: \"module\" }}); }}"
-                )
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(code))
-    }
-
-    fn sheet(&self, id: &str) -> anyhow::Result<HookLoadOutput> {
-        let code = match is_css_module(id) {
-            true => {
-                let module = self.job.host.css_module(Path::new(id)).map_err(|fault| self.refuse(id, fault))?;
-                class_names(&module)
-            }
-            false => "export {}".to_owned(),
-        };
-        lock(&self.modules).sheets.insert(id.to_owned());
-        let mut output = javascript(code);
-        output.side_effects = Some(HookSideEffects::False);
-        Ok(output)
-    }
-
-    /// Divides the sheets into files, once all chunks are known.
-    fn plan(&self, naming: &Naming, chunks: impl Iterator<Item = Arc<RollupRenderedChunk>>) -> Layout {
-        let mut modules = lock(&self.modules);
-        let mut roots: BTreeMap<String, (String, String)> = BTreeMap::new();
-        for chunk in chunks {
-            modules.included.extend(chunk.module_ids.iter().map(ToString::to_string));
-            if let (true, Some(id)) = (chunk.is_entry || chunk.is_dynamic_entry, &chunk.facade_module_id) {
-                roots.insert(chunk.filename.to_string(), (chunk.name.to_string(), id.to_string()));
-            }
-        }
-        let orders: BTreeMap<String, Vec<String>> = roots
-            .iter()
-            .map(|(file, (_, id))| (file.clone(), modules.order(id)))
-            .filter(|(_, order)| !order.is_empty())
-            .collect();
-        let mut layout = Layout::default();
-        let mut part_of: HashMap<&str, usize> = HashMap::new();
-        let parts = sheets::parts(&orders);
-        for (index, part) in parts.iter().enumerate() {
-            part_of.extend(part.iter().map(|sheet| (sheet.as_str(), index)));
-            let mut owners = orders.iter().filter(|(_, order)| part.iter().any(|sheet| order.contains(sheet)));
-            let owner = match (owners.next(), owners.next()) {
-                (Some((file, order)), None) if order.len() == part.len() => roots.get(file),
-                _ => None,
-            };
-            let (path, stable) = naming.sheet(owner.map(|(name, id)| (name.as_str(), id.as_str())), part);
-            layout.sheets.push(Sheet { path, stable, inputs: part.iter().map(PathBuf::from).collect() });
-        }
-        for (root, order) in &orders {
-            let mut needed: Vec<usize> =
-                order.iter().filter_map(|sheet| part_of.get(sheet.as_str()).copied()).collect();
-            needed.dedup();
-            layout.by_root.insert(root.clone(), needed);
-        }
-        layout
-    }
-}
-
-/// What a CSS module gives to the script that imports it.
-#[derive(Debug)]
-pub struct ClassNames {
-    /// Each local name with the names of its element's `class`, separated by spaces.
-    pub classes: BTreeMap<String, String>,
-    /// The sheets that it composes from.
-    pub dependencies: BTreeSet<PathBuf>,
-}
-
-/// A part of a stylesheet's text, or the URL of a file in it.
-pub enum Piece {
-    Text(String),
-    /// Below the prefix.
-    File(String),
-}
-
-fn is_css_module(path: &str) -> bool {
-    [".module.css", ".module.scss", ".module.sass"].iter().any(|end| path.ends_with(end))
-}
-
-/// The names of a CSS module's classes as a module: all of them as an object, and each by its name.
-fn class_names(module: &ClassNames) -> String {
-    // Those that it composes from cascade before it.
-    let import = |path: &PathBuf| format!("import {};\n", literal(&path.to_string_lossy()));
-    let mut code: String = module.dependencies.iter().map(import).collect();
-    code.push_str(&format!("export default {};", serde_json::to_string(&module.classes).unwrap_or_default()));
-    for (index, (name, value)) in module.classes.iter().enumerate().filter(|(_, (name, _))| *name != "default") {
-        code.push_str(&format!("\nconst c{index} = {}; export {{ c{index} as {} }};", literal(value), literal(name)));
-    }
-    code
-}
-
-/// A string as JavaScript has it; JSON's strings are JavaScript's since ES2019.
-pub fn literal(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn javascript(code: impl Into<ArcStr>) -> HookLoadOutput {
-    HookLoadOutput { code: code.into(), module_type: Some(ModuleType::Js), ..HookLoadOutput::default() }
-}
-
-/// Edits to a worker's options that make it a module worker.
-fn module_options(options: &Options) -> Vec<(Place, String)> {
-    match options {
-        Options::None(at) => vec![(*at..*at, ", { type: \"module\" }".to_owned())],
-        Options::Literal { is_module: Some(true), .. } => Vec::new(),
-        Options::Literal { inner, .. } => vec![(*inner..*inner, " type: \"module\", ".to_owned())],
-        Options::Expression(place) => vec![
-            (place.start..place.start, "{ ...".to_owned()),
-            (place.end..place.end, ", type: \"module\" }".to_owned()),
-        ],
     }
 }
 
@@ -443,58 +180,6 @@ fn source_type(module_type: &ModuleType) -> Option<SourceType> {
         _ => return None,
     })
 }
-
-/// The code with some places replaced, and the map from there to here.
-fn edited(code: &str, name: &str, edits: Vec<(Place, String)>) -> anyhow::Result<(String, HookTransformOutputMap)> {
-    let mut magic = MagicString::new(code);
-    for (place, text) in edits {
-        let (start, end) = (u32::try_from(place.start)?, u32::try_from(place.end)?);
-        match start == end {
-            true => magic.append_left(start, text).map(|_| ()),
-            false => magic.update(start, end, text).map(|_| ()),
-        }
-        .map_err(|error| anyhow::anyhow!("could not edit the script: {error:?}"))?;
-    }
-    let options = SourceMapOptions { hires: Hires::Boundary, include_content: false, source: name.into() };
-    let map = HookTransformOutputMap::Sourcemap(Box::new(magic.source_map(options)));
-    Ok((magic.to_string(), map))
-}
-
-/// Loads stylesheets by their stable names, each in its place in the cascade, and is done when all of them apply.
-const LOAD_SHEETS: &str = r#"
-function __fingerpost_sheets(names) {
-  let next = null;
-  const waits = [];
-  for (const name of names.reverse()) {
-    const href = import.meta.resolve(name);
-    let link = [...document.querySelectorAll("link[rel~=stylesheet]")].find((link) => link.href === href);
-    if (!link) {
-      link = document.createElement("link");
-      link.rel = "stylesheet";
-      link.href = href;
-      const map = document.querySelector("script[type=importmap]");
-      for (const [url, integrity] of Object.entries((map && JSON.parse(map.textContent).integrity) || {})) {
-        if (new URL(url, document.baseURI).href === href) {
-          link.integrity = integrity;
-          link.crossOrigin = "anonymous";
-        }
-      }
-      const made = link;
-      made.loaded = new Promise((done, failed) => {
-        made.onload = done;
-        made.onerror = () => {
-          made.remove();
-          failed(new Error("could not load the stylesheet " + href));
-        };
-      });
-      next ? next.before(made) : document.head.append(made);
-    }
-    waits.push(link.loaded);
-    next = link;
-  }
-  return Promise.all(waits);
-}
-"#;
 
 impl Plugin for Hooks {
     fn name(&self) -> Cow<'static, str> {
@@ -612,26 +297,16 @@ impl Plugin for Hooks {
 
     async fn render_chunk(&self, _: &PluginContext, args: &HookRenderChunkArgs<'_>) -> HookRenderChunkReturn {
         let Scope::Page(naming) = &self.scope else { return Ok(None) };
-        let layout = self.layout.get_or_init(|| self.plan(naming, args.chunks.values().cloned()));
+        let chunks = || args.chunks.values().cloned();
+        let layout = self.layout.get_or_init(|| Layout::new(naming, &mut lock(&self.modules), chunks()));
         let lazy = |file: &ArcStr| layout.by_root.contains_key(file.as_str());
         if !args.chunk.dynamic_imports.iter().any(lazy) {
             return Ok(None);
         }
-        let base = format!("/{}", args.chunk.filename);
-        let mut edits = Vec::new();
-        for (place, specifier) in references::dynamic_imports(&args.code) {
-            let target = resolve_url_path(&base, &specifier);
-            let Some(sheets) = layout.by_root.get(target.trim_start_matches('/')) else { continue };
-            let names: Vec<String> =
-                sheets.iter().map(|sheet| dotted(&args.chunk.filename, &layout.sheets[*sheet].stable)).collect();
-            let names = serde_json::to_string(&names)?;
-            edits.push((place.start..place.start, format!("__fingerpost_sheets({names}).then(() => ")));
-            edits.push((place.end..place.end, ")".to_owned()));
-        }
+        let edits = layout.loading(&args.chunk.filename, &args.code);
         if edits.is_empty() {
             return Ok(None);
         }
-        edits.push((args.code.len()..args.code.len(), LOAD_SHEETS.to_owned()));
         let (code, map) = edited(&args.code, &args.chunk.filename, edits)?;
         Ok(Some(HookRenderChunkOutput { code, map }))
     }
@@ -647,10 +322,4 @@ impl Plugin for Hooks {
             }
         }))
     }
-}
-
-/// A relative URL that is one to an import, too: it begins with a dot.
-fn dotted(from: &str, to: &str) -> String {
-    let url = relative_url(from, to);
-    if url.starts_with('.') { url } else { format!("./{url}") }
 }
