@@ -11,11 +11,13 @@ use crate::fs;
 
 mod budget;
 mod file;
+mod keep;
 mod pattern;
 mod targets;
 mod tool;
 
 pub use budget::{Budget, Limit, Measure};
+pub use keep::Keep;
 pub use pattern::Pattern;
 pub use targets::Targets;
 pub use tool::Tool;
@@ -46,6 +48,7 @@ pub struct Config {
     /// Run before all else, in this order.
     pub tools: Vec<Tool>,
     pub bundles: Vec<Bundle>,
+    pub keeps: Vec<Keep>,
     pub encodings: Vec<Encoding>,
     pub images: Images,
     /// Values for the templates.
@@ -234,6 +237,8 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
                 .hint("give one of them another name, or put their inputs into one"));
         }
     }
+    let keep = |keep| Keep::resolve(root, &out, prefix.as_str(), text, keep);
+    let keeps = file.keep.into_iter().map(keep).collect::<Result<_, _>>()?;
     let mut encodings = Vec::new();
     for token in &file.compress.encodings {
         let encoding = Encoding::ALL.into_iter().find(|e| e.token() == token).ok_or_else(|| {
@@ -278,6 +283,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         external: file.external,
         tools,
         bundles,
+        keeps,
         encodings,
         images: file.images,
         context: file.context,

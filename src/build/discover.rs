@@ -8,7 +8,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::transform::sass::is_sass;
 use crate::asset::{LogicalPath, extension};
-use crate::config::Config;
+use crate::config::{Config, Keep};
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 
@@ -23,8 +23,8 @@ pub struct Sources {
     pub parts: BTreeMap<LogicalPath, PathBuf>,
     /// What tools made, by the path that it would have.
     pub made: BTreeMap<PathBuf, Vec<u8>>,
-    /// Files that keep their names, by their path below the site's root.
-    pub public: BTreeMap<String, PathBuf>,
+    /// Files that keep their names, by their path below the site's root. If two claim one path, adding them to the outputs tells.
+    pub public: Vec<(String, PathBuf)>,
     /// Templates, by their name, which is their path below `templates/`.
     pub templates: BTreeMap<String, PathBuf>,
 }
@@ -46,7 +46,10 @@ impl Sources {
             let name = LogicalPath::new(name).map_err(|error| Fault::new(error.to_string()).hint("rename the file"))?;
             list.insert(name, path);
         }
-        sources.public = files(config, &config.assets.join(PUBLIC), true)?;
+        sources.public = files(config, &config.assets.join(PUBLIC), true)?.into_iter().collect();
+        for keep in &config.keeps {
+            sources.public.extend(kept(config, keep)?);
+        }
         sources.templates = files(config, &config.templates, false)?;
         if sources.assets.is_empty() && sources.templates.is_empty() && sources.public.is_empty() {
             return Err(Fault::new(format!(
@@ -68,6 +71,18 @@ impl Sources {
     pub fn asset(&self, path: &str) -> Option<(&LogicalPath, &PathBuf)> {
         self.assets.get_key_value(path).or_else(|| self.parts.get_key_value(path))
     }
+}
+
+/// The files of `[[keep]]`, by their path below the site's root.
+fn kept(config: &Config, keep: &Keep) -> Result<Vec<(String, PathBuf)>> {
+    let files = files(config, &keep.from, false)?.into_iter().filter(|(name, _)| keep.wants(name));
+    let place = |name: &str| match name {
+        // What is kept is a single file, which has no name below itself.
+        "" => keep.to.to_string(),
+        name => format!("{}/{name}", keep.to),
+    };
+    let kept: Vec<_> = files.map(|(name, path)| (place(&name), path)).collect();
+    if kept.is_empty() { Err(Error::Config(keep.nothing.clone())) } else { Ok(kept) }
 }
 
 /// Whether it is a stylesheet, or is compiled to one.
@@ -137,10 +152,10 @@ pub fn matching(config: &Config, glob: &GlobMatcher) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Refuses a link that leads out of the site's root.
+/// Refuses a link that leads out of the site's root, other than to a package.
 fn stays_inside(config: &Config, path: &Path) -> Result<()> {
     let target = path.canonicalize().map_err(Error::io("follow the link", path))?;
-    if target.starts_with(&config.root) {
+    if fs::within(&config.root, &target) {
         return Ok(());
     }
     let name = fs::display_name(&config.root, path);

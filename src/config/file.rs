@@ -16,6 +16,7 @@ pub struct File {
     pub external: BTreeMap<String, String>,
     pub bundle: Vec<Bundle>,
     pub tool: Vec<Tool>,
+    pub keep: Vec<Keep>,
     pub compress: Compress,
     pub images: Images,
     pub library: BTreeMap<String, Library>,
@@ -77,6 +78,17 @@ pub enum Command {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    pub from: String,
+    pub to: String,
+    #[serde(default)]
+    pub include: Vec<String>,
+    #[serde(default)]
+    pub exclude: Vec<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compress {
     pub encodings: Vec<String>,
@@ -110,14 +122,14 @@ pub struct Environment {
     pub website: Option<bool>,
     /// Read so that a file which has them is accepted; publishing does not purge or prune yet.
     pub cdn: Option<BTreeMap<String, String>>,
-    pub keep: Option<Keep>,
+    pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "checked for its shape, not used yet")]
-pub struct Keep {
+pub struct Retention {
     releases: Option<u32>,
     days: Option<u32>,
 }

@@ -1,11 +1,11 @@
-//! A pattern that says which files of a build a rule is for.
+//! A pattern that says which files a rule is for.
 
 use globset::{Glob, GlobMatcher};
 
 use super::Text;
 use crate::error::Fault;
 
-/// A glob over paths below the output folder. Without a `/` it is matched against the file's name alone.
+/// A glob over paths below a folder: that of the output, if a rule does not say another. Without a `/` it is matched against the file's name alone.
 #[derive(Debug, Clone)]
 pub struct Pattern(GlobMatcher);
 

@@ -14,6 +14,7 @@ mod faults;
 mod github;
 mod http;
 mod images;
+mod keep;
 mod layout;
 mod modules;
 mod packages;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         faults::trials(),
         github::trials(),
         images::trials(),
+        keep::trials(),
         layout::trials(),
         modules::trials(),
         packages::trials(),

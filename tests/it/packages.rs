@@ -2,20 +2,28 @@
 
 use libtest_mimic::Trial;
 
-use crate::browser::browse;
+use crate::browser::{Page, browse};
 use crate::setup::{Need, packages};
-use crate::site::Site;
+use crate::site::{Dist, Site};
 use crate::trials;
 
+mod applications;
+mod kept;
+mod themes;
+
 pub fn trials() -> Vec<Trial> {
-    trials![
+    let mut trials = trials![
         [Need::Packages, Need::Browser];
         bootstrap_from_its_modules,
         bootstrap_as_a_classic_bundle,
         fontawesome_shows_its_icons,
         htmx_swaps_a_fragment,
         three_constructs_a_scene,
-    ]
+    ];
+    trials.extend(applications::trials());
+    trials.extend(kept::trials());
+    trials.extend(themes::trials());
+    trials
 }
 
 fn site() -> Site {
@@ -30,16 +38,24 @@ fn page(head: &str, body: &str) -> String {
     )
 }
 
-/// Builds and serves the site, opens its front page, and checks what a script returns and that nothing went wrong.
-fn shows(site: &Site, ready: &str, script: &str, want: serde_json::Value) {
-    site.build(&["--no-compress"]);
+/// Builds the site, serves it at the address that the test in a browser gets, and checks that nothing went wrong there.
+fn visits(site: &Site, test: impl AsyncFnOnce(&Page, &str)) -> Dist {
+    let dist = site.build(&["--no-compress"]);
     let server = site.serve(&["serve", "--listen", "127.0.0.1:0"]);
     browse(async |browser| {
-        browser.open(&format!("http://{}/", server.address)).await;
-        browser.until(ready).await;
-        assert_eq!(browser.run(script).await, want);
+        test(browser, &server.address).await;
         assert_eq!(browser.complaints().await, Vec::<String>::new());
     });
+    dist
+}
+
+/// Opens the front page, and checks what a script returns.
+fn shows(site: &Site, ready: &str, script: &str, want: serde_json::Value) -> Dist {
+    visits(site, async |browser, address| {
+        browser.open(&format!("http://{address}/")).await;
+        browser.until(ready).await;
+        assert_eq!(browser.run(script).await, want);
+    })
 }
 
 fn bootstrap_from_its_modules() {

@@ -94,7 +94,8 @@ pub fn long_stylesheet() -> String {
     (0..200).map(|index| format!(".c{index} {{ margin: {index}px; color: rgb({index}, 1, 2) }}\n")).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a file, or a folder with all in it.
+pub fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         std::fs::create_dir_all(to).expect("a folder");
         for entry in std::fs::read_dir(from).expect("a folder") {
