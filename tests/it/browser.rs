@@ -96,7 +96,7 @@ impl Page {
     /// Waits until an expression is true.
     pub async fn until(&self, expression: &str) {
         let body = format!(
-            "for (let i = 0; i < 200; i++) {{ if ({expression}) return true; await new Promise((r) => setTimeout(r, 50)); }} return false;"
+            "for (let i = 0; i < 400; i++) {{ if ({expression}) return true; await new Promise((r) => setTimeout(r, 50)); }} return false;"
         );
         assert_eq!(self.run(&body).await, true, "never true: {expression}");
     }

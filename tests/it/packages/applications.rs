@@ -129,14 +129,18 @@ fn monaco_colours_and_completes_with_its_workers() {
             self.MonacoEnvironment = {
               getWorker(_: string, label: string) {
                 return label === 'typescript'
-                  ? new Worker(new URL('monaco-editor/language/typescript/ts.worker.js', import.meta.url), { type: 'module' })
+                  ? new Worker(new URL('monaco-editor/languages/features/typescript/ts.worker.js', import.meta.url), { type: 'module' })
                   : new Worker(new URL('monaco-editor/editor/editor.worker.js', import.meta.url), { type: 'module' });
               },
             };
             const uri = monaco.Uri.parse('file:///post.ts');
             const model = monaco.editor.createModel('const post = "sign";\npost.', 'typescript', uri);
             monaco.editor.create(document.querySelector('#editor')!, { model });
-            const worker = await monaco.typescript.getTypeScriptWorker();
+
+            // It is an error until the language is registered, and nothing tells when that is.
+            const registered = () => monaco.typescript.getTypeScriptWorker().catch(() => null);
+            let worker;
+            while (!(worker = await registered())) await new Promise((later) => setTimeout(later, 50));
             const client = await worker(uri);
             const { entries } = await client.getCompletionsAtPosition(uri.toString(), model.getValueLength());
             document.body.dataset.completions = entries.map((entry: { name: string }) => entry.name).join(' ');
