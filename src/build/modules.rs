@@ -116,8 +116,8 @@ fn add_chunks(
     for chunk in chunks {
         let mut output = Output::new(Kind::Asset, chunk.source.clone(), chunk.code.clone().into_bytes());
         let is_final = by_name.contains(&output.digest.fingerprint().name(&chunk.path));
-        // Two modules of the same text are two modules: they must not become one file.
-        let path = match is_final || taken.insert((chunk.path.clone(), output.digest)) {
+        // Two modules of the same text are two modules: they must not become one file. Each start of a worker is a new one anyway.
+        let path = match chunk.is_closed || taken.insert((chunk.path.clone(), output.digest)) {
             true => &chunk.path,
             false => &chunk.stable,
         };

@@ -100,6 +100,8 @@ pub struct Chunk {
     /// The index of the entry that it is, if it is one.
     pub entry: Option<usize>,
     pub is_dynamic_entry: bool,
+    /// It runs by itself and shares nothing with a page: a worker.
+    pub is_closed: bool,
     /// The module that it was made for, below the root; none for what several share.
     pub source: Option<String>,
     pub code: String,
@@ -273,6 +275,7 @@ fn page_chunk(
         name: chunk.name.to_string(),
         entry: facade.and_then(|id| naming.entry(id)).filter(|_| chunk.is_entry),
         is_dynamic_entry: chunk.is_dynamic_entry,
+        is_closed: false,
         source: source.map(|id| fs::display_name(&job.config.root, Path::new(id))),
         modules: modules(naming, &chunk),
         imports: imports(&chunk.imports),
@@ -297,6 +300,7 @@ fn worker_chunk(job: &Job, closed: &closed::Closed) -> Chunk {
         name: stem(&closed.path).to_owned(),
         entry: None,
         is_dynamic_entry: true,
+        is_closed: true,
         source: Some(fs::display_name(&job.config.root, &closed.source)),
         code: closed.code.clone(),
         map: closed.map.clone(),

@@ -12,8 +12,8 @@ use rolldown::plugin::{
     HookLoadArgs, HookLoadOutput, HookLoadReturn, HookNoopReturn, HookRenderChunkArgs, HookRenderChunkOutput,
     HookRenderChunkReturn, HookRenderStartArgs, HookResolveFileUrlArgs, HookResolveFileUrlReturn, HookResolveIdArgs,
     HookResolveIdOutput, HookResolveIdReturn, HookTransformArgs, HookTransformAstArgs, HookTransformAstReturn,
-    HookTransformOutput, HookTransformReturn, HookUsage, Plugin, PluginContext,
-    SharedLoadPluginContext, SharedTransformPluginContext,
+    HookTransformOutput, HookTransformReturn, HookUsage, Plugin, PluginContext, SharedLoadPluginContext,
+    SharedTransformPluginContext,
 };
 use rolldown_common::side_effects::DeterminedSideEffects;
 use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, ResolvedExternal};
