@@ -6,7 +6,7 @@
 //! Two flows meet in the [`manifest`]:
 //!
 //! ```text
-//! config → discover → images, fonts → stylesheets → scripts → pages → fingerprint → compress → dist + manifest    (build)
+//! config → discover → images, fonts → scripts and stylesheets → pages → compress → dist + manifest               (build)
 //! manifest → bind pages to an environment → a table in memory → answers                                          (serve)
 //! manifest → bind pages to an environment → a plan → uploads, assets first → the pointer                         (publish)
 //! ```
