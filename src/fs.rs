@@ -14,7 +14,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Reads a file that has to be UTF-8; `name` is how the user knows it.
 pub fn read_text(path: &Path, name: &str) -> Result<String> {
-    let text = String::from_utf8(read(path)?).map_err(|error| not_utf8(name, error.as_bytes()))?;
+    to_text(read(path)?, name)
+}
+
+/// A file's bytes as text; `name` is how the user knows the file.
+pub fn to_text(bytes: Vec<u8>, name: &str) -> Result<String> {
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(name, error.as_bytes()))?;
     // A byte order mark is no part of the text, and would be a character in the middle of a bundle.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
@@ -67,7 +72,11 @@ pub fn normalize(path: &Path) -> PathBuf {
 
 /// Whether a file may go into the build: it lies below the root, or in a `node_modules`, which may stand in a folder above it.
 pub fn within(root: &Path, file: &Path) -> bool {
-    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    lies_within(root, &file.canonicalize().unwrap_or_else(|_| file.to_owned()))
+}
+
+/// As [`within`], of a path that holds no link.
+pub fn lies_within(root: &Path, real: &Path) -> bool {
     real.starts_with(root) || real.components().any(|part| part.as_os_str() == "node_modules")
 }
 

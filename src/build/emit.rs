@@ -29,17 +29,20 @@ pub fn emit(
     let staged = Staged::beside(out)?;
     let root = staged.path();
     progress.stage("write", outputs.files.len());
-    outputs.files.par_iter().try_for_each(|(path, output)| {
+    let files = outputs.files.par_iter().map(|(path, output)| {
         fs::write(&root.join(path), &output.bytes)?;
         for (encoding, bytes) in &output.variants {
             fs::write(&root.join(File::sidecar(path, *encoding)), bytes)?;
         }
-        if let Some(map) = &output.map {
-            fs::write(&root.join(format!("{MAPS}/{path}.map")), map.as_bytes())?;
-        }
         progress.step();
-        Ok::<(), Error>(())
-    })?;
+        Ok(())
+    });
+    // A map is larger than its file: another thread may take it.
+    let maps = outputs.files.par_iter().filter_map(|(path, output)| {
+        let map = output.map.as_ref()?;
+        Some(fs::write(&root.join(format!("{MAPS}/{path}.map")), map.as_bytes()))
+    });
+    maps.chain(files).collect::<Result<()>>()?;
     fs::write(&root.join(manifest::PATH), manifest.to_json().as_bytes())?;
     fs::write(&root.join(record::PATH), record.to_json().as_bytes())?;
     fs::write(&root.join(vite::PATH), vite::manifest(outputs, manifest).as_bytes())?;

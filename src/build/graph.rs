@@ -1,10 +1,13 @@
 //! What becomes of each source: an entry of a kind, a part of another, or a copy.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
 
 use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
+use super::texts::Texts;
 use super::transform::module::glob_files;
 use super::transform::script::{self, Syntax};
 use crate::asset::{LogicalPath, extension};
@@ -46,15 +49,18 @@ pub struct Graph {
     pub modules: Vec<Unit>,
 }
 
-/// Tells modules from classic scripts, each file read once.
+/// Tells modules from classic scripts, each looked at once.
 pub struct Scripts<'a> {
     config: &'a Config,
-    seen: RefCell<BTreeMap<PathBuf, Syntax>>,
+    texts: &'a Texts,
+    seen: Mutex<HashMap<PathBuf, Arc<Syntax>>>,
+    /// Which paths are those of files.
+    files: Mutex<HashMap<PathBuf, bool>>,
 }
 
 impl<'a> Scripts<'a> {
-    pub fn new(config: &'a Config) -> Self {
-        Scripts { config, seen: RefCell::default() }
+    pub fn new(config: &'a Config, texts: &'a Texts) -> Self {
+        Scripts { config, texts, seen: Mutex::default(), files: Mutex::default() }
     }
 
     pub fn is_module(&self, path: &Path) -> Result<bool> {
@@ -63,48 +69,92 @@ impl<'a> Scripts<'a> {
             || self.syntax(path)?.is_module)
     }
 
-    fn syntax(&self, path: &Path) -> Result<Syntax> {
-        if let Some(syntax) = self.seen.borrow().get(path) {
-            return Ok(syntax.clone());
+    fn syntax(&self, path: &Path) -> Result<Arc<Syntax>> {
+        let seen = || self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(syntax) = seen().get(path) {
+            return Ok(Arc::clone(syntax));
         }
-        let text = fs::read_text(path, &fs::display_name(&self.config.root, path))?;
-        let syntax = script::syntax(path, &text);
-        self.seen.borrow_mut().insert(path.to_owned(), syntax.clone());
-        Ok(syntax)
+        let syntax = Arc::new(script::syntax(path, &self.texts.read(path)?));
+        Ok(Arc::clone(seen().entry(path.to_owned()).or_insert(syntax)))
     }
 
-    /// Every file that can be reached from these by relative imports. Packages are the bundler's to find.
-    fn closure(&self, entries: impl IntoIterator<Item = PathBuf>) -> Result<BTreeSet<PathBuf>> {
-        let mut reached = BTreeSet::new();
-        let mut queue: Vec<PathBuf> = entries.into_iter().collect();
-        while let Some(path) = queue.pop() {
-            let script = is_plain_script(&path.to_string_lossy()) || is_compiled_script(&path.to_string_lossy());
-            if !script || !reached.insert(path.clone()) {
-                continue;
-            }
-            let folder = path.parent().unwrap_or(&self.config.root);
-            let syntax = self.syntax(&path)?;
-            let relative = syntax.imports.iter().filter(|import| import.starts_with('.'));
-            queue.extend(relative.filter_map(|import| find(folder, import)));
-            for patterns in &syntax.globs {
-                let found = glob_files(&self.config.root, &path, patterns).unwrap_or_default();
-                queue.extend(found.into_iter().map(|found| found.path));
-            }
+    /// Every script that can be reached from these by relative imports. Packages are the bundler's to find.
+    fn closure(&self, entries: impl IntoIterator<Item = PathBuf>) -> Result<HashSet<PathBuf>> {
+        let is_script = |path: &PathBuf| {
+            let name = path.to_string_lossy();
+            is_plain_script(&name) || is_compiled_script(&name)
+        };
+        let mut next: Vec<PathBuf> = entries.into_iter().filter(is_script).collect();
+        let mut reached = HashSet::new();
+        while !next.is_empty() {
+            reached.extend(next.iter().cloned());
+            let found: Vec<Vec<PathBuf>> = next.par_iter().map(|path| self.imports(path)).collect::<Result<_>>()?;
+            let found: HashSet<PathBuf> = found.into_iter().flatten().filter(is_script).collect();
+            next = found.into_iter().filter(|path| !reached.contains(path)).collect();
         }
         Ok(reached)
     }
+
+    /// The files that a script imports by relative paths.
+    fn imports(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        let folder = path.parent().unwrap_or(&self.config.root);
+        let mut found = Vec::new();
+        if !path.starts_with(&self.config.assets) {
+            let text = self.texts.read(path)?;
+            if !text.contains(GLOB) {
+                found.extend(relative_strings(&text).filter_map(|import| self.find(folder, import)));
+                return Ok(found);
+            }
+        }
+        let syntax = self.syntax(path)?;
+        let relative = syntax.imports.iter().filter(|import| import.starts_with('.'));
+        found.extend(relative.filter_map(|import| self.find(folder, import)));
+        for patterns in &syntax.globs {
+            let files = glob_files(&self.config.root, path, patterns).unwrap_or_default();
+            found.extend(files.into_iter().map(|file| file.path));
+        }
+        Ok(found)
+    }
+
+    /// The file that a relative import means, by the rules that bundlers share.
+    fn find(&self, folder: &Path, import: &str) -> Option<PathBuf> {
+        let exact = fs::normalize(&folder.join(import.split('?').next().unwrap_or(import)));
+        if self.is_file(&exact) {
+            return Some(exact);
+        }
+        let text = exact.to_string_lossy();
+        let compiled = text.strip_suffix(".js").map(|stem| format!("{stem}.ts"));
+        let extensions = ["tsx", "ts", "jsx", "js", "mts", "mjs"];
+        let added = extensions.iter().map(|extension| format!("{text}.{extension}"));
+        let index = extensions.iter().map(|extension| format!("{text}/index.{extension}"));
+        compiled.into_iter().chain(added).chain(index).map(PathBuf::from).find(|path| self.is_file(path))
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        let files = || self.files.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(is_file) = files().get(path) {
+            return *is_file;
+        }
+        let is_file = path.is_file();
+        files().insert(path.to_owned(), is_file);
+        is_file
+    }
 }
 
-/// The file that a relative import means, by the rules that bundlers share.
-fn find(folder: &Path, import: &str) -> Option<PathBuf> {
-    let exact = fs::normalize(&folder.join(import.split('?').next().unwrap_or(import)));
-    let text = exact.to_string_lossy().into_owned();
-    let compiled = text.strip_suffix(".js").map(|stem| format!("{stem}.ts"));
-    let extensions = ["tsx", "ts", "jsx", "js", "mts", "mjs"];
-    let added = extensions.iter().map(|extension| format!("{text}.{extension}"));
-    let index = extensions.iter().map(|extension| format!("{text}/index.{extension}"));
-    let candidates = [text.clone()].into_iter().chain(compiled).chain(added).chain(index);
-    candidates.map(PathBuf::from).find(|path| path.is_file())
+const GLOB: &str = "import.meta.glob";
+
+/// The strings in a script that may be relative imports. That is all there is to know of scripts out of the assets' folder, of
+/// which there may be thousands: which assets they import. The bundler parses them, and once is enough.
+fn relative_strings(text: &str) -> impl Iterator<Item = &str> {
+    let quotes = memchr::memchr3_iter(b'"', b'\'', b'`', text.as_bytes());
+    quotes.filter_map(|quote| {
+        let rest = &text[quote + 1..];
+        let relative = rest.strip_prefix("..").or_else(|| rest.strip_prefix('.'))?;
+        let first = *relative.as_bytes().first()?;
+        let ends = first == text.as_bytes()[quote];
+        let end = memchr::memchr2(text.as_bytes()[quote], b'\n', rest.as_bytes())?;
+        (ends || first == b'/').then_some(&rest[..end])
+    })
 }
 
 impl Graph {

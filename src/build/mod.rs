@@ -34,6 +34,7 @@ mod record;
 mod report;
 mod styles;
 mod template;
+mod texts;
 mod tools;
 mod transform;
 mod variables;
@@ -50,6 +51,7 @@ use graph::{Graph, Scripts, Unit};
 use output::{Output, Outputs};
 use record::Record;
 use template::Templates;
+use texts::Texts;
 use transform::css::Compiler;
 use transform::{image, script};
 
@@ -131,7 +133,8 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     progress.stage("discover", 0);
     let sources = Sources::discover(config, tools::run(site)?)?;
     let templates = Templates::load(config, &sources)?;
-    let scripts = Scripts::new(config);
+    let texts = Arc::new(Texts::new(&config.root));
+    let scripts = Scripts::new(config, &texts);
     let drafts = pages::draft(site, &sources, &templates, &scripts)?;
     let references: Vec<(Place, String, String)> = drafts
         .iter()
@@ -147,12 +150,12 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     let brought = Arc::new(Brought::new(config, &outputs));
     let compiler = Arc::new(Compiler::new(config, mode)?);
     tools::provide(&sources, &compiler, config)?;
-    let imported = modules::add(site, &compiler, &graph.modules, &brought, &mut outputs)?;
+    let imported = modules::add(site, &compiler, &graph.modules, &texts, &brought, &mut outputs)?;
     styles::add(site, &compiler, &graph.styles, &imported, &brought, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
-    let record = Record::new(config, mode, &outputs)?;
+    let record = Record::new(config, mode, &outputs, &texts)?;
     let release = pages::seal(&mut outputs, mode)?;
     if options.compress {
         compress::compress(site, &mut outputs)?;

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use rayon::prelude::*;
 
 use super::brought::{Brought, StyleUrls};
 use super::graph::Unit;
 use super::output::{Imports, Output, Outputs};
 use super::styles::{Made, remember};
+use super::texts::Texts;
 use super::transform::css::{self, Compiler};
 use super::transform::html::reach;
 use super::transform::module::{Bundled, Chunk, ClassNames, EntryModule, Host, Piece, Sheet, bundle};
@@ -28,18 +30,19 @@ pub(super) fn add(
     site: &Site<'_>,
     compiler: &Arc<Compiler>,
     units: &[Unit],
+    texts: &Arc<Texts>,
     brought: &Arc<Brought>,
     outputs: &mut Outputs,
 ) -> Result<BTreeSet<PathBuf>> {
     let Site { config, mode, progress, .. } = *site;
     progress.stage("modules", 0);
     let entries = entries(units)?;
-    let host = Arc::new(Shelf { brought: Arc::clone(brought), compiler: Arc::clone(compiler) });
-    let bundled = bundle(config, mode, &entries, host, site.cache, progress)?;
+    let host = Shelf { texts: Arc::clone(texts), brought: Arc::clone(brought), compiler: Arc::clone(compiler) };
+    let mut bundled = bundle(config, mode, &entries, Arc::new(host), site.cache, progress)?;
     outputs.sources.extend(bundled.sources.clone());
     let mut files = add_sheets(site, compiler, &bundled.sheets, brought, outputs)?;
     let sheets: Vec<String> = bundled.sheets.iter().filter_map(|sheet| files.get(&sheet.stable).cloned()).collect();
-    add_chunks(site, &bundled.chunks, &mut files, outputs)?;
+    add_chunks(site, &mut bundled.chunks, &mut files, outputs)?;
     connect(site, units, &bundled, &files, &sheets, outputs)?;
     if let Some(notices) = bundled.notices {
         let output = Output::new(Kind::Public, None, notices.into_bytes());
@@ -103,25 +106,25 @@ fn add_sheets(
     Ok(files)
 }
 
-/// Adds the chunks to the outputs, and each one's file by its stable path to `files`.
+/// Moves the chunks' code to the outputs, and adds each one's file by its stable path to `files`.
 fn add_chunks(
     site: &Site<'_>,
-    chunks: &[Chunk],
+    chunks: &mut [Chunk],
     files: &mut BTreeMap<String, String>,
     outputs: &mut Outputs,
 ) -> Result<()> {
     // A worker that a worker starts is known there by its bytes as they are: nothing may be added to them.
-    let by_name: BTreeSet<&String> = chunks.iter().flat_map(|chunk| &chunk.files).collect();
+    let by_name: BTreeSet<String> = chunks.iter().flat_map(|chunk| chunk.files.iter().cloned()).collect();
     let mut taken = BTreeSet::new();
     for chunk in chunks {
-        let mut output = Output::new(Kind::Asset, chunk.source.clone(), chunk.code.clone().into_bytes());
+        let mut output = Output::new(Kind::Asset, chunk.source.clone(), std::mem::take(&mut chunk.code).into_bytes());
         let is_final = by_name.contains(&output.digest.fingerprint().name(&chunk.path));
         // Two modules of the same text are two modules: they must not become one file. Each start of a worker is a new one anyway.
         let path = match chunk.is_closed || taken.insert((chunk.path.clone(), output.digest)) {
             true => &chunk.path,
             false => &chunk.stable,
         };
-        output.map.clone_from(&chunk.map);
+        output.map = chunk.map.take();
         output.name = format!("{}/{}", site.config.prefix, chunk.stable);
         output.inputs.extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
         let public = site.config.source_maps == SourceMaps::Public && !is_final;
@@ -178,6 +181,7 @@ fn connect(
 /// What the modules find beside themselves.
 #[derive(Debug)]
 struct Shelf {
+    texts: Arc<Texts>,
     brought: Arc<Brought>,
     compiler: Arc<Compiler>,
 }
@@ -202,6 +206,10 @@ impl Shelf {
 const MARK: char = '\u{fdd0}';
 
 impl Host for Shelf {
+    fn text(&self, path: &Path) -> Result<ArcStr> {
+        self.texts.read(path)
+    }
+
     fn asset(&self, path: &Path) -> Result<String, Fault> {
         Ok(self.below_prefix(self.brought.file(path)?))
     }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::output::{Imports, Output, Outputs};
+use super::texts::Texts;
 use super::variables;
 use crate::config::Config;
 use crate::error::Result;
@@ -85,13 +86,16 @@ impl Relation {
 }
 
 impl Record {
-    pub fn new(config: &Config, mode: Mode, outputs: &Outputs) -> Result<Self> {
+    pub fn new(config: &Config, mode: Mode, outputs: &Outputs, texts: &Texts) -> Result<Self> {
         let names = names(outputs);
         let sources: BTreeSet<&String> = outputs.files.values().flat_map(|output| &output.inputs).collect();
         let digests: BTreeMap<&String, Digest> = sources
             .into_par_iter()
             .filter_map(|name| Some((name, locate(&config.root, name)?)))
-            .map(|(name, path)| Ok((name, Digest::of(&fs::read(&path)?))))
+            .map(|(name, path)| match texts.digest(&path) {
+                Some(digest) => Ok((name, digest)),
+                None => Ok((name, Digest::of(&fs::read(&path)?))),
+            })
             .collect::<Result<_>>()?;
         let options = options(config, mode)?;
         let made = |(path, output): (&String, &Output)| {

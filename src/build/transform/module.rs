@@ -6,7 +6,7 @@
 //!
 //! The only place that names rolldown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex};
 
 use arcstr::ArcStr;
 use oxc::transformer::EngineTargets;
-use oxc_sourcemap::SourceMap;
 use rayon::prelude::*;
 use rolldown::{
     BundlerBuilder, BundlerOptions, ChunkFilenamesOutputOption, CodeSplittingMode, InputItem,
@@ -26,7 +25,6 @@ use rolldown_common::{
 };
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 
-use crate::asset::resolve_url_path;
 use crate::build::cache::Cache;
 use crate::build::contents::Import;
 use crate::build::gather;
@@ -42,6 +40,7 @@ mod edits;
 mod glob;
 mod imports;
 mod layout;
+mod maps;
 mod minify;
 mod naming;
 mod notices;
@@ -66,6 +65,8 @@ pub struct EntryModule {
 
 /// What modules need from the rest of the build. Files are named by their paths below the prefix, with their fingerprint.
 pub trait Host: fmt::Debug + Send + Sync {
+    /// What is in a script.
+    fn text(&self, path: &Path) -> Result<ArcStr>;
     /// The file that a source became; one that nobody else brings is brought into the build.
     fn asset(&self, path: &Path) -> Result<String, Fault>;
     /// The file that a stylesheet by itself becomes.
@@ -140,6 +141,8 @@ struct Job {
     cache: Arc<Cache>,
     /// By path: the scripts that were bundled by themselves.
     closed: Mutex<BTreeMap<PathBuf, Arc<closed::Closed>>>,
+    /// By id: the modules' code as it was before anything was done to it.
+    loaded: Mutex<HashMap<PathBuf, ArcStr>>,
     /// By module: the comments that ask to be kept.
     notices: Mutex<BTreeMap<String, Vec<String>>>,
     warnings: Mutex<BTreeSet<String>>,
@@ -167,6 +170,7 @@ pub fn bundle(
         host,
         cache: Arc::clone(cache),
         closed: Mutex::default(),
+        loaded: Mutex::default(),
         notices: Mutex::default(),
         warnings: Mutex::default(),
         sources: Mutex::default(),
@@ -189,7 +193,10 @@ pub fn bundle(
     // The bundler blocks a thread of this pool for each file that it reads, and one more drives it.
     threads.enable_all().worker_threads(rayon::current_num_threads());
     let runtime = threads.build().map_err(Error::io("start threads for", &config.root))?;
-    let output = runtime.block_on(bundler.generate()).map_err(|error| told(error.into_vec()))?;
+    // As a task: who waits for it out of the pool would be woken by another thread for each module.
+    let generated = runtime.block_on(runtime.spawn(async move { bundler.generate().await }));
+    let generated = generated.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let output = generated.map_err(|error| told(error.into_vec()))?;
 
     let (unresolved, warnings): (Vec<_>, Vec<_>) =
         output.warnings.into_iter().partition(|warning| matches!(warning.kind(), EventKind::UnresolvedImport));
@@ -287,8 +294,8 @@ fn page_chunk(
         map: None,
         stable,
     };
-    let (code, map) = minify::minify(job, &made.stable, chunk.code, chunk.map)?;
-    made.map = map.map(|map| portable_map(&made.stable, map));
+    let (code, map) = minify::minify(job, chunk.code, chunk.map)?;
+    made.map = map.map(|map| maps::to_json(job, &made.stable, map));
     made.code = code;
     Ok(made)
 }
@@ -331,12 +338,13 @@ fn options(job: &Job, naming: &Arc<Naming>) -> Result<BundlerOptions, Fault> {
     }));
     Ok(BundlerOptions {
         cwd: Some(config.root.clone()),
-        // Only for the relative paths in source maps: nothing is written.
-        dir: Some("dist".to_owned()),
+        dir: Some(maps::OUT.to_owned()),
         platform: Some(Platform::Browser),
         format: Some(OutputFormat::Esm),
         entry_filenames: Some(filenames.clone()),
         chunk_filenames: Some(filenames),
+        // They are added to the final map; the bundler would write them out in vain.
+        sourcemap_exclude_sources: Some(true),
         sourcemap: (config.source_maps != SourceMaps::None).then_some(SourceMapType::Hidden),
         // That is done with each chunk as a whole.
         minify: Some(RawMinifyOptions::Bool(false)),
@@ -387,15 +395,6 @@ fn engines(query: &str) -> Result<Vec<String>, Fault> {
         .collect();
     engines.sort_unstable();
     Ok(engines)
-}
-
-/// The source map as JSON, with its sources below the root instead of relative to an output folder.
-fn portable_map(stable: &str, mut map: SourceMap<'static>) -> String {
-    let base = format!("/dist/{stable}");
-    let portable = |source: &str| fs::portable(&resolve_url_path(&base, source)).trim_start_matches('/').to_owned();
-    let sources: Vec<String> = map.get_sources().map(portable).collect();
-    map.set_sources(sources);
-    map.to_json_string()
 }
 
 fn faults(config: &Config, hooks: &Hooks, diagnostics: &[BuildDiagnostic]) -> Error {

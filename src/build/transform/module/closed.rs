@@ -9,7 +9,7 @@ use rolldown_common::Output;
 use super::minify::minify;
 use super::naming::{Naming, stem};
 use super::plugin::{Hooks, Scope, lock};
-use super::{Job, Module, faults, modules, options, portable_map};
+use super::{Job, Module, faults, maps, modules, options};
 use crate::error::{Error, Fault};
 use crate::fingerprint::Digest;
 
@@ -66,12 +66,12 @@ async fn generate(job: &Arc<Job>, path: &Path, started_by: &[PathBuf]) -> Result
     let path_of = format!("{}.js", naming.path(&chunk.name, Some(&id)));
     let stable = naming.stable(&chunk.name, Some(&id), &[]);
     let modules = modules(&naming, &chunk);
-    let (code, map) = minify(job, &stable, chunk.code, chunk.map).map_err(Error::into_fault)?;
+    let (code, map) = minify(job, chunk.code, chunk.map).map_err(Error::into_fault)?;
     Ok(Closed {
         file: Digest::of(code.as_bytes()).fingerprint().name(&path_of),
         path: path_of,
         source: path.to_owned(),
-        map: map.map(|map| portable_map(&stable, map)),
+        map: map.map(|map| maps::to_json(job, &stable, map)),
         stable,
         code,
         modules,

@@ -1,6 +1,7 @@
 //! What is done to a chunk when all of it is there: names are shortened, code is compressed, white space goes.
 //!
-//! Here, not in the bundler, so that a chunk that has not changed is taken from the cache.
+//! Here, not in the bundler, so that a chunk that has not changed is taken from the cache, and so that all cores have a part
+//! of a large one.
 
 use std::path::PathBuf;
 
@@ -8,71 +9,92 @@ use oxc::allocator::Allocator;
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions, LegalComment};
 use oxc::mangler::MangleOptions;
 use oxc::minifier::{CompressOptions, Minifier, MinifierOptions};
-use oxc::parser::{ParseOptions, Parser};
+use oxc::parser::{ParseOptions, Parser, ParserReturn};
 use oxc::span::SourceType;
 use oxc::transformer::EngineTargets;
-use oxc_sourcemap::SourceMap;
-use rolldown_sourcemap::collapse_sourcemaps;
+use oxc_sourcemap::{SourceMap, Token};
 use serde::{Deserialize, Serialize};
 
 use super::Job;
+use super::maps::{Piece, Positions, compose};
 use crate::error::{Fault, Result};
 use crate::manifest::Mode;
+
+mod names;
+mod parts;
 
 /// A chunk's code as it is printed at the end.
 #[derive(Serialize, Deserialize)]
 struct Printed {
     code: String,
-    /// From there to the code as the bundler made it.
-    map: Option<String>,
+    /// In the code as the bundler made it.
+    positions: Option<Positions>,
 }
 
-/// Minifies a chunk, in production; `name` stands in no result.
+/// How a chunk is printed.
+struct Style {
+    targets: EngineTargets,
+    with_map: bool,
+}
+
+/// Minifies a chunk, in production.
 pub fn minify(
     job: &Job,
-    name: &str,
     code: String,
     map: Option<SourceMap<'static>>,
 ) -> Result<(String, Option<SourceMap<'static>>)> {
     if job.mode != Mode::Production {
         return Ok((code, map));
     }
-    let targets = job.config.targets.query(job.mode);
-    let key = [code.as_bytes(), targets.as_bytes(), &[u8::from(map.is_some())]];
-    let printed: Printed = job.cache.get_or_make_value("chunk", &key, || print(name, &code, targets, map.is_some()))?;
-    let outer = printed.map.as_deref().map(SourceMap::from_json_string).transpose();
-    let outer = outer.map_err(|error| Fault::new(format!("the source map of `{name}` can't be read: {error}")))?;
-    let map = map.zip(outer).map(|(inner, outer)| collapse_sourcemaps(&[&inner, &outer]));
-    Ok((printed.code, map))
+    let query = job.config.targets.query(job.mode);
+    let targets = EngineTargets::try_from_query(query)
+        .map_err(|error| Fault::new(format!("`{query}` is no browserslist query: {error}")))?;
+    let style = Style { targets, with_map: map.is_some() };
+    let key = [code.as_bytes(), query.as_bytes(), &[u8::from(style.with_map)]];
+    let printed: Printed = job
+        .cache
+        .get_or_make_value("chunk", &key, || Ok(parts::print(&code, &style).unwrap_or_else(|| print(&code, &style))))?;
+    Ok((printed.code, map.zip(printed.positions).map(|(map, positions)| compose(map, &positions))))
 }
 
-fn print(name: &str, code: &str, targets: &str, with_map: bool) -> Result<Printed> {
+/// Minifies the chunk as one.
+fn print(code: &str, style: &Style) -> Printed {
     let allocator = Allocator::default();
-    let options = ParseOptions { preserve_parens: false, ..ParseOptions::default() };
-    let parsed = Parser::new(&allocator, code, SourceType::mjs().with_jsx(true)).with_options(options).parse();
-    let mut program = parsed.program;
-    let target = EngineTargets::try_from_query(targets)
-        .map_err(|error| Fault::new(format!("`{targets}` is no browserslist query: {error}")))?;
+    let mut program = parse(&allocator, code).program;
     let minified = Minifier::new(MinifierOptions {
         mangle: Some(MangleOptions { top_level: Some(true), ..MangleOptions::default() }),
         mangle_properties: None,
-        compress: Some(CompressOptions { target, ..CompressOptions::smallest() }),
+        compress: Some(style.compress()),
     })
     .minify(&allocator, &mut program);
-    let printed = Codegen::new()
-        .with_options(CodegenOptions {
+    let codegen = style.codegen().with_scoping(minified.scoping);
+    let printed = codegen.with_private_member_mappings(minified.class_private_mappings).build(&program);
+    let piece = |tokens| Piece { tokens, line: 0, column: 0, source_line: 0 };
+    let positions = tokens(printed.map).map(|tokens| Positions(vec![piece(tokens)]));
+    Printed { code: printed.code, positions }
+}
+
+fn parse<'a>(allocator: &'a Allocator, code: &'a str) -> ParserReturn<'a> {
+    let options = ParseOptions { preserve_parens: false, ..ParseOptions::default() };
+    Parser::new(allocator, code, SourceType::mjs().with_jsx(true)).with_options(options).parse()
+}
+
+fn tokens(map: Option<SourceMap<'_>>) -> Option<Box<[Token]>> {
+    map.map(|map| map.into_parts().tokens)
+}
+
+impl Style {
+    fn compress(&self) -> CompressOptions {
+        // A third look at all of it costs a tenth of the time, and saves one byte in a hundred thousand.
+        CompressOptions { target: self.targets.clone(), max_iterations: Some(1), ..CompressOptions::smallest() }
+    }
+
+    fn codegen<'a>(&self) -> Codegen<'a> {
+        Codegen::new().with_options(CodegenOptions {
             minify: true,
             comments: CommentOptions { normal: false, jsdoc: false, annotation: false, legal: LegalComment::None },
-            source_map_path: with_map.then(|| PathBuf::from(name)),
+            source_map_path: self.with_map.then(PathBuf::new),
             ..CodegenOptions::default()
         })
-        .with_scoping(minified.scoping)
-        .with_private_member_mappings(minified.class_private_mappings)
-        .build(&program);
-    let map = printed.map.map(|mut map| {
-        // What it leads to is the bundler's code, which nobody will look at.
-        map.set_source_contents(vec![None]);
-        map.to_json_string()
-    });
-    Ok(Printed { code: printed.code, map })
+    }
 }

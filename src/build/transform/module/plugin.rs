@@ -30,7 +30,7 @@ use crate::build::contents::{self, ImportKind};
 use crate::build::discover::{is_compiled_script, is_plain_script};
 use crate::build::transform::script;
 use crate::error::Fault;
-use crate::fs::{self, within};
+use crate::fs;
 
 /// Where the code will run.
 #[derive(Debug)]
@@ -95,11 +95,14 @@ impl Hooks {
         anyhow::anyhow!(message)
     }
 
+    /// Why a module may not be in the build; the bundler follows links before it gives an id.
     fn outside(&self, path: &Path) -> Option<Fault> {
+        if fs::lies_within(&self.job.config.root, path) {
+            return None;
+        }
         let name = self.name(&path.to_string_lossy());
-        let fault = || Fault::new(format!("a script imports `{name}`, which lies out of the site's root"));
-        (path.is_absolute() && !within(&self.job.config.root, path))
-            .then(|| fault().hint("move it below the root, or pass a `--root` that holds both"))
+        let fault = Fault::new(format!("a script imports `{name}`, which lies out of the site's root"));
+        Some(fault.hint("move it below the root, or pass a `--root` that holds both"))
     }
 
     /// An expression for the URL of a file below the prefix, once the chunk that holds it has its place.
@@ -170,6 +173,44 @@ impl Hooks {
             || extension(&name) == "mjs"
             || (is_plain_script(&name) && script::syntax(path, &text()).is_module)
     }
+
+    /// What a module that is no script of its own stands for, and what is in it if it is one.
+    async fn code(&self, ctx: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
+        if let (Scope::Page(naming), true) = (&self.scope, args.id.starts_with(BUNDLE)) {
+            let import = |path: &PathBuf| format!("import {:?};\n", path.to_string_lossy());
+            let code: String = naming.bundle(args.id).into_iter().flatten().map(import).collect();
+            return Ok(Some(HookLoadOutput { code: code.into(), ..HookLoadOutput::default() }));
+        }
+        let (path, query) = args.id.split_once('?').unwrap_or((args.id, ""));
+        if !Path::new(path).is_absolute() {
+            return Ok(None);
+        }
+        if let Some(fault) = self.outside(Path::new(path)) {
+            return Err(self.refuse(args.id, fault));
+        }
+        if let Some(code) = self.queried(&ctx, args.id, path, query).await? {
+            return Ok(Some(javascript(code)));
+        }
+        match Import::of(path) {
+            // Here, since the bundler would have another thread read it. What can't be read it tells itself.
+            Import::Code => Ok(self
+                .job
+                .host
+                .text(Path::new(path))
+                .ok()
+                .map(|code| HookLoadOutput { code, ..HookLoadOutput::default() })),
+            Import::Sheet => self.sheet(path).map(Some),
+            Import::Asset => {
+                let url = self.asset(&ctx, args.id, Path::new(path)).await?;
+                Ok(Some(javascript(format!("export default {url};"))))
+            }
+            Import::Foreign => {
+                let name = self.name(path);
+                let fault = Fault::new(format!("a script imports `{name}`, and nothing here compiles such files"));
+                Err(self.refuse(args.id, fault.hint("let a `[[tool]]` make JavaScript or CSS of it, and import that")))
+            }
+        }
+    }
 }
 
 fn source_type(module_type: &ModuleType) -> Option<SourceType> {
@@ -217,34 +258,11 @@ impl Plugin for Hooks {
     }
 
     async fn load(&self, ctx: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
-        if let (Scope::Page(naming), true) = (&self.scope, args.id.starts_with(BUNDLE)) {
-            let import = |path: &PathBuf| format!("import {:?};\n", path.to_string_lossy());
-            let code: String = naming.bundle(args.id).into_iter().flatten().map(import).collect();
-            return Ok(Some(HookLoadOutput { code: code.into(), ..HookLoadOutput::default() }));
+        let loaded = self.code(ctx, args).await?;
+        if let Some(output) = &loaded {
+            lock(&self.job.loaded).insert(PathBuf::from(args.id), output.code.clone());
         }
-        let (path, query) = args.id.split_once('?').unwrap_or((args.id, ""));
-        if !Path::new(path).is_absolute() {
-            return Ok(None);
-        }
-        if let Some(fault) = self.outside(Path::new(path)) {
-            return Err(self.refuse(args.id, fault));
-        }
-        if let Some(code) = self.queried(&ctx, args.id, path, query).await? {
-            return Ok(Some(javascript(code)));
-        }
-        match Import::of(path) {
-            Import::Code => Ok(None),
-            Import::Sheet => self.sheet(path).map(Some),
-            Import::Asset => {
-                let url = self.asset(&ctx, args.id, Path::new(path)).await?;
-                Ok(Some(javascript(format!("export default {url};"))))
-            }
-            Import::Foreign => {
-                let name = self.name(path);
-                let fault = Fault::new(format!("a script imports `{name}`, and nothing here compiles such files"));
-                Err(self.refuse(args.id, fault.hint("let a `[[tool]]` make JavaScript or CSS of it, and import that")))
-            }
-        }
+        Ok(loaded)
     }
 
     async fn transform(&self, ctx: SharedTransformPluginContext, args: &HookTransformArgs<'_>) -> HookTransformReturn {

@@ -1,0 +1,113 @@
+//! Source maps of chunks: from what is printed, over the code as the bundler made it, to the sources.
+
+use std::borrow::Cow;
+
+use arcstr::ArcStr;
+use oxc_sourcemap::{SourceMap, Token};
+use rayon::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::Job;
+use super::plugin::lock;
+use crate::asset::resolve_url_path;
+use crate::fs;
+
+/// Where the tokens of printed code come from, in the code that it was printed from: piece by piece, in order.
+pub struct Positions(pub Vec<Piece>);
+
+/// Of a part that was printed by itself.
+pub struct Piece {
+    /// As if it were all there is.
+    pub tokens: Box<[Token]>,
+    /// Where the piece begins in what is printed. Lines and columns are counted from 0.
+    pub line: u32,
+    pub column: u32,
+    /// The line on which its code begins.
+    pub source_line: u32,
+}
+
+impl Piece {
+    fn place(&self, token: &Token) -> Token {
+        let start = if token.get_dst_line() == 0 { self.column } else { 0 };
+        Token::new(
+            token.get_dst_line() + self.line,
+            token.get_dst_col() + start,
+            token.get_src_line() + self.source_line,
+            token.get_src_col(),
+            token.get_source_id(),
+            None,
+        )
+    }
+}
+
+/// The map from printed code to the sources, given that from the bundler's code to them.
+pub fn compose(map: SourceMap<'static>, positions: &Positions) -> SourceMap<'static> {
+    let lines = map.generate_lookup_table();
+    let trace = |token: Token| {
+        let place = token.get_source_id().and_then(|_| {
+            map.lookup_token_approx(&lines, token.get_src_line(), token.get_src_col())
+                .filter(|source| source.get_source_id().is_some())
+        });
+        let (line, column) = place.map_or((0, 0), |place| (place.get_src_line(), place.get_src_col()));
+        let (source, name) = place.map_or((None, None), |place| (place.get_source_id(), place.get_name_id()));
+        Token::new(token.get_dst_line(), token.get_dst_col(), line, column, source, name)
+    };
+    let mut tokens = vec![Token::new(0, 0, 0, 0, None, None); positions.0.iter().map(|piece| piece.tokens.len()).sum()];
+    let mut rest = tokens.as_mut_slice();
+    let mut places = Vec::new();
+    for piece in &positions.0 {
+        let (own, others) = std::mem::take(&mut rest).split_at_mut(piece.tokens.len());
+        places.extend(
+            own.chunks_mut(STRETCH).zip(piece.tokens.chunks(STRETCH)).map(|(own, tokens)| (own, tokens, piece)),
+        );
+        rest = others;
+    }
+    places.into_par_iter().for_each(|(own, tokens, piece)| {
+        own.iter_mut().zip(tokens).for_each(|(own, token)| *own = trace(piece.place(token)));
+    });
+    drop(lines);
+    let mut parts = map.into_parts();
+    parts.tokens = tokens.into_boxed_slice();
+    parts.token_chunks = None;
+    SourceMap::from_parts(parts)
+}
+
+/// Where the bundler believes that it writes to, below the root: only for the relative paths in its maps.
+pub const OUT: &str = "dist";
+
+/// So many tokens are traced at a time.
+const STRETCH: usize = 16 * 1024;
+
+/// The map of the chunk of that stable path as JSON: its sources below the root, instead of relative to an output folder, and
+/// with what is in them.
+pub fn to_json(job: &Job, stable: &str, map: SourceMap<'static>) -> String {
+    let url = format!("/{OUT}/{stable}");
+    let name = |source: &str| fs::portable(&resolve_url_path(&url, source)).trim_start_matches('/').to_owned();
+    let folder = job.config.root.join(OUT).join(stable);
+    let id = |source: &str| fs::normalize(&folder.join("..").join(source));
+    let contents: Vec<Option<ArcStr>> = {
+        let loaded = lock(&job.loaded);
+        map.get_sources().map(|source| loaded.get(&id(source)).cloned()).collect()
+    };
+    let names: Vec<Cow<'_, str>> = map.get_sources().map(|source| Cow::Owned(name(source))).collect();
+    let mut parts = map.into_parts();
+    parts.sources = names;
+    parts.source_contents = contents.iter().map(|content| content.as_deref().map(Cow::Borrowed)).collect();
+    SourceMap::from_parts(parts).to_json_string()
+}
+
+/// As the mappings of a source map.
+impl Serialize for Positions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tokens = self.0.iter().flat_map(|piece| piece.tokens.iter().map(|token| piece.place(token))).collect();
+        SourceMap::new(None, vec![], None, vec!["".into()], vec![], tokens, None).to_json_string().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Positions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = String::deserialize(deserializer)?;
+        let map = SourceMap::from_json_string(&json).map_err(de::Error::custom)?;
+        Ok(Positions(vec![Piece { tokens: map.into_parts().tokens, line: 0, column: 0, source_line: 0 }]))
+    }
+}
