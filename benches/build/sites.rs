@@ -12,6 +12,8 @@ pub struct Site {
 impl Site {
     fn new() -> Self {
         let site = Site { folder: tempfile::tempdir().expect("a folder") };
+        // esbuild lowers nothing unless it is told to; so does nobody else here.
+        let site = site.file(".browserslistrc", "chrome 140\n");
         std::os::unix::fs::symlink(peers::packages(), site.root().join("node_modules")).expect("a link");
         site
     }
@@ -36,7 +38,7 @@ impl Site {
         self.file("templates/index.html", format!("<!doctype html><title>t</title>{tags}<p>t")).file(
             "vite.config.mjs",
             format!(
-                "export default {{ build: {{ outDir: 'out/vite', sourcemap: 'hidden', reportCompressedSize: false, rollupOptions: {{ input: {inputs:?}, preserveEntrySignatures: 'strict' }} }} }}\n"
+                "export default {{ build: {{ target: 'esnext', outDir: 'out/vite', sourcemap: 'hidden', reportCompressedSize: false, rollupOptions: {{ input: {inputs:?}, preserveEntrySignatures: 'strict' }} }} }}\n"
             ),
         )
     }

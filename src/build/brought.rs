@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::contents::{Import, ImportKind};
+use super::images::Images;
 use super::output::{Output, Outputs};
 use super::record::Relation;
 use super::transform::css::Urls;
@@ -21,6 +22,7 @@ use crate::manifest::{Entry, Kind, logical_name};
 #[derive(Debug)]
 pub struct Brought {
     config: Config,
+    images: Arc<Images>,
     /// By source.
     known: HashMap<PathBuf, String>,
     /// By logical name.
@@ -32,10 +34,11 @@ pub struct Brought {
 }
 
 impl Brought {
-    pub fn new(config: &Config, outputs: &Outputs) -> Self {
+    pub fn new(config: &Config, images: &Arc<Images>, outputs: &Outputs) -> Self {
         let entry = |(name, entry): (&LogicalPath, &Entry)| (name.as_str().to_owned(), entry.file.clone());
         Brought {
             config: config.clone(),
+            images: Arc::clone(images),
             known: outputs.by_source().clone(),
             entries: outputs.entries.iter().map(entry).collect(),
             files: Mutex::default(),
@@ -55,9 +58,14 @@ impl Brought {
         if let Some((file, _)) = self.lock().get(source) {
             return Ok(file.clone());
         }
-        let bytes = fs::read(source).map_err(Error::into_fault)?;
+        let bytes = self.read(source)?;
         let output = Output::new(Kind::Asset, Some(fs::display_name(&self.config.root, source)), bytes);
         Ok(self.add(source, &self.name(source), output))
+    }
+
+    fn read(&self, source: &Path) -> Result<Vec<u8>, Fault> {
+        let bytes = fs::read(source).map_err(Error::into_fault)?;
+        Ok(self.images.optimise(&fs::display_name(&self.config.root, source), bytes))
     }
 
     /// Takes what a source was made into as the file that it becomes, under that name below the prefix.
@@ -81,7 +89,7 @@ impl Brought {
 
     /// A source's bytes as a URL.
     pub fn data_url(&self, source: &Path) -> Result<String, Fault> {
-        let bytes = fs::read(source).map_err(Error::into_fault)?;
+        let bytes = self.read(source)?;
         let kind = media_type(&source.to_string_lossy()).replace("; ", ";");
         Ok(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
     }

@@ -1,10 +1,9 @@
 //! What becomes of each source: an entry of a kind, a part of another, or a copy.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-
-use rayon::prelude::*;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
 use super::texts::Texts;
@@ -12,7 +11,7 @@ use super::transform::module::glob_files;
 use super::transform::script::{self, Syntax};
 use crate::asset::{LogicalPath, extension};
 use crate::config::Config;
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::html::Place;
 
@@ -55,7 +54,7 @@ pub struct Scripts<'a> {
     texts: &'a Texts,
     seen: Mutex<HashMap<PathBuf, Arc<Syntax>>>,
     /// Which paths are those of files.
-    files: Mutex<HashMap<PathBuf, bool>>,
+    files: Mutex<HashMap<OsString, bool>>,
 }
 
 impl<'a> Scripts<'a> {
@@ -70,29 +69,35 @@ impl<'a> Scripts<'a> {
     }
 
     fn syntax(&self, path: &Path) -> Result<Arc<Syntax>> {
-        let seen = || self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(syntax) = seen().get(path) {
+        if let Some(syntax) = lock(&self.seen).get(path) {
             return Ok(Arc::clone(syntax));
         }
         let syntax = Arc::new(script::syntax(path, &self.texts.read(path)?));
-        Ok(Arc::clone(seen().entry(path.to_owned()).or_insert(syntax)))
+        Ok(Arc::clone(lock(&self.seen).entry(path.to_owned()).or_insert(syntax)))
     }
 
     /// Every script that can be reached from these by relative imports. Packages are the bundler's to find.
     fn closure(&self, entries: impl IntoIterator<Item = PathBuf>) -> Result<HashSet<PathBuf>> {
-        let is_script = |path: &PathBuf| {
-            let name = path.to_string_lossy();
-            is_plain_script(&name) || is_compiled_script(&name)
-        };
-        let mut next: Vec<PathBuf> = entries.into_iter().filter(is_script).collect();
-        let mut reached = HashSet::new();
-        while !next.is_empty() {
-            reached.extend(next.iter().cloned());
-            let found: Vec<Vec<PathBuf>> = next.par_iter().map(|path| self.imports(path)).collect::<Result<_>>()?;
-            let found: HashSet<PathBuf> = found.into_iter().flatten().filter(is_script).collect();
-            next = found.into_iter().filter(|path| !reached.contains(path)).collect();
+        let walk = Walk::default();
+        rayon::in_place_scope(|scope| entries.into_iter().for_each(|path| self.reach(scope, path, &walk)));
+        let Walk { reached, mut faults } = walk;
+        let first = faults.get_mut().ok().and_then(BTreeMap::pop_first);
+        match first {
+            Some((_, fault)) => Err(fault),
+            None => Ok(reached.into_inner().unwrap_or_else(PoisonError::into_inner)),
         }
-        Ok(reached)
+    }
+
+    fn reach<'s>(&'s self, scope: &rayon::Scope<'s>, path: PathBuf, walk: &'s Walk) {
+        let name = path.to_string_lossy();
+        let is_script = is_plain_script(&name) || is_compiled_script(&name);
+        if !is_script || !lock(&walk.reached).insert(path.clone()) {
+            return;
+        }
+        scope.spawn(move |scope| match self.imports(&path) {
+            Ok(found) => found.into_iter().for_each(|path| self.reach(scope, path, walk)),
+            Err(fault) => drop(lock(&walk.faults).insert(path, fault)),
+        });
     }
 
     /// The files that a script imports by relative paths.
@@ -131,14 +136,25 @@ impl<'a> Scripts<'a> {
     }
 
     fn is_file(&self, path: &Path) -> bool {
-        let files = || self.files.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(is_file) = files().get(path) {
+        if let Some(is_file) = lock(&self.files).get(path.as_os_str()) {
             return *is_file;
         }
         let is_file = path.is_file();
-        files().insert(path.to_owned(), is_file);
+        lock(&self.files).insert(path.into(), is_file);
         is_file
     }
+}
+
+/// What a walk along the imports has come by.
+#[derive(Default)]
+struct Walk {
+    reached: Mutex<HashSet<PathBuf>>,
+    /// By script. The first in their order is told, whichever thread was first.
+    faults: Mutex<BTreeMap<PathBuf, Error>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const GLOB: &str = "import.meta.glob";

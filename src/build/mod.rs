@@ -26,6 +26,7 @@ mod contents;
 mod discover;
 mod emit;
 mod graph;
+mod images;
 mod metafile;
 mod modules;
 mod output;
@@ -48,12 +49,13 @@ use cache::Cache;
 use changes::Comparison;
 use discover::Sources;
 use graph::{Graph, Scripts, Unit};
+use images::Images;
 use output::{Output, Outputs};
 use record::Record;
 use template::Templates;
 use texts::Texts;
 use transform::css::Compiler;
-use transform::{image, script};
+use transform::script;
 
 /// Bytes of a thread's stack: parsers and minifiers go down one level for each level of what they read.
 const STACK: usize = 256 << 20;
@@ -145,14 +147,16 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     let graph = Graph::new(config, &sources, &references, &scripts)?;
 
     let mut outputs = Outputs::new(&config.prefix);
-    add_copies(site, &sources, &graph, &mut outputs)?;
+    let images = Arc::new(Images::new(config, site.cache));
+    add_copies(site, &sources, &graph, &images, &mut outputs)?;
     add_scripts(site, &graph.scripts, &mut outputs)?;
-    let brought = Arc::new(Brought::new(config, &outputs));
+    let brought = Arc::new(Brought::new(config, &images, &outputs));
     let compiler = Arc::new(Compiler::new(config, mode)?);
     tools::provide(&sources, &compiler, config)?;
     let imported = modules::add(site, &compiler, &graph.modules, &texts, &brought, &mut outputs)?;
     styles::add(site, &compiler, &graph.styles, &imported, &brought, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
+    images.tell(progress);
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
     let record = Record::new(config, mode, &outputs, &texts)?;
@@ -210,7 +214,7 @@ fn gather<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
 }
 
 /// Images, fonts and all else that is taken as it is.
-fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut Outputs) -> Result<()> {
+fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, images: &Images, outputs: &mut Outputs) -> Result<()> {
     let Site { config, progress, .. } = *site;
     progress.stage("copy", graph.copies.len() + sources.public.len());
     let read = |path: &Path| {
@@ -218,8 +222,9 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
         sources.read(path)
     };
     let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.single()?)));
-    let read_copies: Vec<(&Unit, Vec<u8>)> =
-        copies.map(|(unit, path)| Ok((unit, optimise(site, unit, read(path)?)))).collect::<Result<_>>()?;
+    let read_copies: Vec<(&Unit, Vec<u8>)> = copies
+        .map(|(unit, path)| Ok((unit, images.optimise(unit.name.as_str(), read(path)?))))
+        .collect::<Result<_>>()?;
     for (unit, bytes) in read_copies {
         add_asset(config, outputs, unit, unit.name.as_str(), asset(config, unit, bytes, None))?;
     }
@@ -229,22 +234,6 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, outputs: &mut O
         outputs.add(path.clone(), Output::new(kind, Some(fs::display_name(&config.root, source)), read(source)?))?;
     }
     Ok(())
-}
-
-/// The image's smaller form, if that is wanted and there is one. A broken image is its author's to mend, and stops nothing.
-fn optimise(site: &Site<'_>, unit: &Unit, bytes: Vec<u8>) -> Vec<u8> {
-    if !site.config.images.optimize || unit.name.extension() != "png" {
-        return bytes;
-    }
-    let make = || Ok(image::optimise_png(unit.name.as_str(), &bytes)?.unwrap_or_default());
-    match site.cache.get_or_make("png", &[&bytes], make) {
-        Ok(smaller) if !smaller.is_empty() => smaller,
-        Ok(_) => bytes,
-        Err(broken) => {
-            site.progress.warn(broken.to_string());
-            bytes
-        }
-    }
 }
 
 /// The one file that a unit became.

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 
 use crate::browser::browse;
-use crate::setup::Need;
+use crate::setup::{Need, packages};
 use crate::site::Site;
 use crate::trials;
 
@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         sizes_can_be_left_out,
     ];
     trials.extend(trials![[Need::Browser]; pngs_keep_every_pixel_and_frame]);
+    trials.extend(trials![[Need::Browser, Need::Packages]; svgs_look_as_they_did]);
     trials
 }
 
@@ -164,6 +165,81 @@ fn pngs_keep_every_pixel_and_frame() {
             );
             assert_eq!(browser.run(&script).await, serde_json::json!([frames, true]), "{name}");
         }
+    });
+}
+
+/// As an editor saves it: with notes of its own, comments, and white space that means something in one place only.
+const DRAWING: &str = r##"<?xml version="1.0" encoding="UTF-8" standalone="no"?>
+<!-- Created with an editor (https://editor.example/) -->
+<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [
+  <!ENTITY deep "#123456">
+]>
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="120" height="80"
+     xmlns:sodipodi="http://sodipodi.sourceforge.net/DTD/sodipodi-0.dtd" sodipodi:docname="drawing.svg" viewBox="0 0 120 80">
+  <sodipodi:namedview pagecolor="#ffffff" />
+  <metadata><a xmlns="https://example.org/">notes</a></metadata>
+  <defs>
+    <linearGradient id="shade"><stop offset="0" stop-color="rgb(255,0,0)"/><stop offset="1" stop-color="#0000FF80"/></linearGradient>
+    <clipPath id="cut"><circle cx="60" cy="40" r="38.25001"/></clipPath>
+    <g id="leaf"><path d="M 0.33333333,0
+        C 10,10 20,-10 30.123456789,0" stroke="&deep;" fill="none" stroke-width="2.5px" /></g>
+  </defs>
+  <g clip-path="url(#cut)" transform="  rotate( 3.3333333 )  ">
+    <rect width="120" height="80" style="fill : url(#shade) ;  opacity : .75" />
+    <use xlink:href="#leaf" x="20" y="30"/> <use href="#leaf" x="40" y="50" />
+  </g>
+  <g></g>
+  <text x="5" y="70" font-size="12" font-family="monospace">two  <tspan fill="Green">words</tspan> here</text>
+</svg>
+"##;
+
+fn svgs_look_as_they_did() {
+    let mut site = Site::new()
+        .config(OPTIMIZE)
+        .asset("img/drawing.svg", DRAWING)
+        .asset("public/img/drawing.svg", DRAWING)
+        .template("index.html", "<!doctype html><link rel=icon href='data:,'><title>t</title>");
+    let mut names = vec!["drawing.svg".to_owned()];
+    for folder in ["startbootstrap-sb-admin-2/img", "leaflet/src/images", "ace-builds/css"] {
+        for entry in std::fs::read_dir(packages().join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.ends_with(".svg") {
+                let bytes = std::fs::read(&path).expect("a file");
+                site = site.asset(&format!("img/{name}"), &bytes).asset(&format!("public/img/{name}"), &bytes);
+                names.push(name);
+            }
+        }
+    }
+    let dist = site.build(&["--no-compress"]);
+    let made: Vec<(String, String)> =
+        names.iter().map(|name| (format!("img/{name}"), dist.named(&format!("img/{name}")))).collect();
+    let smaller = made.iter().filter(|(before, after)| dist.bytes(after).len() < dist.bytes(before).len()).count();
+    assert!(smaller > 8, "{smaller} of {}", made.len());
+    let server = site.serve(&["serve", "--listen", "127.0.0.1:0"]);
+    browse(async |browser| {
+        browser.open(&format!("http://{}/", server.address)).await;
+        let script = format!(
+            "const look = async (url) => {{
+               const image = new Image();
+               image.src = '/' + url;
+               await image.decode();
+               const canvas = new OffscreenCanvas(240, 240);
+               const context = canvas.getContext('2d');
+               context.drawImage(image, 0, 0, 240, 240);
+               return [image.naturalWidth, image.naturalHeight, context.getImageData(0, 0, 240, 240).data];
+             }};
+             const others = [];
+             for (const [before, after] of {}) {{
+               const [[width, height, one], [width2, height2, two]] = [await look(before), await look(after)];
+               const drawn = one.some((value) => value > 0);
+               const same = width === width2 && height === height2 && one.every((value, index) => value === two[index]);
+               if (!drawn || !same) others.push(before);
+             }}
+             return others;",
+            serde_json::json!(made)
+        );
+        assert_eq!(browser.run(&script).await, serde_json::json!([]));
     });
 }
 

@@ -1,9 +1,13 @@
-//! Images: PNGs made smaller without a change to what is seen, and the size at which a browser shows an image.
+//! Images: made smaller without a change to what is seen, and the size at which a browser shows an image.
 
 use oxipng::{Options, PngError, StripChunks, indexset};
 
 use crate::asset::extension;
 use crate::error::Fault;
+
+mod svg;
+
+pub use svg::optimise_svg;
 
 /// An image of more pixels, or a file that unpacks to more bytes, is taken for a bomb.
 const MAX_PIXELS: u64 = 1 << 28;

@@ -1,9 +1,7 @@
 //! Source maps of chunks: from what is printed, over the code as the bundler made it, to the sources.
 
-use std::borrow::Cow;
-
 use arcstr::ArcStr;
-use oxc_sourcemap::{SourceMap, Token};
+use oxc_sourcemap::{SourceMap, Token, TokenChunk};
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -75,7 +73,7 @@ pub fn compose(map: SourceMap<'static>, positions: &Positions) -> SourceMap<'sta
 /// Where the bundler believes that it writes to, below the root: only for the relative paths in its maps.
 pub const OUT: &str = "dist";
 
-/// So many tokens are traced at a time.
+/// So many tokens are worked on at a time.
 const STRETCH: usize = 16 * 1024;
 
 /// The map of the chunk of that stable path as JSON: its sources below the root, instead of relative to an output folder, and
@@ -89,11 +87,57 @@ pub fn to_json(job: &Job, stable: &str, map: SourceMap<'static>) -> String {
         let loaded = lock(&job.loaded);
         map.get_sources().map(|source| loaded.get(&id(source)).cloned()).collect()
     };
-    let names: Vec<Cow<'_, str>> = map.get_sources().map(|source| Cow::Owned(name(source))).collect();
-    let mut parts = map.into_parts();
-    parts.sources = names;
-    parts.source_contents = contents.iter().map(|content| content.as_deref().map(Cow::Borrowed)).collect();
-    SourceMap::from_parts(parts).to_json_string()
+    let names: Vec<String> = map.get_names().map(str::to_owned).collect();
+    let sources: Vec<String> = map.get_sources().map(name).collect();
+    let tokens = map.into_parts().tokens;
+    let contents: Vec<Option<&str>> = contents.iter().map(Option::as_deref).collect();
+    let (mappings, contents) = rayon::join(|| mappings(&tokens), || list(&contents));
+    format!(
+        "{{\"version\":3,\"names\":{},\"sources\":{},\"sourcesContent\":{contents},\"mappings\":\"{mappings}\"}}",
+        list(&names),
+        list(&sources),
+    )
+}
+
+/// An array of strings, or of null.
+fn list<T: Serialize + Sync>(items: &[T]) -> String {
+    let items: Vec<String> = items.par_iter().map(|item| serde_json::to_string(item).unwrap_or_default()).collect();
+    format!("[{}]", items.join(","))
+}
+
+/// The tokens as <https://tc39.es/ecma426/#sec-mappings> has them, stretch by stretch: each begins where the one before ends.
+fn mappings(tokens: &[Token]) -> String {
+    let is_mapped = |token: &&Token| token.get_source_id().is_some();
+    // The source and the name that each stretch's first token is told from.
+    let (mut source, mut name) = (Token::new(0, 0, 0, 0, Some(0), None), 0);
+    let stretches: Vec<_> = tokens
+        .chunks(STRETCH)
+        .enumerate()
+        .map(|(index, own)| {
+            let before = (index * STRETCH, source, name);
+            let mapped = own.iter().rev().filter(is_mapped);
+            name = mapped.clone().find_map(Token::get_name_id).unwrap_or(name);
+            source = mapped.clone().next().copied().unwrap_or(source);
+            before
+        })
+        .collect();
+    let encode = |(start, source, name): (usize, Token, u32)| {
+        let first = start.saturating_sub(1);
+        let own = &tokens[first..(start + STRETCH).min(tokens.len())];
+        let last = Some(&own[0]).filter(|_| start > 0);
+        let chunk = TokenChunk::new(
+            u32::from(start > 0),
+            u32::try_from(own.len()).unwrap_or(u32::MAX),
+            last.map_or(0, Token::get_dst_line),
+            last.map_or(0, Token::get_dst_col),
+            source.get_src_line(),
+            source.get_src_col(),
+            name,
+            source.get_source_id().unwrap_or(0),
+        );
+        SourceMap::new(None, vec![], None, vec![], vec![], own.into(), Some(vec![chunk])).to_json().mappings
+    };
+    stretches.into_par_iter().map(encode).collect::<Vec<String>>().concat()
 }
 
 /// As the mappings of a source map.
@@ -109,5 +153,24 @@ impl<'de> Deserialize<'de> for Positions {
         let json = String::deserialize(deserializer)?;
         let map = SourceMap::from_json_string(&json).map_err(de::Error::custom)?;
         Ok(Positions(vec![Piece { tokens: map.into_parts().tokens, line: 0, column: 0, source_line: 0 }]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_of_mappings_are_those_of_the_whole() {
+        let token = |index: u32| {
+            let mapped = index % 7 != 0;
+            let source = mapped.then_some(index % 5);
+            let (line, column) = if mapped { (index / 3, index % 11) } else { (0, 0) };
+            Token::new(index / 1000, index % 1000, line, column, source, (index % 13 == 0).then_some(index % 17))
+        };
+        let tokens: Vec<Token> = (0..2 * u32::try_from(STRETCH).unwrap() + 99).map(token).collect();
+        let whole = SourceMap::new(None, vec![], None, vec![], vec![], tokens.clone().into(), None);
+        assert!(mappings(&tokens) == whole.to_json().mappings);
+        assert_eq!(mappings(&[]), "");
     }
 }

@@ -67,7 +67,7 @@ impl Globals {
         let short = (ONE_LETTER..).map(|index| base54(index).as_str().to_owned()).filter(free).take(order.len());
         let short: Vec<String> = short.collect();
         let mut by_use: Vec<usize> = (0..order.len()).collect();
-        by_use.sort_by_key(|index| std::cmp::Reverse(globals[&order[*index]].references));
+        by_use.sort_by_cached_key(|index| std::cmp::Reverse(globals[&order[*index]].references));
         // The shortest for those of most use, and among those of one length in the order of the chunk, which compresses better.
         let mut by_use = by_use.into_iter();
         for same in short.chunk_by(|a, b| a.len() == b.len()) {
