@@ -28,18 +28,26 @@ struct Driver {
 }
 
 impl Driver {
+    /// Asked for any port, it takes one of IPv4 and then the same of IPv6, and gives up if another has that.
     fn start() -> Self {
+        (0..5).find_map(|_| Self::try_start()).expect("chromedriver finds a port")
+    }
+
+    fn try_start() -> Option<Self> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains("started successfully on port")).expect("the port");
+        let mut lines = BufReader::new(child.stdout.take()?).lines().map_while(Result::ok);
+        let Some(line) = lines.find(|line| line.contains("started successfully on port")) else {
+            let _ = child.wait();
+            return None;
+        };
         std::thread::spawn(move || lines.for_each(drop));
-        let port = line.trim_end_matches('.').rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
-        Driver { child, port }
+        let port = line.trim_end_matches('.').rsplit(' ').next()?.parse().ok()?;
+        Some(Driver { child, port })
     }
 }
 

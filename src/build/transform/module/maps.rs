@@ -1,6 +1,7 @@
 //! Source maps of chunks: from what is printed, over the code as the bundler made it, to the sources.
 
 use arcstr::ArcStr;
+use json_escape_simd::escape;
 use oxc_sourcemap::{SourceMap, Token, TokenChunk};
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -87,26 +88,34 @@ pub fn to_json(job: &Job, stable: &str, map: SourceMap<'static>) -> String {
         let loaded = lock(&job.loaded);
         map.get_sources().map(|source| loaded.get(&id(source)).cloned()).collect()
     };
-    let names: Vec<String> = map.get_names().map(str::to_owned).collect();
-    let sources: Vec<String> = map.get_sources().map(name).collect();
+    let names: Vec<String> = map.get_names().map(escape).collect();
+    let sources: Vec<String> = map.get_sources().map(|source| escape(&name(source))).collect();
     let tokens = map.into_parts().tokens;
-    let contents: Vec<Option<&str>> = contents.iter().map(Option::as_deref).collect();
-    let (mappings, contents) = rayon::join(|| mappings(&tokens), || list(&contents));
-    format!(
-        "{{\"version\":3,\"names\":{},\"sources\":{},\"sourcesContent\":{contents},\"mappings\":\"{mappings}\"}}",
-        list(&names),
-        list(&sources),
-    )
-}
-
-/// An array of strings, or of null.
-fn list<T: Serialize + Sync>(items: &[T]) -> String {
-    let items: Vec<String> = items.par_iter().map(|item| serde_json::to_string(item).unwrap_or_default()).collect();
-    format!("[{}]", items.join(","))
+    let contents = || {
+        let content = |content: &Option<ArcStr>| content.as_deref().map_or_else(|| "null".to_owned(), escape);
+        contents.par_iter().map(content).collect()
+    };
+    let (mappings, contents): (Vec<String>, Vec<String>) = rayon::join(|| mappings(&tokens), contents);
+    // As much as a site's scripts: put together once, in one place.
+    let mut json =
+        String::with_capacity(mappings.iter().chain(&contents).map(|part| part.len() + 1).sum::<usize>() + 256);
+    for (key, items) in
+        [("{\"version\":3,\"names\":[", &names), ("],\"sources\":[", &sources), ("],\"sourcesContent\":[", &contents)]
+    {
+        json += key;
+        for (index, item) in items.iter().enumerate() {
+            json += if index > 0 { "," } else { "" };
+            json += item;
+        }
+    }
+    json += "],\"mappings\":\"";
+    mappings.iter().for_each(|part| json += part);
+    json += "\"}";
+    json
 }
 
 /// The tokens as <https://tc39.es/ecma426/#sec-mappings> has them, stretch by stretch: each begins where the one before ends.
-fn mappings(tokens: &[Token]) -> String {
+fn mappings(tokens: &[Token]) -> Vec<String> {
     let is_mapped = |token: &&Token| token.get_source_id().is_some();
     // The source and the name that each stretch's first token is told from.
     let (mut source, mut name) = (Token::new(0, 0, 0, 0, Some(0), None), 0);
@@ -137,7 +146,7 @@ fn mappings(tokens: &[Token]) -> String {
         );
         SourceMap::new(None, vec![], None, vec![], vec![], own.into(), Some(vec![chunk])).to_json().mappings
     };
-    stretches.into_par_iter().map(encode).collect::<Vec<String>>().concat()
+    stretches.into_par_iter().map(encode).collect()
 }
 
 /// As the mappings of a source map.
@@ -170,7 +179,7 @@ mod tests {
         };
         let tokens: Vec<Token> = (0..2 * u32::try_from(STRETCH).unwrap() + 99).map(token).collect();
         let whole = SourceMap::new(None, vec![], None, vec![], vec![], tokens.clone().into(), None);
-        assert!(mappings(&tokens) == whole.to_json().mappings);
-        assert_eq!(mappings(&[]), "");
+        assert!(mappings(&tokens).concat() == whole.to_json().mappings);
+        assert!(mappings(&[]).is_empty());
     }
 }

@@ -14,6 +14,8 @@ pub struct Outline {
     /// Its names at the top level, and how often they are referred to.
     pub declared: Vec<(String, usize)>,
     pub used: Vec<Use>,
+    /// It runs text, which may name anything.
+    pub has_eval: bool,
 }
 
 /// What a part uses that is declared elsewhere: in another part, or by the browser.
@@ -52,6 +54,7 @@ impl Globals {
             order.push(name);
         }
         let mut of_the_browser = HashSet::new();
+        let has_eval = outlines.iter().any(|outline| outline.has_eval);
         for used in outlines.into_iter().flat_map(|outline| outline.used) {
             match globals.get_mut(&used.name) {
                 // An import can't be assigned to.
@@ -62,6 +65,10 @@ impl Globals {
                 }
                 None => drop(of_the_browser.insert(used.name)),
             }
+        }
+        if has_eval {
+            globals.iter_mut().for_each(|(name, global)| global.short.clone_from(name));
+            return Some(Globals(globals));
         }
         let free = |name: &String| !is_reserved_keyword(name) && !of_the_browser.contains(name);
         let short = (ONE_LETTER..).map(|index| base54(index).as_str().to_owned()).filter(free).take(order.len());

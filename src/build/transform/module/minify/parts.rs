@@ -5,8 +5,9 @@
 //! out once, for all parts; within a part the minifier names the rest. What comes out depends on where the chunk is cut, and
 //! that on the chunk alone.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -63,18 +64,17 @@ pub fn print(code: &str, style: &Style) -> Option<Printed> {
     if parts.len() < 2 {
         return None;
     }
-    let next = AtomicUsize::new(0);
+    let threads = rayon::current_num_threads().min(parts.len());
     let (tell, outlines) = mpsc::channel();
     let mut done: Vec<Done> = thread::scope(|scope| {
-        let start = |_| {
+        let start = |share: Vec<usize>| {
             let (give, globals) = mpsc::channel();
-            let (parts, next, tell) = (&parts, &next, tell.clone());
+            let (parts, tell) = (&parts, tell.clone());
             let thread = thread::Builder::new().stack_size(STACK);
-            let worker = thread.spawn_scoped(scope, move || work(parts, next, style, tell, &globals));
+            let worker = thread.spawn_scoped(scope, move || work(parts, share, style, tell, &globals));
             Some((worker.ok()?, give))
         };
-        let threads = rayon::current_num_threads().min(parts.len());
-        let (workers, given): (Vec<_>, Vec<_>) = (0..threads).filter_map(start).unzip();
+        let (workers, given): (Vec<_>, Vec<_>) = shares(&parts, threads).into_iter().filter_map(start).unzip();
         drop(tell);
         // That ends when each thread has told of its last part.
         let outlines: Vec<Outline> = outlines.iter().collect();
@@ -109,20 +109,32 @@ fn lines(code: &str) -> u32 {
     u32::try_from(lines).unwrap_or(u32::MAX)
 }
 
-/// A thread's share: parts as it gets them, which it finishes once the names of all of them are known.
+/// Which parts each thread has: a part's program can't go from one to another. The largest first, to who has least.
+fn shares(parts: &[Part<'_>], threads: usize) -> Vec<Vec<usize>> {
+    let mut by_size: Vec<usize> = (0..parts.len()).collect();
+    by_size.sort_by_key(|index| Reverse(parts[*index].code.len()));
+    let mut shares = BinaryHeap::from_iter((0..threads).map(|thread| (Reverse(0), Reverse(thread), Vec::new())));
+    for index in by_size {
+        if let Some(mut least) = shares.peek_mut() {
+            least.0.0 += parts[index].code.len();
+            least.2.push(index);
+        }
+    }
+    shares.into_iter().map(|(.., share)| share).collect()
+}
+
+/// A thread's work: parts, which it finishes once the names of all of them are known.
 fn work(
     parts: &[Part<'_>],
-    next: &AtomicUsize,
+    share: Vec<usize>,
     style: &Style,
     tell: Sender<Outline>,
     globals: &Receiver<Arc<Globals>>,
 ) -> Vec<Done> {
     let allocator = Allocator::default();
     let mut modules = Vec::new();
-    loop {
-        let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(part) = parts.get(index) else { break };
-        let Some(module) = Module::parse(&allocator, part.code, index) else { return Vec::new() };
+    for index in share {
+        let Some(module) = Module::parse(&allocator, parts[index].code, index) else { return Vec::new() };
         if tell.send(module.outline()).is_err() {
             return Vec::new();
         }
@@ -134,7 +146,7 @@ fn work(
 }
 
 impl<'a> Module<'a> {
-    /// None if that is no program by itself, or one whose names must stay.
+    /// None if that is no program by itself.
     fn parse(allocator: &'a Allocator, code: &'a str, index: usize) -> Option<Self> {
         let parsed = parse(allocator, code);
         if parsed.panicked || !parsed.diagnostics.is_empty() {
@@ -144,8 +156,7 @@ impl<'a> Module<'a> {
         let semantic = SemanticBuilder::new().build(&program).semantic;
         let stats = semantic.stats();
         let scoping = semantic.into_scoping();
-        let fit = !scoping.root_scope_flags().contains_direct_eval();
-        fit.then_some(Module { index, program, scoping, stats })
+        Some(Module { index, program, scoping, stats })
     }
 
     fn outline(&self) -> Outline {
@@ -157,6 +168,7 @@ impl<'a> Module<'a> {
         let used = scoping.root_unresolved_references().iter();
         Outline {
             index: self.index,
+            has_eval: scoping.root_scope_flags().contains_direct_eval(),
             declared: declared.into_iter().map(|(symbol, name)| (name.to_string(), references(symbol))).collect(),
             used: used
                 .map(|(name, references)| Use {
@@ -336,9 +348,14 @@ mod tests {
     }
 
     #[test]
+    fn text_that_is_run_finds_the_names_that_it_was_written_with() {
+        let code = printed("const near = 1; console.log(eval('near'));", "const far = 2; console.log(far);").unwrap();
+        insta::assert_snapshot!(code, @"const a_text=`…`,near=1;console.log(eval(`near`));const b_text=`…`;console.log(2);export{a_text,b_text};");
+    }
+
+    #[test]
     fn what_can_not_be_cut_is_minified_as_one() {
         for (first, second) in [
-            ("console.log(eval('a_text'))", ""),
             // Both are of one module for the bundler.
             ("let shared = 1; console.log(shared);", "shared = 2;"),
             ("console.log(`", "`)"),
