@@ -111,7 +111,7 @@ fn small_site() -> Rows {
 
 /// The whole build of a site, and the one after an edit of one module.
 fn second_build() -> Rows {
-    let site = Site::small();
+    let site = Site::application();
     let cache = site.root().join("cache");
     let mut edits = 0;
     let mut build = |edit: bool| {

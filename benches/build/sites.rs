@@ -74,9 +74,34 @@ impl Site {
             )
     }
 
-    /// Changes one module of the small site.
+    /// What people work on all day: the libraries of the small site and a large one, and thirty pages that are loaded when they are
+    /// visited and share a module.
+    pub fn application() -> Self {
+        let mut site = Site::new();
+        let mut entry =
+            "import 'bootstrap';\nimport 'htmx.org';\nimport Alpine from 'alpinejs';\nimport jQuery from 'jquery';\n\
+             window.jQuery = jQuery;\nAlpine.start();\nconst pages = {\n"
+                .to_owned();
+        for index in 0..30 {
+            let scene = if index == 0 { "import * as three from 'three';\nwindow.three = three;\n" } else { "" };
+            let page = format!("import {{ show }} from '../shared.js';\n{scene}{}show(texts);\n", module(index, 0));
+            site = site.file(&format!("assets/js/pages/page{index}.js"), page);
+            entry += &format!("    page{index}: () => import('./pages/page{index}.js'),\n");
+        }
+        entry += "};\npages[location.hash.slice(1)]?.();\n";
+        site.file("assets/js/shared.js", "export const show = (texts) => document.body.append(...texts);\n")
+            .file("assets/js/entry.js", entry)
+            .file("assets/css/site.css", "@import 'bootstrap/dist/css/bootstrap.css';\nbody { margin: 1rem }\n")
+            .with_entries(
+                "{{ asset_tags('css/site.css', 'js/entry.js') }}",
+                &["assets/js/entry.js", "assets/css/site.css"],
+            )
+    }
+
+    /// Changes one page of the application.
     pub fn edit(&self, edits: usize) {
-        fs::write(self.root().join("assets/js/own/module7.js"), module(7, edits)).expect("a file");
+        let page = format!("import {{ show }} from '../shared.js';\n{}show(texts);\n", module(7, edits));
+        fs::write(self.root().join("assets/js/pages/page7.js"), page).expect("a file");
     }
 
     pub fn many(count: usize) -> Self {
