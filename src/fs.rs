@@ -34,10 +34,23 @@ pub fn not_utf8(name: &str, bytes: &[u8]) -> Fault {
 
 /// Writes a file and the folders that it needs.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+    in_its_folder(path, || fs::write(path, bytes)).map_err(Error::io("write", path))
+}
+
+/// Gives a file another name, and makes the folders that it needs.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    in_its_folder(to, || fs::hard_link(from, to))
+}
+
+/// Makes the folder only if it turns out to be missing: nearly all files have neighbours.
+fn in_its_folder(path: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    match (make(), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            make()
+        }
+        (made, _) => made,
     }
-    fs::write(path, bytes).map_err(Error::io("write", path))
 }
 
 /// The path as the user knows it: relative to the root where it lies below it, with `/` between its parts.
@@ -89,10 +102,14 @@ pub struct Staged {
 }
 
 impl Staged {
+    /// The folder that is replaced: a link stays, and what it leads to is replaced.
+    pub fn target(path: &Path) -> PathBuf {
+        let linked = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
+        linked.unwrap_or_else(|| path.to_owned())
+    }
+
     pub fn beside(target: &Path) -> Result<Self> {
-        // A link stays, and what it leads to is replaced.
-        let linked = target.is_symlink().then(|| target.canonicalize().ok()).flatten();
-        let target = linked.as_deref().unwrap_or(target);
+        let target = &Self::target(target);
         let parent = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io("create the folder", parent))?;
         let prefix = format!(".{}-fingerpost-", target.file_name().unwrap_or_default().to_string_lossy());

@@ -29,10 +29,11 @@ pub fn emit(
     let staged = Staged::beside(out)?;
     let root = staged.path();
     progress.stage("write", outputs.files.len());
+    let last = Staged::target(out);
     let files = outputs.files.par_iter().map(|(path, output)| {
-        fs::write(&root.join(path), &output.bytes)?;
+        put(root, &last, path, &output.bytes)?;
         for (encoding, bytes) in &output.variants {
-            fs::write(&root.join(File::sidecar(path, *encoding)), bytes)?;
+            put(root, &last, &File::sidecar(path, *encoding), bytes)?;
         }
         progress.step();
         Ok(())
@@ -40,7 +41,7 @@ pub fn emit(
     // A map is larger than its file: another thread may take it.
     let maps = outputs.files.par_iter().filter_map(|(path, output)| {
         let map = output.map.as_ref()?;
-        Some(fs::write(&root.join(format!("{MAPS}/{path}.map")), map.as_bytes()))
+        Some(put(root, &last, &format!("{MAPS}/{path}.map"), map.as_bytes()))
     });
     maps.chain(files).collect::<Result<()>>()?;
     fs::write(&root.join(manifest::PATH), manifest.to_json().as_bytes())?;
@@ -50,6 +51,22 @@ pub fn emit(
         fs::write(&root.join(name), &fs::read(&out.join(name))?)?;
     }
     staged.commit()
+}
+
+/// Writes a file, or takes that of the last build if it is the same: then it keeps its time, which servers tell, and its place on the
+/// disk.
+fn put(root: &Path, last: &Path, path: &str, bytes: &[u8]) -> Result<()> {
+    let (new, old) = (root.join(path), last.join(path));
+    // Not every file system knows a file by two names.
+    match is_same(&old, bytes) && fs::link(&old, &new).is_ok() {
+        true => Ok(()),
+        false => fs::write(&new, bytes),
+    }
+}
+
+fn is_same(file: &Path, bytes: &[u8]) -> bool {
+    let same_length = file.symlink_metadata().is_ok_and(|data| data.is_file() && data.len() == bytes.len() as u64);
+    same_length && std::fs::read(file).is_ok_and(|old| old == bytes)
 }
 
 /// A folder that holds something which no build put there is not replaced.

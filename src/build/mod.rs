@@ -148,13 +148,18 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
 
     let mut outputs = Outputs::new(&config.prefix);
     let images = Arc::new(Images::new(config, site.cache));
-    add_copies(site, &sources, &graph, &images, &mut outputs)?;
+    add_copies(site, &sources, &graph, &images, &texts, &mut outputs)?;
     add_scripts(site, &graph.scripts, &mut outputs)?;
     let brought = Arc::new(Brought::new(config, &images, &outputs));
     let compiler = Arc::new(Compiler::new(config, mode)?);
     tools::provide(&sources, &compiler, config)?;
-    let imported = modules::add(site, &compiler, &graph.modules, &texts, &brought, &mut outputs)?;
-    styles::add(site, &compiler, &graph.styles, &imported, &brought, &mut outputs)?;
+    progress.stage("modules and stylesheets", graph.styles.len());
+    // Side by side: much of what the bundler does is done by one thread.
+    let (styles, imported) = rayon::join(
+        || styles::compile(site, &compiler, &graph.styles, &brought),
+        || modules::add(site, &compiler, &graph.modules, &texts, &brought, &mut outputs),
+    );
+    styles::add(site, &compiler, &graph.styles, styles, &imported?, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
     images.tell(progress);
     pages::add_documents(config, &graph.documents, &mut outputs)?;
@@ -214,7 +219,14 @@ fn gather<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
 }
 
 /// Images, fonts and all else that is taken as it is.
-fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, images: &Images, outputs: &mut Outputs) -> Result<()> {
+fn add_copies(
+    site: &Site<'_>,
+    sources: &Sources,
+    graph: &Graph,
+    images: &Images,
+    texts: &Texts,
+    outputs: &mut Outputs,
+) -> Result<()> {
     let Site { config, progress, .. } = *site;
     progress.stage("copy", graph.copies.len() + sources.public.len());
     let read = |path: &Path| {
@@ -222,16 +234,24 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, images: &Images
         sources.read(path)
     };
     let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.single()?)));
-    let read_copies: Vec<(&Unit, Vec<u8>)> = copies
-        .map(|(unit, path)| Ok((unit, images.optimise(unit.name.as_str(), read(path)?))))
-        .collect::<Result<_>>()?;
-    for (unit, bytes) in read_copies {
-        add_asset(config, outputs, unit, unit.name.as_str(), asset(config, unit, bytes, None))?;
+    let made = copies.map(|(unit, path)| {
+        let bytes = read(path)?;
+        let length = bytes.len();
+        let output = asset(config, unit, images.optimise(unit.name.as_str(), bytes), None);
+        if output.bytes.len() == length {
+            texts.remember(path, output.digest);
+        }
+        Ok((unit, output))
+    });
+    for (unit, output) in made.collect::<Result<Vec<(&Unit, Output)>>>()? {
+        add_asset(config, outputs, unit, unit.name.as_str(), output)?;
     }
     let known = |name: &str| name.ends_with(".webmanifest");
     for (path, source) in &sources.public {
         let kind = if known(path) { Kind::Page } else { Kind::Public };
-        outputs.add(path.clone(), Output::new(kind, Some(fs::display_name(&config.root, source)), read(source)?))?;
+        let output = Output::new(kind, Some(fs::display_name(&config.root, source)), read(source)?);
+        texts.remember(source, output.digest);
+        outputs.add(path.clone(), output)?;
     }
     Ok(())
 }

@@ -35,7 +35,6 @@ pub(super) fn add(
     outputs: &mut Outputs,
 ) -> Result<BTreeSet<PathBuf>> {
     let Site { config, mode, progress, .. } = *site;
-    progress.stage("modules", 0);
     let entries = entries(units)?;
     let host = Shelf { texts: Arc::clone(texts), brought: Arc::clone(brought), compiler: Arc::clone(compiler) };
     let mut bundled = bundle(config, mode, &entries, Arc::new(host), site.cache, progress)?;

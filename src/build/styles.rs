@@ -20,18 +20,10 @@ use crate::fs;
 /// A stylesheet, and the files that its `url()`s name.
 pub type Made = (Style, BTreeSet<(Relation, String)>);
 
-/// Compiles each stylesheet; one that nobody names is left out if it is a part of another, or of a script (`imported`).
-pub(super) fn add(
-    site: &Site<'_>,
-    compiler: &Compiler,
-    units: &[Unit],
-    imported: &BTreeSet<PathBuf>,
-    brought: &Brought,
-    outputs: &mut Outputs,
-) -> Result<()> {
+/// Compiles each stylesheet.
+pub(super) fn compile(site: &Site<'_>, compiler: &Compiler, units: &[Unit], brought: &Brought) -> Vec<Result<Made>> {
     let Site { config, progress, .. } = *site;
-    progress.stage("stylesheets", units.len());
-    let made: Vec<Result<Made>> = units
+    units
         .par_iter()
         .map(|unit| {
             let own = unit.single().map(|path| fs::display_name(&config.root, path));
@@ -43,7 +35,20 @@ pub(super) fn add(
             progress.step();
             Ok((style.map_err(Error::Build)?, urls.into_refers()))
         })
-        .collect();
+        .collect()
+}
+
+/// Adds what became of each stylesheet to the outputs; one that nobody names is left out if it is a part of another, or of a script
+/// (`imported`).
+pub(super) fn add(
+    site: &Site<'_>,
+    compiler: &Compiler,
+    units: &[Unit],
+    made: Vec<Result<Made>>,
+    imported: &BTreeSet<PathBuf>,
+    outputs: &mut Outputs,
+) -> Result<()> {
+    let Site { config, progress, .. } = *site;
     compiler.warnings().into_iter().for_each(|warning| progress.warn(warning));
     let parts = parts(units, &made, imported);
     let is_part = |unit: &Unit| unit.inputs.iter().any(|input| parts.contains(input));

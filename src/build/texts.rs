@@ -1,4 +1,5 @@
-//! The texts of scripts. Several stages look at them: the first reads the file, and all see the same.
+//! What was read of the sources, so that nothing is read twice: the texts of scripts, at which several stages look, and the digests
+//! of all that a stage has had in hand. All see the same, whatever becomes of the files meanwhile.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,15 @@ use crate::fs;
 #[derive(Debug)]
 pub struct Texts {
     root: PathBuf,
-    seen: Mutex<HashMap<PathBuf, Text>>,
+    seen: Mutex<HashMap<PathBuf, Seen>>,
 }
 
-#[derive(Debug, Clone)]
-pub struct Text {
-    pub text: ArcStr,
+#[derive(Debug)]
+struct Seen {
     /// Of the file's bytes.
     digest: Digest,
+    /// If it is a script.
+    text: Option<ArcStr>,
 }
 
 impl Texts {
@@ -29,14 +31,20 @@ impl Texts {
     }
 
     pub fn read(&self, path: &Path) -> Result<ArcStr> {
-        if let Some(seen) = self.seen().get(path) {
-            return Ok(seen.text.clone());
+        if let Some(text) = self.seen().get(path).and_then(|seen| seen.text.clone()) {
+            return Ok(text);
         }
         let bytes = fs::read(path)?;
         let digest = Digest::of(&bytes);
         let text = ArcStr::from(fs::to_text(bytes, &fs::display_name(&self.root, path))?);
-        let read = Text { text, digest };
-        Ok(self.seen().entry(path.to_owned()).or_insert(read).text.clone())
+        let mut seen = self.seen();
+        let seen = seen.entry(path.to_owned()).or_insert(Seen { digest, text: None });
+        Ok(seen.text.get_or_insert(text).clone())
+    }
+
+    /// Takes note of the digest of a file's bytes.
+    pub fn remember(&self, path: &Path, digest: Digest) {
+        self.seen().entry(path.to_owned()).or_insert(Seen { digest, text: None });
     }
 
     /// The digest of a file's bytes, if anyone has read it.
@@ -44,7 +52,7 @@ impl Texts {
         self.seen().get(path).map(|seen| seen.digest)
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<PathBuf, Text>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<PathBuf, Seen>> {
         self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

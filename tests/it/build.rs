@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         classic_scripts_keep_their_globals,
         node_env_and_import_meta_env_tell_the_mode,
         sidecars_decode_to_their_file,
+        what_has_not_changed_keeps_its_time_and_what_was_tampered_with_is_written_again,
         source_maps_are_private_public_or_none,
         no_map_and_no_sidecar_where_none_is_wanted,
         the_vite_manifest_has_its_schema,
@@ -250,6 +251,25 @@ fn sidecars_decode_to_their_file() {
         !tree.keys().any(|path| path.ends_with(".png.br") || path.ends_with(".woff2.gz")),
         "what is compressed already stays"
     );
+}
+
+fn what_has_not_changed_keeps_its_time_and_what_was_tampered_with_is_written_again() {
+    let site = Site::new().asset("a.txt", "one").asset("b.txt", "two").asset("c.txt", "three");
+    let dist = site.build(&[]);
+    let made = |name: &str| site.root().join("dist").join(dist.named(name));
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for name in ["a.txt", "b.txt"] {
+        let file = std::fs::File::options().write(true).open(made(name)).expect("a file");
+        file.set_modified(old).expect("a time");
+    }
+    std::fs::write(made("b.txt"), "TWO").expect("a file");
+    std::fs::remove_file(made("c.txt")).expect("it was there");
+    std::os::unix::fs::symlink(site.root().join("assets/c.txt"), made("c.txt")).expect("a link");
+    let again = site.build(&[]);
+    assert_eq!(dist.tree(), again.tree());
+    assert_eq!(made("a.txt").metadata().expect("it is there").modified().expect("a time"), old);
+    assert_ne!(made("b.txt").metadata().expect("it is there").modified().expect("a time"), old);
+    assert!(!made("c.txt").is_symlink());
 }
 
 fn source_maps_are_private_public_or_none() {
