@@ -10,7 +10,7 @@ mod sites;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use measure::{Contender, Measured, alternate};
+use measure::{Contender, Each, Measured, alternate};
 use sites::Site;
 
 /// Who or what was measured, and what it took.
@@ -140,16 +140,14 @@ fn second_build() -> Rows {
 
 /// What each small asset costs, and whether that stays so when there are many.
 fn many_assets() -> Rows {
-    let mut rows = Vec::new();
-    for count in [1_000, 10_000, 100_000] {
+    let counts = [1_000, 10_000, 100_000];
+    let measured = counts.map(|count| {
         let site = Site::many(count);
-        let measured = alternate(runs(), &[ours(&site, &["--no-compress"])]);
-        for (_, measured) in measured {
-            let each = measured.each(count);
-            rows.push((format!("{count} assets: {each}"), measured));
-        }
-    }
-    rows
+        alternate(runs(), &[ours(&site, &["--no-compress"])]).remove(0).1
+    });
+    let each: Vec<Each> = measured.iter().zip(counts).map(|(measured, count)| measured.each(count)).collect();
+    let rows = measured.into_iter().zip(counts).zip(&each);
+    rows.map(|((measured, count), own)| (format!("{count} assets: {}", own.beside(&each[0])), measured)).collect()
 }
 
 /// What compressing takes of a build.

@@ -47,6 +47,25 @@ pub struct Measured {
     sizes: Sizes,
 }
 
+/// What one asset of many took.
+pub struct Each {
+    wall_us: f64,
+    cpu_us: f64,
+    kib: f64,
+}
+
+impl Each {
+    pub fn beside(&self, first: &Each) -> String {
+        let beside = |own: f64, first: f64| format!("{own:.1} ({:.2}×)", own / first);
+        format!(
+            "each {} µs, {} CPU µs, {} KiB",
+            beside(self.wall_us, first.wall_us),
+            beside(self.cpu_us, first.cpu_us),
+            beside(self.kib, first.kib)
+        )
+    }
+}
+
 impl Contender {
     pub fn new(name: &'static str, command: Command, out: PathBuf) -> Self {
         Contender {
@@ -139,9 +158,13 @@ impl Measured {
     }
 
     /// What one of so many took.
-    pub fn each(&self, count: usize) -> String {
+    pub fn each(&self, count: usize) -> Each {
         let count = count as f64;
-        format!("{:.0} µs and {:.1} KiB each", self.run.wall * 1e6 / count, self.run.peak_kib / count)
+        Each {
+            wall_us: self.run.wall * 1e6 / count,
+            cpu_us: self.run.cpu * 1e6 / count,
+            kib: self.run.peak_kib / count,
+        }
     }
 
     /// A line of the table, with how many times that of the first it is.
