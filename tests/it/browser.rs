@@ -34,20 +34,19 @@ impl Driver {
     }
 
     fn try_start() -> Option<Self> {
-        let mut child = Command::new("chromedriver")
+        let child = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver");
-        let mut lines = BufReader::new(child.stdout.take()?).lines().map_while(Result::ok);
-        let Some(line) = lines.find(|line| line.contains("started successfully on port")) else {
-            let _ = child.wait();
-            return None;
-        };
+        // Ends it whatever happens.
+        let mut driver = Driver { child, port: 0 };
+        let mut lines = BufReader::new(driver.child.stdout.take()?).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("started successfully on port"))?;
         std::thread::spawn(move || lines.for_each(drop));
-        let port = line.trim_end_matches('.').rsplit(' ').next()?.parse().ok()?;
-        Some(Driver { child, port })
+        driver.port = line.trim_end_matches('.').rsplit(' ').next()?.parse().ok()?;
+        Some(driver)
     }
 }
 

@@ -172,10 +172,10 @@ mod tests {
     #[test]
     fn stretches_of_mappings_are_those_of_the_whole() {
         let token = |index: u32| {
-            let mapped = index % 7 != 0;
+            let mapped = !index.is_multiple_of(7);
             let source = mapped.then_some(index % 5);
             let (line, column) = if mapped { (index / 3, index % 11) } else { (0, 0) };
-            Token::new(index / 1000, index % 1000, line, column, source, (index % 13 == 0).then_some(index % 17))
+            Token::new(index / 1000, index % 1000, line, column, source, index.is_multiple_of(13).then_some(index % 17))
         };
         let tokens: Vec<Token> = (0..2 * u32::try_from(STRETCH).unwrap() + 99).map(token).collect();
         let whole = SourceMap::new(None, vec![], None, vec![], vec![], tokens.clone().into(), None);
