@@ -294,7 +294,7 @@ fn page_chunk(
         map: None,
         stable,
     };
-    let (code, map) = minify::minify(job, chunk.code, chunk.map)?;
+    let (code, map) = minify::minify(job, chunk.code, chunk.map, hooks.begun(&made.stable))?;
     made.map = map.map(|map| maps::to_json(job, &made.stable, map));
     made.code = code;
     Ok(made)

@@ -66,7 +66,7 @@ async fn generate(job: &Arc<Job>, path: &Path, started_by: &[PathBuf]) -> Result
     let path_of = format!("{}.js", naming.path(&chunk.name, Some(&id)));
     let stable = naming.stable(&chunk.name, Some(&id), &[]);
     let modules = modules(&naming, &chunk);
-    let (code, map) = minify(job, chunk.code, chunk.map).map_err(Error::into_fault)?;
+    let (code, map) = minify(job, chunk.code, chunk.map, hooks.begun(&chunk.filename)).map_err(Error::into_fault)?;
     Ok(Closed {
         file: Digest::of(code.as_bytes()).fingerprint().name(&path_of),
         path: path_of,

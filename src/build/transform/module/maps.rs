@@ -1,6 +1,7 @@
 //! Source maps of chunks: from what is printed, over the code as the bundler made it, to the sources.
 
-use arcstr::ArcStr;
+use std::borrow::Cow;
+
 use json_escape_simd::escape;
 use oxc_sourcemap::{SourceMap, Token, TokenChunk};
 use rayon::prelude::*;
@@ -12,9 +13,11 @@ use crate::asset::resolve_url_path;
 use crate::fs;
 
 /// Where the tokens of printed code come from, in the code that it was printed from: piece by piece, in order.
+#[derive(Debug)]
 pub struct Positions(pub Vec<Piece>);
 
 /// Of a part that was printed by itself.
+#[derive(Debug)]
 pub struct Piece {
     /// As if it were all there is.
     pub tokens: Box<[Token]>,
@@ -84,18 +87,15 @@ pub fn to_json(job: &Job, stable: &str, map: SourceMap<'static>) -> String {
     let name = |source: &str| fs::portable(&resolve_url_path(&url, source)).trim_start_matches('/').to_owned();
     let folder = job.config.root.join(OUT).join(stable);
     let id = |source: &str| fs::normalize(&folder.join("..").join(source));
-    let contents: Vec<Option<ArcStr>> = {
-        let loaded = lock(&job.loaded);
-        map.get_sources().map(|source| loaded.get(&id(source)).cloned()).collect()
-    };
     let names: Vec<String> = map.get_names().map(escape).collect();
-    let sources: Vec<String> = map.get_sources().map(|source| escape(&name(source))).collect();
-    let tokens = map.into_parts().tokens;
-    let contents = || {
-        let content = |content: &Option<ArcStr>| content.as_deref().map_or_else(|| "null".to_owned(), escape);
-        contents.par_iter().map(content).collect()
+    let parts = map.into_parts();
+    let source = |source: &Cow<'_, str>| {
+        let loaded = lock(&job.loaded).get(&id(source)).cloned();
+        (escape(&name(source)), loaded.as_deref().map_or_else(|| "null".to_owned(), escape))
     };
-    let (mappings, contents): (Vec<String>, Vec<String>) = rayon::join(|| mappings(&tokens), contents);
+    let sources = || parts.sources.par_iter().map(source).unzip();
+    let (mappings, (sources, contents)): (_, (Vec<String>, Vec<String>)) =
+        rayon::join(|| mappings(&parts.tokens), sources);
     // As much as a site's scripts: put together once, in one place.
     let mut json =
         String::with_capacity(mappings.iter().chain(&contents).map(|part| part.len() + 1).sum::<usize>() + 256);

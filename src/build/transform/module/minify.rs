@@ -4,6 +4,8 @@
 //! of a large one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use oxc::allocator::Allocator;
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions, LegalComment};
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Job;
 use super::maps::{Piece, Positions, compose};
+use crate::build::STACK;
+use crate::config::SourceMaps;
 use crate::error::{Fault, Result};
 use crate::manifest::Mode;
 
@@ -24,7 +28,7 @@ mod names;
 mod parts;
 
 /// A chunk's code as it is printed at the end.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Printed {
     code: String,
     /// In the code as the bundler made it.
@@ -37,24 +41,54 @@ struct Style {
     with_map: bool,
 }
 
-/// Minifies a chunk, in production.
+/// Minifies a chunk, in production. If that has [`Begun`], it is waited for.
 pub fn minify(
     job: &Job,
     code: String,
     map: Option<SourceMap<'static>>,
+    begun: Option<Begun>,
 ) -> Result<(String, Option<SourceMap<'static>>)> {
     if job.mode != Mode::Production {
         return Ok((code, map));
     }
+    let printed = match begun.and_then(|begun| begun.end(&code)) {
+        Some(printed) => printed?,
+        None => printed(job, &code)?,
+    };
+    Ok((printed.code, map.zip(printed.positions).map(|(map, positions)| compose(map, &positions))))
+}
+
+fn printed(job: &Job, code: &str) -> Result<Printed> {
     let query = job.config.targets.query(job.mode);
     let targets = EngineTargets::try_from_query(query)
         .map_err(|error| Fault::new(format!("`{query}` is no browserslist query: {error}")))?;
-    let style = Style { targets, with_map: map.is_some() };
+    let style = Style { targets, with_map: job.config.source_maps != SourceMaps::None };
     let key = [code.as_bytes(), query.as_bytes(), &[u8::from(style.with_map)]];
-    let printed: Printed = job
-        .cache
-        .get_or_make_value("chunk", &key, || Ok(parts::print(&code, &style).unwrap_or_else(|| print(&code, &style))))?;
-    Ok((printed.code, map.zip(printed.positions).map(|(map, positions)| compose(map, &positions))))
+    job.cache.get_or_make_value("chunk", &key, || Ok(parts::print(code, &style).unwrap_or_else(|| print(code, &style))))
+}
+
+/// A large chunk that is minified while the bundler, on one thread, still writes its map.
+#[derive(Debug)]
+pub struct Begun {
+    code: Arc<String>,
+    printed: JoinHandle<Result<Printed>>,
+}
+
+impl Begun {
+    /// None if the chunk is not worth it.
+    pub fn new(job: &Arc<Job>, code: &Arc<String>) -> Option<Begun> {
+        if job.mode != Mode::Production || !parts::is_large(code) {
+            return None;
+        }
+        let (job, own) = (Arc::clone(job), Arc::clone(code));
+        let thread = thread::Builder::new().stack_size(STACK).spawn(move || printed(&job, &own));
+        Some(Begun { code: Arc::clone(code), printed: thread.ok()? })
+    }
+
+    /// None if the chunk became another since.
+    fn end(self, code: &str) -> Option<Result<Printed>> {
+        self.printed.join().ok().filter(|_| *self.code == code)
+    }
 }
 
 /// Minifies the chunk as one.

@@ -21,6 +21,7 @@ use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, Resolved
 use super::edits::{dotted, edited, literal};
 use super::imports::{Import, javascript};
 use super::layout::Layout;
+use super::minify::Begun;
 use super::naming::{BUNDLE, Naming};
 use super::references;
 use super::sheets::Modules;
@@ -49,6 +50,7 @@ pub struct Hooks {
     layout: OnceLock<Layout>,
     /// The bundler's reference of each file that is referred to.
     emitted: Mutex<HashMap<String, ArcStr>>,
+    begun: Mutex<HashMap<String, Begun>>,
     /// By chunk: the files that it refers to by URL.
     pub files: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Why a file was refused, by its portable id: the bundler keeps a plugin's words to itself.
@@ -67,6 +69,7 @@ impl Hooks {
             modules: Mutex::default(),
             layout: OnceLock::new(),
             emitted: Mutex::default(),
+            begun: Mutex::default(),
             files: Mutex::default(),
             refused: Mutex::default(),
         }
@@ -172,6 +175,28 @@ impl Hooks {
         is_compiled_script(&name)
             || extension(&name) == "mjs"
             || (is_plain_script(&name) && script::syntax(path, &text()).is_module)
+    }
+
+    /// The chunk with code that loads stylesheets before the chunks which it loads, if those have any.
+    fn loading_sheets(&self, args: &HookRenderChunkArgs<'_>) -> anyhow::Result<Option<HookRenderChunkOutput>> {
+        let Scope::Page(naming) = &self.scope else { return Ok(None) };
+        let chunks = || args.chunks.values().cloned();
+        let layout = self.layout.get_or_init(|| Layout::new(naming, &mut lock(&self.modules), chunks()));
+        let lazy = |file: &ArcStr| layout.by_root.contains_key(file.as_str());
+        if !args.chunk.dynamic_imports.iter().any(lazy) {
+            return Ok(None);
+        }
+        let edits = layout.loading(&args.chunk.filename, &args.code);
+        if edits.is_empty() {
+            return Ok(None);
+        }
+        let (code, map) = edited(&args.code, &args.chunk.filename, edits)?;
+        Ok(Some(HookRenderChunkOutput { code, map }))
+    }
+
+    /// What is already being done to the chunk.
+    pub fn begun(&self, chunk: &str) -> Option<Begun> {
+        lock(&self.begun).remove(chunk)
     }
 
     /// What a module that is no script of its own stands for, and what is in it if it is one.
@@ -314,19 +339,12 @@ impl Plugin for Hooks {
     }
 
     async fn render_chunk(&self, _: &PluginContext, args: &HookRenderChunkArgs<'_>) -> HookRenderChunkReturn {
-        let Scope::Page(naming) = &self.scope else { return Ok(None) };
-        let chunks = || args.chunks.values().cloned();
-        let layout = self.layout.get_or_init(|| Layout::new(naming, &mut lock(&self.modules), chunks()));
-        let lazy = |file: &ArcStr| layout.by_root.contains_key(file.as_str());
-        if !args.chunk.dynamic_imports.iter().any(lazy) {
-            return Ok(None);
+        let edited = self.loading_sheets(args)?;
+        let code = edited.as_ref().map_or_else(|| Arc::clone(&args.code), |edited| Arc::new(edited.code.clone()));
+        if let Some(begun) = Begun::new(&self.job, &code) {
+            lock(&self.begun).insert(args.chunk.filename.to_string(), begun);
         }
-        let edits = layout.loading(&args.chunk.filename, &args.code);
-        if edits.is_empty() {
-            return Ok(None);
-        }
-        let (code, map) = edited(&args.code, &args.chunk.filename, edits)?;
-        Ok(Some(HookRenderChunkOutput { code, map }))
+        Ok(edited)
     }
 
     async fn resolve_file_url(&self, _: &PluginContext, args: &HookResolveFileUrlArgs<'_>) -> HookResolveFileUrlReturn {

@@ -54,8 +54,15 @@ struct Done {
     index: usize,
     code: String,
     tokens: Option<Box<[Token]>>,
-    /// It ends with a statement that needs no semicolon if another follows.
-    is_closed: bool,
+    /// Line breaks in the code.
+    breaks: u32,
+    /// UTF-16 code units after the last one.
+    width: u32,
+}
+
+/// Whether a chunk may be cut.
+pub fn is_large(code: &str) -> bool {
+    code.len() > PART
 }
 
 /// None if the chunk is small, or can't be cut.
@@ -105,8 +112,15 @@ fn cut(code: &str) -> Vec<Part<'_>> {
 }
 
 fn lines(code: &str) -> u32 {
-    let lines = code.bytes().filter(|byte| *byte == b'\n').count();
+    let lines = memchr::memchr_iter(b'\n', code.as_bytes()).count();
     u32::try_from(lines).unwrap_or(u32::MAX)
+}
+
+/// Line breaks, and UTF-16 code units after the last one.
+fn extent(code: &str) -> (u32, u32) {
+    let last = code.rfind('\n').map_or(0, |at| at + 1);
+    let width: usize = code[last..].chars().map(char::len_utf16).sum();
+    (lines(code), u32::try_from(width).unwrap_or(u32::MAX))
 }
 
 /// Which parts each thread has: a part's program can't go from one to another. The largest first, to who has least.
@@ -207,7 +221,12 @@ impl<'a> Module<'a> {
             Some(Statement::FunctionDeclaration(_) | Statement::ClassDeclaration(_)) | None => true,
             Some(_) => false,
         };
-        Done { index: self.index, tokens: tokens(printed.map), code: printed.code, is_closed }
+        let mut code = printed.code;
+        if !is_closed && !code.ends_with(';') {
+            code.push(';');
+        }
+        let (breaks, width) = extent(&code);
+        Done { index: self.index, tokens: tokens(printed.map), code, breaks, width }
     }
 
     /// Says in the program what it has to do with the other parts. An import tells the minifier that others run before it, which
@@ -282,16 +301,9 @@ fn join(parts: &[Part<'_>], done: Vec<Done>) -> Printed {
     let (mut line, mut column) = (0, 0);
     for (part, done) in parts.iter().zip(done) {
         pieces.extend(done.tokens.map(|tokens| Piece { tokens, line, column, source_line: part.line }));
-        let start = code.len();
         code += &done.code;
-        if !done.is_closed && !code.ends_with(';') {
-            code.push(';');
-        }
-        let breaks = lines(&code[start..]);
-        let last = code[start..].rfind('\n').map_or(start, |at| start + at + 1);
-        let width = u32::try_from(code[last..].encode_utf16().count()).unwrap_or(u32::MAX);
-        column = if breaks == 0 { column + width } else { width };
-        line += breaks;
+        column = if done.breaks == 0 { column + done.width } else { done.width };
+        line += done.breaks;
     }
     Printed { code, positions: (!pieces.is_empty()).then_some(Positions(pieces)) }
 }
