@@ -103,7 +103,7 @@ impl Built {
 
     /// Why a file is another than in the last build, or that it is not. Several files if `what` is a source of several.
     pub fn why(&self, what: &str) -> Result<Vec<Explained>> {
-        self.comparison().why(&self.manifest.prefix, what)
+        self.comparison().why(&self.manifest, what)
     }
 
     fn comparison(&self) -> Comparison<'_> {
