@@ -34,6 +34,9 @@ impl Hooks {
                 }
             });
         }
+        // A thread of the pool keeps to itself what it has spawned last, and is about to parse: let that be of no use, so that others
+        // have the rest.
+        tokio::spawn(async {});
     }
 }
 

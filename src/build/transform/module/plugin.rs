@@ -220,7 +220,9 @@ impl Hooks {
             // Here, since the bundler would have another thread read it. What can't be read it tells itself.
             Import::Code => {
                 let code = self.job.host.text(Path::new(path)).ok();
-                code.iter().for_each(|code| Self::read_ahead(&ctx, args.id, code));
+                if let Some(code) = &code {
+                    Self::read_ahead(&ctx, args.id, code);
+                }
                 Ok(code.map(|code| HookLoadOutput { code, ..HookLoadOutput::default() }))
             }
             Import::Sheet => self.sheet(path).map(Some),
