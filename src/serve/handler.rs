@@ -13,17 +13,15 @@ use http::header::{
     LOCATION, RANGE, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
-use http_body_util::Full;
 
+use super::body::Body;
 use super::conditional::{self, Outcome};
+use super::content::Content;
 use super::negotiate::Accepted;
 use super::range::{self, Selected};
 use super::resource::{Representation, Resource};
 use super::table::{Handle, Route, Table};
 use crate::asset::decode_url_path;
-
-/// What is answered with: bytes that are all there already.
-pub type Body = Full<Bytes>;
 
 /// Bytes of the longest path that is looked up; a longer one is answered 414 (RFC 9110 section 4.1 asks for 8,000 at least).
 const LONGEST_PATH: usize = 8 * 1024;
@@ -137,7 +135,7 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
         Method::GET => only(headers, RANGE).filter(|_| conditional::range_applies(headers, etag)),
         _ => None,
     };
-    let length = representation.body.len();
+    let length = representation.body.length();
     match asked.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
         Selected::Whole => whole(representation),
         Selected::One(range) => part(representation, range),
@@ -164,22 +162,22 @@ fn whole(representation: &Representation) -> Response<Body> {
 }
 
 /// RFC 9110 section 15.3.7.1.
-fn part(representation: &Representation, range: Range<usize>) -> Response<Body> {
+fn part(representation: &Representation, range: Range<u64>) -> Response<Body> {
     let mut headers = representation.headers.clone();
-    set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.len()));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
+    set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.length()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     answer(StatusCode::PARTIAL_CONTENT, headers, representation.body.slice(range))
 }
 
 /// RFC 9110 section 15.3.7.2.
-fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<usize>]) -> Response<Body> {
+fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<u64>]) -> Response<Body> {
     // Content that holds its own digest is not to be found, so this stands nowhere in it.
     let boundary = etag.to_str().unwrap_or_default().trim_matches('"');
     let mut headers = representation.headers.clone();
-    let body = range::multipart(&representation.body, ranges, headers.get(CONTENT_TYPE), boundary);
+    let body = Body::of(range::multipart(&representation.body, ranges, headers.get(CONTENT_TYPE), boundary));
     set(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    answer(StatusCode::PARTIAL_CONTENT, headers, body)
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.remaining()));
+    with_body(StatusCode::PARTIAL_CONTENT, headers, body)
 }
 
 /// 308, so that the method stays what it is; with the query, which says something to the page's scripts.
@@ -217,8 +215,12 @@ pub fn error(status: StatusCode) -> Response<Body> {
     answer(status, headers, body)
 }
 
-fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
+fn answer(status: StatusCode, headers: HeaderMap, content: impl Into<Content>) -> Response<Body> {
+    with_body(status, headers, Body::new(content))
+}
+
+fn with_body(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

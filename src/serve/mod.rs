@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
+mod body;
 mod conditional;
+mod content;
 mod dist;
 #[cfg(test)]
 mod fixture;
@@ -21,7 +23,9 @@ mod server;
 mod signal;
 mod table;
 
-pub use handler::{Body, Handler, error, respond};
+pub use body::Body;
+pub use content::{Content, Segment, Stored};
+pub use handler::{Handler, error, respond};
 pub use resource::Resource;
 pub use server::{Limits, Server};
 pub use signal::{Signal, Signals};

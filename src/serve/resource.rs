@@ -1,11 +1,11 @@
 //! What a URL names: a resource with its representations, whose headers are all computed before the first request.
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 
+use super::content::Content;
 use crate::encoding::Encoding;
 use crate::fingerprint::{Digest, Fingerprint};
 
@@ -29,22 +29,22 @@ pub(super) struct Representation {
     pub(super) etag: Option<HeaderValue>,
     pub(super) headers: HeaderMap,
     pub(super) not_modified: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Content,
 }
 
 impl Resource {
     /// A resource of one representation, without a coding. `digest` is that of `body`; `headers` are those that don't follow
     /// from the bytes: `Content-Type`, `Cache-Control` and what the user set. Those that do follow are overwritten.
-    pub fn new(digest: &Digest, headers: HeaderMap, body: Bytes) -> Self {
+    pub fn new(digest: &Digest, headers: HeaderMap, body: impl Into<Content>) -> Self {
         let fingerprint = digest.fingerprint();
-        let identity = Representation::new(&fingerprint, None, headers, body);
+        let identity = Representation::new(&fingerprint, None, headers, body.into());
         Resource { fingerprint, identity, encoded: Vec::new() }
     }
 
     /// Adds the same content in a coding, with the headers that this representation has by itself (see [`Resource::new`]).
-    pub fn variant(mut self, encoding: Encoding, headers: HeaderMap, body: Bytes) -> Self {
+    pub fn variant(mut self, encoding: Encoding, headers: HeaderMap, body: impl Into<Content>) -> Self {
         self.encoded.retain(|other| other.encoding != Some(encoding));
-        self.encoded.push(Representation::new(&self.fingerprint, Some(encoding), headers, body));
+        self.encoded.push(Representation::new(&self.fingerprint, Some(encoding), headers, body.into()));
         self.encoded.sort_by_key(|representation| representation.encoding);
         self.each(|representation| representation.set(VARY, HeaderValue::from_static("accept-encoding")));
         self
@@ -89,7 +89,7 @@ impl Resource {
 }
 
 impl Representation {
-    fn new(fingerprint: &Fingerprint, encoding: Option<Encoding>, mut headers: HeaderMap, body: Bytes) -> Self {
+    fn new(fingerprint: &Fingerprint, encoding: Option<Encoding>, mut headers: HeaderMap, body: Content) -> Self {
         let etag = match encoding {
             None => format!("\"{}\"", fingerprint.as_str()),
             Some(encoding) => format!("\"{}-{encoding}\"", fingerprint.as_str()),
@@ -104,7 +104,7 @@ impl Representation {
             Some(encoding) => headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token())),
             None => headers.remove(CONTENT_ENCODING),
         };
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         // A time would be a second validator, which `conditional` doesn't compare.
         headers.remove(LAST_MODIFIED);
