@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 
+mod access_log;
 mod budget;
 mod file;
 mod keep;
@@ -16,6 +17,7 @@ mod pattern;
 mod targets;
 mod tool;
 
+pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure};
 pub use keep::Keep;
 pub use pattern::Pattern;
@@ -56,6 +58,7 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
     pub budgets: Vec<Budget>,
+    pub serve: Serve,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }
@@ -68,6 +71,14 @@ pub enum SourceMaps {
     /// Written beside the file, which refers to them.
     Public,
     None,
+}
+
+/// How a build is served.
+#[derive(Debug, Clone, Default)]
+pub struct Serve {
+    pub access_log: Option<AccessLog>,
+    /// Whether answers say how they came about, in `Server-Timing`.
+    pub server_timing: bool,
 }
 
 /// What is done to images; there is nothing in it to check.
@@ -266,6 +277,8 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
+    let access_log = file.serve.access_log.map(|written| AccessLog::resolve(root, text, written)).transpose()?;
+    let serve = Serve { access_log, server_timing: file.serve.server_timing };
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -290,6 +303,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         environments,
         headers,
         budgets,
+        serve,
         warnings,
     })
 }
@@ -502,6 +516,10 @@ mod tests {
             ("[[headers]]\nmatch = \"[\"\nset = {}", "no pattern"),
             ("[[headers]]\nmatch = \"*\"\nset = { \"a b\" = \"c\" }", "no header"),
             ("[[headers]]\nmatch = \"*\"\nset = { ETag = \"c\" }", "can't be set"),
+            ("[serve]\naccess_log = { path = \"\" }", "an empty `path`"),
+            ("[serve]\naccess_log = { path = \"a\", sample = 1.5 }", "no part of requests"),
+            ("[serve]\naccess_log = { path = \"a\", format = \"xml\" }", "unknown variant `xml`"),
+            ("[serve]\naccess_log = { path = \"a\", fromat = \"json\" }", "unknown key `fromat`"),
             ("[build", "unclosed"),
         ] {
             let got = fault(text);

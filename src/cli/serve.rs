@@ -1,11 +1,14 @@
 //! `fingerpost serve`
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::terminal::Terminal;
-use super::{Global, below, block_on};
+use super::{Global, below, block_on, trace};
+use crate::config::{AccessLog, Config, LogPath};
 use crate::error::Result;
-use crate::serve::{self, Event, Options};
+use crate::serve::access_log::{Output, Settings};
+use crate::serve::{self, Event, Operation, Options};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -18,21 +21,60 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", env = "FINGERPOST_LISTEN")]
     listen: String,
+    /// Where to answer about health and metrics, and take reloads; a port alone is of this machine only [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "FINGERPOST_ADMIN")]
+    admin: Option<String>,
+    /// Where to write a line for each answer; `-` is stdout [default: nowhere]
+    #[arg(long, value_name = "FILE", env = "FINGERPOST_ACCESS_LOG")]
+    access_log: Option<String>,
+    /// Say in each answer how long it took to find, in `Server-Timing`
+    #[arg(long, env = "FINGERPOST_SERVER_TIMING")]
+    server_timing: bool,
+    /// What to trace on stderr: a level, or `TARGET=LEVEL` separated by commas [default: nothing]
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
+    log: Option<String>,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    if let Some(filter) = &args.log {
+        trace::start(filter, terminal)?;
+    }
     let config = global.load()?;
     let options = Options {
         out: below(&config, args.out.as_deref(), &config.out),
         environment: config.environment(&args.env)?.clone(),
         listen: args.listen.clone(),
+        operation: operation(&config, args),
     };
     block_on(serve::run(options, |event| tell(&event, terminal)))
 }
 
+fn operation(config: &Config, args: &Args) -> Operation {
+    let mut log = config.serve.access_log.clone();
+    if let Some(written) = &args.access_log {
+        let path = LogPath::new(&config.root, written);
+        log = Some(AccessLog { path: path.clone(), ..log.unwrap_or_else(|| AccessLog::new(path)) });
+    }
+    Operation {
+        admin: args.admin.clone(),
+        access_log: log.map(settings),
+        server_timing: args.server_timing || config.serve.server_timing,
+    }
+}
+
+fn settings(log: AccessLog) -> Settings {
+    let stdout: fn() -> Box<dyn Write + Send> = || Box::new(std::io::stdout());
+    let output = match log.path {
+        LogPath::Stdout => Output::Writer(stdout),
+        LogPath::File(path) => Output::File(path),
+    };
+    Settings { output, format: log.format, sample: log.sample }
+}
+
 fn tell(event: &Event, terminal: &Terminal) {
     match event {
-        // Said however quiet: programs wait for it.
+        // Said however quiet: programs wait for these.
+        Event::Admin(address) => terminal.must_say(&format!("admin on http://{address}")),
         Event::Listening(address) => terminal.must_say(&format!("listening on http://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),

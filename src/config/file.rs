@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::access_log::LogFormat;
 use super::budget::Size;
 use super::{Images, SourceMaps, nearest, quoted};
 use crate::error::Fault;
@@ -24,6 +25,7 @@ pub struct File {
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
     pub budget: Vec<Budget>,
+    pub serve: Serve,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +154,22 @@ pub struct Budget {
     pub max_raw: Option<Size>,
     #[serde(default)]
     pub total: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    pub access_log: Option<AccessLog>,
+    pub server_timing: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessLog {
+    pub path: String,
+    #[serde(default)]
+    pub format: LogFormat,
+    pub sample: Option<f64>,
 }
 
 /// Parses the text; a fault points at the place, and an unknown key names the nearest known one.

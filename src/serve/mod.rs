@@ -5,31 +5,52 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
+pub mod access_log;
+mod admin;
 mod body;
 mod conditional;
+mod connections;
 mod content;
 mod dist;
 #[cfg(test)]
 mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
+mod log_line;
+mod metrics;
+#[cfg(test)]
+mod model;
 mod negotiate;
+mod observe;
+mod operate;
+mod peer;
 mod range;
 mod resource;
 mod server;
 mod signal;
+mod status;
 mod table;
 
-pub use body::Body;
+use operate::Operator;
+
+pub use body::{Body, End, OnEnd};
+pub use connections::{Connections, Open, Refusal};
 pub use content::{Content, Segment, Stored};
 pub use handler::{Handler, error, respond};
+pub use observe::{Observed, Observer};
+pub use operate::Operation;
+pub use peer::Peer;
 pub use resource::Resource;
 pub use server::{Limits, Server};
 pub use signal::{Signal, Signals};
-pub use table::{Handle, Route, Table, TableBuilder};
+pub use status::{Failover, Live, Phase, Status};
+pub use table::{Handle, Inventory, Route, Table, TableBuilder};
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -39,11 +60,14 @@ pub struct Options {
     pub environment: Environment,
     /// `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
+    pub operation: Operation,
 }
 
 /// What happens while serving, for people to know.
 #[derive(Debug)]
 pub enum Event {
+    /// The admin listener answers here.
+    Admin(SocketAddr),
     /// Connections are accepted here.
     Listening(SocketAddr),
     Reloaded,
@@ -53,34 +77,70 @@ pub enum Event {
     Stopping,
 }
 
-/// Serves a build until it is told to stop; SIGHUP loads the build anew.
+/// Serves a build until it is told to stop; SIGHUP, or the admin listener, loads the build anew.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
-    let handle = Handle::new(load(&options).await?);
-    let server = Server::bind(&options.listen).await?;
+    let mut operator = Operator::start(&options.operation).await?;
+    if let Some(address) = operator.admin_addr() {
+        observer(Event::Admin(address));
+    }
+    let environment = options.environment.name.as_str();
+    let (table, took) = load(&options).await?;
+    let server = Server::bind(&options.listen).await?.counting(operator.connections());
+    operator.loaded(&table, environment, took);
+    let handle = Handle::new(table);
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
+    tracing::info!(address = %server.local_addr(), environment, "listening");
     observer(Event::Listening(server.local_addr()));
+    let service = operator.observe(Handler::new(handle.clone()));
     let shutdown = async {
-        while signals.next().await == Signal::Reload {
+        loop {
+            let asker = tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Stop => break,
+                    Signal::Reload => {
+                        operator.reopen_log();
+                        None
+                    }
+                },
+                asker = operator.reload_asked() => Some(asker),
+            };
             match load(&options).await {
-                Ok(table) => {
+                Ok((table, took)) => {
+                    operator.loaded(&table, environment, took);
                     handle.swap(table);
+                    operator.reloaded(Ok(()), asker);
                     observer(Event::Reloaded);
                 }
-                Err(error) => observer(Event::ReloadFailed(error)),
+                Err(error) => {
+                    operator.reloaded(Err(&error), asker);
+                    observer(Event::ReloadFailed(error));
+                }
             }
         }
+        operator.draining();
         observer(Event::Stopping);
     };
-    server.run(Handler::new(handle.clone()), shutdown).await;
+    server.run(service, shutdown).await;
     Ok(())
 }
 
-/// Loads aside, so that requests are answered meanwhile.
-async fn load(options: &Options) -> Result<Table> {
+/// Loads aside, so that requests are answered meanwhile. Tells how long it took, too.
+async fn load(options: &Options) -> Result<(Table, Duration)> {
     let Options { out, environment, .. } = options.clone();
-    let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
-    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
+    let span = tracing::info_span!("load", out = %out.display(), environment = environment.name);
+    let start = Instant::now();
+    let work = move || span.in_scope(|| Table::load(&out, &environment).inspect(|table| tell_of(table, start)));
+    let loaded = tokio::task::spawn_blocking(work).await;
+    let failed =
+        |error: tokio::task::JoinError| Error::Manifest { path: options.out.clone(), reason: error.to_string() };
+    Ok((loaded.map_err(failed)??, start.elapsed()))
+}
+
+fn tell_of(table: &Table, start: Instant) {
+    let Inventory { urls, memory_bytes, file_bytes } = table.inventory();
+    let release = table.release().map(ToString::to_string);
+    tracing::info!(release, urls, memory_bytes, file_bytes, took = ?start.elapsed(), "loaded");
 }
 
 #[cfg(all(test, unix))]
@@ -102,8 +162,12 @@ mod tests {
     async fn signals_reload_and_stop() {
         let site = Site::new().page("index.html", "one");
         site.write_manifest();
-        let options =
-            Options { out: site.out(), environment: Environment::new("development"), listen: "127.0.0.1:0".to_owned() };
+        let options = Options {
+            out: site.out(),
+            environment: Environment::new("development"),
+            listen: "127.0.0.1:0".to_owned(),
+            operation: Operation::default(),
+        };
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(run(options, move |event| sender.send(event).unwrap()));
         let Event::Listening(address) = next(&mut events).await else { panic!("it listens first") };
@@ -135,6 +199,7 @@ mod tests {
             out: PathBuf::from("/nonexistent"),
             environment: Environment::new("development"),
             listen: "127.0.0.1:0".to_owned(),
+            operation: Operation::default(),
         };
         let error = run(options, |event| panic!("{event:?}")).await.unwrap_err();
         assert!(error.to_string().contains("there is no such file"), "{error}");

@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt};
 
+use super::connections::{Connections, Refusal};
+use super::peer::Peer;
 use crate::error::{Error, Result};
 
 /// Bytes of a request's line and headers in HTTP/1.1; hyper answers 431 to more.
@@ -35,6 +37,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    connections: Arc<Connections>,
 }
 
 /// How long a server waits.
@@ -58,13 +61,18 @@ impl Server {
         let listen = async {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
-            Ok(Server { listener, address, limits: Limits::default() })
+            Ok(Server { listener, address, limits: Limits::default(), connections: Arc::default() })
         };
         listen.await.map_err(|source| Error::Listen { address: address.to_owned(), source })
     }
 
     pub fn with_limits(self, limits: Limits) -> Self {
         Server { limits, ..self }
+    }
+
+    /// Counts its connections there.
+    pub fn counting(self, connections: Arc<Connections>) -> Self {
+        Server { connections, ..self }
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -79,15 +87,15 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Server { listener, limits, .. } = self;
+        let Server { listener, limits, connections: counts, .. } = self;
         let builder = builder(limits);
         let graceful = GracefulShutdown::new();
         // Dropped at the end, and with it every connection that is still open by then.
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let stream = tokio::select! {
-                stream = accept(&listener) => stream,
+            let (stream, address) = tokio::select! {
+                accepted = accept(&listener, &counts) => accepted,
                 Some(_) = connections.join_next() => continue,
                 () = &mut shutdown => break,
             };
@@ -95,13 +103,16 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let spoken = Arc::new(AtomicBool::new(false));
             let heard = Arc::clone(&spoken);
-            let service = service.clone().map_request(move |request| {
+            let open = counts.admit();
+            let service = service.clone().map_request(move |mut request: Request<Incoming>| {
                 heard.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(Peer { address, is_tls: false });
                 request
             });
             let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
             let connection = graceful.watch(connection.into_owned());
             connections.spawn(async move {
+                let _open = open;
                 let mut connection = pin!(connection);
                 // hyper's own limit begins once it knows the version, so it doesn't hold for who sends nothing, or half of
                 // HTTP/2's preface.
@@ -128,12 +139,15 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 }
 
 /// The next connection. What fails is told by the client, or passes; the server goes on.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, counts: &Connections) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if is_of_the_connection(&error) => {}
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => {
+                counts.refuse(Refusal::System);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
