@@ -271,7 +271,7 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::log_line::tests::record;
+    use crate::serve::fixture::record;
     use std::sync::{Condvar, Mutex};
 
     fn open(path: &Path) -> AccessLog {

@@ -224,26 +224,10 @@ fn date(seconds: u64) -> Date {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
+    use crate::serve::fixture::record;
     use proptest::prelude::*;
-    use std::net::{Ipv4Addr, SocketAddr};
-
-    pub fn record() -> Record {
-        let mut request = Request::get("/css/a.css?x=1").header(HOST, "a.example").header(USER_AGENT, "curl/8");
-        let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5)), is_tls: true };
-        request.extensions_mut().unwrap().insert(peer);
-        Record {
-            time: UNIX_EPOCH + Duration::from_millis(1_000_000_000_250),
-            status: 200,
-            kind: "asset",
-            encoding: Some(HeaderValue::from_static("br")),
-            bytes: 2326,
-            took: Duration::from_micros(1500),
-            release: Some("0123456789abcdef".to_owned()),
-            ..Record::of(&request.body(()).unwrap())
-        }
-    }
 
     fn line(format: LogFormat, record: &Record) -> String {
         let mut out = Vec::new();

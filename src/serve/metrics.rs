@@ -371,7 +371,7 @@ mod tests {
         });
         let text = metrics.text();
         assert_says(&text, "fingerpost_response_bytes_total 32000");
-        assert_says(&text, "fingerpost_request_duration_seconds_bucket{le=\"60.0\"} 0");
+        assert_says(&text, "fingerpost_request_duration_seconds_bucket{le=\"60\"} 0");
         assert_says(&text, "fingerpost_request_duration_seconds_count 32000");
     }
 

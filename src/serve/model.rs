@@ -126,7 +126,7 @@ fn model(asked: &Asked) -> Answer {
     };
     let mut parts: Vec<Vec<u64>> = ranges.specs.iter().map(positions).filter(|part| !part.is_empty()).collect();
     let distinct: BTreeSet<&u64> = parts.iter().flatten().collect();
-    let overlap = distinct.len() < parts.iter().map(Vec::len).sum();
+    let overlap = distinct.len() < parts.iter().map(Vec::len).sum::<usize>();
     match parts.len() {
         0 => Answer::Unsatisfiable(choice),
         _ if overlap => Answer::Whole(choice),

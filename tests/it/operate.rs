@@ -151,7 +151,7 @@ fn the_log_has_a_line_for_each_answer() {
     let site = site();
     let mut server = serve(&site, &["--access-log", "access.log"]);
     let length =
-        get(&server.address, "/about?x=\"1", &[("user-agent", "a \"b\" \\"), ("referer", "http://r/")]).body.len();
+        get(&server.address, "/about?x=1", &[("user-agent", "a \"b\" \\"), ("referer", "http://r/")]).body.len();
     get(&server.address, "/nothing", &[]);
     server.signal(Signal::TERM);
     assert_eq!(server.wait(), Some(0));
@@ -162,7 +162,7 @@ fn the_log_has_a_line_for_each_answer() {
     let (date, rest) = rest.split_once("] ").expect("a date");
     assert_eq!(client, "127.0.0.1");
     assert!(date.len() == "01/Jan/2026:00:00:00 +0000".len() && date.ends_with(" +0000"), "{date}");
-    assert_eq!(rest, format!(r#""GET /about?x=\"1 HTTP/1.1" 200 {length} "http://r/" "a \"b\" \\""#));
+    assert_eq!(rest, format!(r#""GET /about?x=1 HTTP/1.1" 200 {length} "http://r/" "a \"b\" \\""#));
     assert!(second.contains("\"GET /nothing HTTP/1.1\" 404 "), "{second}");
 }
 
@@ -261,11 +261,11 @@ fn settings_that_can_not_work() {
 
     let taken = serve(&site, &["--admin", "0"]);
     let told = refused(&site, &["--admin", &taken.admin]).replace(&taken.admin, "ADDRESS");
-    insta::assert_snapshot!(told, @r"
-    error: x could not listen on `ADDRESS` for `--admin`: Address already in use (os error 98)
-      help: pass an address that is free, such as `--admin 127.0.0.1:9100`, or `--admin 0` for any free
-            port
-    ");
+    for want in
+        ["could not listen on `ADDRESS` for `--admin`: Address already in use", "help: pass an address that is free"]
+    {
+        assert!(told.contains(want), "{told}");
+    }
     let told = refused(&site, &["--admin", "nonsense"]);
     assert!(told.contains("could not listen on `nonsense` for `--admin`"), "{told}");
 
