@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -83,14 +83,13 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     if let Some(address) = operator.admin_addr() {
         observer(Event::Admin(address));
     }
-    let environment = options.environment.name.as_str();
-    let (table, took) = load(&options).await?;
+    let (table, live) = load(&options).await?;
     let server = Server::bind(&options.listen).await?.counting(operator.connections());
-    operator.loaded(&table, environment, took);
     let handle = Handle::new(table);
+    operator.loaded(live);
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
-    tracing::info!(address = %server.local_addr(), environment, "listening");
+    tracing::info!(address = %server.local_addr(), environment = options.environment.name, "listening");
     observer(Event::Listening(server.local_addr()));
     let service = operator.observe(Handler::new(handle.clone()));
     let shutdown = async {
@@ -106,9 +105,9 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
                 asker = operator.reload_asked() => Some(asker),
             };
             match load(&options).await {
-                Ok((table, took)) => {
-                    operator.loaded(&table, environment, took);
+                Ok((table, live)) => {
                     handle.swap(table);
+                    operator.loaded(live);
                     operator.reloaded(Ok(()), asker);
                     observer(Event::Reloaded);
                 }
@@ -125,22 +124,21 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     Ok(())
 }
 
-/// Loads aside, so that requests are answered meanwhile. Tells how long it took, too.
-async fn load(options: &Options) -> Result<(Table, Duration)> {
+/// Loads aside, so that requests are answered meanwhile.
+async fn load(options: &Options) -> Result<(Table, Live)> {
     let Options { out, environment, .. } = options.clone();
     let span = tracing::info_span!("load", out = %out.display(), environment = environment.name);
-    let start = Instant::now();
-    let work = move || span.in_scope(|| Table::load(&out, &environment).inspect(|table| tell_of(table, start)));
+    let work = move || {
+        let _entered = span.enter();
+        let start = Instant::now();
+        let table = Table::load(&out, &environment)?;
+        let live = Live::of(&table, &environment.name, start.elapsed());
+        let Inventory { urls, memory_bytes, file_bytes } = live.inventory;
+        tracing::info!(release = live.release, urls, memory_bytes, file_bytes, took = ?live.took, "loaded");
+        Ok((table, live))
+    };
     let loaded = tokio::task::spawn_blocking(work).await;
-    let failed =
-        |error: tokio::task::JoinError| Error::Manifest { path: options.out.clone(), reason: error.to_string() };
-    Ok((loaded.map_err(failed)??, start.elapsed()))
-}
-
-fn tell_of(table: &Table, start: Instant) {
-    let Inventory { urls, memory_bytes, file_bytes } = table.inventory();
-    let release = table.release().map(ToString::to_string);
-    tracing::info!(release, urls, memory_bytes, file_bytes, took = ?start.elapsed(), "loaded");
+    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
 }
 
 #[cfg(all(test, unix))]

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -12,7 +11,6 @@ use super::connections::Connections;
 use super::metrics::Metrics;
 use super::observe::{Observed, Observer};
 use super::status::{Live, Status};
-use super::table::Table;
 use crate::error::{Error, Result};
 
 /// How a server is watched over. By default it is not.
@@ -70,8 +68,8 @@ impl Operator {
     }
 
     /// What is served from now on. Makes the server ready.
-    pub fn loaded(&self, table: &Table, environment: &str, took: Duration) {
-        self.status.loaded(Live::of(table, environment, took));
+    pub fn loaded(&self, live: Live) {
+        self.status.loaded(live);
     }
 
     /// Waits until a reload is asked for.
