@@ -15,12 +15,14 @@ mod keep;
 mod pattern;
 mod targets;
 mod tool;
+mod transport;
 
 pub use budget::{Budget, Limit, Measure};
 pub use keep::Keep;
 pub use pattern::Pattern;
 pub use targets::Targets;
 pub use tool::Tool;
+pub use transport::{Certificate, Transport};
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "fingerpost.toml";
@@ -56,6 +58,7 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
     pub budgets: Vec<Budget>,
+    pub transport: Transport,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }
@@ -266,6 +269,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
+    let transport = Transport::resolve(root, text, file.serve)?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -290,6 +294,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         environments,
         headers,
         budgets,
+        transport,
         warnings,
     })
 }

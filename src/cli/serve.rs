@@ -1,11 +1,13 @@
 //! `fingerpost serve`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::terminal::Terminal;
 use super::{Global, below, block_on};
+use crate::config::Config;
 use crate::error::Result;
-use crate::serve::{self, Event, Options};
+use crate::serve::{self, Event, Limits, Options, TlsFiles};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -18,22 +20,45 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", env = "FINGERPOST_LISTEN")]
     listen: String,
+    /// The server's certificate and those that lead up to a root, in PEM; it makes the server speak TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "FINGERPOST_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "FINGERPOST_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// How long requests under way may take when the server stops [default: 10]
+    #[arg(long, value_name = "SECONDS", env = "FINGERPOST_DRAIN")]
+    drain: Option<u64>,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
+    let mut limits = Limits::from(&config.transport);
+    if let Some(seconds) = args.drain {
+        limits.grace = Duration::from_secs(seconds);
+    }
     let options = Options {
         out: below(&config, args.out.as_deref(), &config.out),
         environment: config.environment(&args.env)?.clone(),
         listen: args.listen.clone(),
+        limits,
+        tls: tls(&config, args),
     };
-    block_on(serve::run(options, |event| tell(&event, terminal)))
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    block_on(serve::run(options, |event| tell(&event, scheme, terminal)))
 }
 
-fn tell(event: &Event, terminal: &Terminal) {
+fn tls(config: &Config, args: &Args) -> Option<TlsFiles> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: config.root.join(cert), key: config.root.join(key) }),
+        _ => config.transport.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() }),
+    }
+}
+
+fn tell(event: &Event, scheme: &str, terminal: &Terminal) {
     match event {
         // Said however quiet: programs wait for it.
-        Event::Listening(address) => terminal.must_say(&format!("listening on http://{address}")),
+        Event::Listening(address) => terminal.must_say(&format!("listening on {scheme}://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),
         Event::Stopping => terminal.say("finishing the requests under way"),

@@ -24,6 +24,7 @@ pub struct File {
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
     pub budget: Vec<Budget>,
+    pub serve: Serve,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +133,26 @@ pub struct Environment {
 pub struct Retention {
     releases: Option<u32>,
     days: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    pub tls: Option<Tls>,
+    pub drain: Option<f64>,
+    pub header_timeout: Option<f64>,
+    pub idle_timeout: Option<f64>,
+    pub write_timeout: Option<f64>,
+    pub min_write_rate: Option<u64>,
+    pub connections: Option<usize>,
+    pub connections_per_address: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub cert: String,
+    pub key: String,
 }
 
 #[derive(Deserialize)]

@@ -1,13 +1,14 @@
 //! The bytes of a representation: in memory, or in a file that was verified when the release was loaded.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::io::ReadWriteFlags;
 
 /// Bytes that are sent, or a part of them.
 #[derive(Debug, Clone)]
@@ -78,13 +79,35 @@ impl Segment {
         &self.stored
     }
 
+    /// Reads it, if that can be done without waiting for a disk.
+    ///
+    /// Fails as [`Segment::read`] does.
+    pub(super) fn read_now(&self) -> Option<io::Result<Bytes>> {
+        let mut bytes = vec![0; usize::try_from(self.length()).ok()?];
+        let mut filled = 0;
+        while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
+            let at = self.range.start + filled as u64;
+            match rustix::io::preadv2(self.stored.file(), &mut [IoSliceMut::new(rest)], at, ReadWriteFlags::NOWAIT) {
+                // Its end, or what only a wait can tell, or a file system that can't do it: `read` will see.
+                Ok(0) | Err(_) => return None,
+                Ok(count) => filled += count,
+            }
+        }
+        // Asked after reading, so what is given is right whatever happens to the file meanwhile.
+        self.stored.is_unchanged().then(|| Ok(bytes.into()))
+    }
+
     /// Reads it; blocks meanwhile.
     ///
-    /// Fails with [`io::ErrorKind::UnexpectedEof`] if the file has become shorter.
+    /// Fails with [`io::ErrorKind::UnexpectedEof`] if the file has become shorter, and with [`io::ErrorKind::InvalidData`] if it has
+    /// changed otherwise.
     pub fn read(&self) -> io::Result<Bytes> {
         let mut bytes = vec![0; usize::try_from(self.length()).map_err(io::Error::other)?];
         self.stored.file.read_exact_at(&mut bytes, self.range.start)?;
-        Ok(bytes.into())
+        match self.stored.is_unchanged() {
+            true => Ok(bytes.into()),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the file has changed")),
+        }
     }
 }
 
@@ -100,6 +123,11 @@ impl Stored {
 
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether the file is still what it was.
+    pub fn is_unchanged(&self) -> bool {
+        self.file.metadata().is_ok_and(|now| now.len() == self.length)
     }
 
     /// All of it.

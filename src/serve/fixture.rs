@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::asset::{LogicalPath, media_type};
@@ -99,8 +99,8 @@ impl Site {
 }
 
 /// A connection. Nothing on it takes longer than [`PATIENCE`], or the test fails.
-pub struct Client {
-    stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
 }
 
@@ -124,7 +124,17 @@ impl Answer {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        Client { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+        Client::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub fn over(stream: S) -> Self {
+        Client { stream, unread: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -28,6 +28,7 @@ mod serve;
 mod setup;
 mod site;
 mod styles;
+mod transport;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         sample::trials(),
         serve::trials(),
         styles::trials(),
+        transport::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

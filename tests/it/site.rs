@@ -190,7 +190,7 @@ impl Server {
             }
         });
         let mut server = Server { child, address: String::new(), lines };
-        let line = server.wait_for("listening on http://");
+        let line = server.wait_for("listening on http");
         server.address = line.rsplit('/').next().expect("an address").to_owned();
         server
     }
@@ -205,6 +205,10 @@ impl Server {
                 Err(error) => panic!("`{text}` was not said ({error}), but: {seen:#?}"),
             }
         }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
