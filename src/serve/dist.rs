@@ -60,10 +60,10 @@ impl Dist<'_> {
                 return compressed(path, file, headers, bound);
             }
         }
-        let mut resource = Resource::new(&file.digest, headers.clone(), body.into());
+        let mut resource = Resource::new(&file.digest, headers.clone(), Bytes::from(body));
         for (encoding, variant) in &file.variants {
             let body = self.read(&File::sidecar(path, *encoding), variant.length, &variant.digest)?;
-            resource = resource.variant(*encoding, headers.clone(), body.into());
+            resource = resource.variant(*encoding, headers.clone(), Bytes::from(body));
         }
         Ok(resource)
     }
@@ -183,7 +183,7 @@ fn compressed(path: &str, file: &File, headers: HeaderMap, bytes: Vec<u8>) -> Re
     for encoding in file.variants.keys() {
         let body = Encoding::compress(*encoding, &bytes).map_err(Error::io("compress", path))?;
         if body.len() < bytes.len() {
-            resource = resource.variant(*encoding, headers.clone(), body.into_boxed_slice().into());
+            resource = resource.variant(*encoding, headers.clone(), Bytes::from(body.into_boxed_slice()));
         }
     }
     Ok(resource)

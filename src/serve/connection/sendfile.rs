@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::mem;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -73,7 +72,8 @@ impl Files {
     fn push(&self, segment: Segment) -> Bytes {
         let length = usize::try_from(segment.length()).unwrap_or(usize::MAX).min(SLOT);
         let mut queue = self.lock();
-        let slot = mem::replace(&mut queue.next_slot, (queue.next_slot + 1) % SLOTS);
+        let slot = queue.next_slot;
+        queue.next_slot = (slot + 1) % SLOTS;
         queue.pieces.push_back(Piece { segment, slot, length, sent: 0 });
         self.queued.store(queue.pieces.len(), Relaxed);
         let hole: &'static [u8] = *HOLE;
