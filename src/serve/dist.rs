@@ -375,7 +375,7 @@ mod tests {
         let file = site.file_of("a.css");
         let table = site.table(&environment()).unwrap();
         let Some(Route::Resource(resource)) = table.get(&format!("/{file}")) else { panic!("it is there") };
-        let seen: Vec<_> = resource.representations().map(|r| (r.encoding, r.body.len())).collect();
+        let seen: Vec<_> = resource.representations().map(|r| (r.encoding, r.body.length())).collect();
         assert_eq!(seen.len(), 4);
         assert_eq!(seen[0].0, Some(Encoding::Brotli));
         assert!(seen[0].1 < seen[3].1 / 10);
