@@ -319,11 +319,24 @@ mod tests {
     async fn who_says_nothing_or_half_a_request_is_hung_up_on() {
         let limits = Limits { header_read: Duration::from_millis(100), ..Limits::default() };
         let running = start(handler(), limits).await;
-        for start in ["", "PRI * HT", "GET / HTTP/1.1\r\nhost: a\r\n"] {
+        for start in ["", "P", "GET / HTTP/1.1\r\nhost: a\r\n"] {
             let mut client = Client::connect(running.address).await;
             client.send(start).await;
             assert!(client.is_closed().await, "{start}");
         }
+        let mut half_a_preface = Client::connect(running.address).await;
+        half_a_preface.send("PRI * HT").await;
+        let settings = half_a_preface.take(9).await;
+        assert_eq!(settings[3], 4, "RFC 9113 section 3.4: a server's preface need not wait for the client's");
+        let length = usize::from(settings[2]);
+        half_a_preface.take(length).await;
+        assert!(half_a_preface.is_closed().await);
+        let mut in_parts = Client::connect(running.address).await;
+        for part in ["P", "OS", "T / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+            in_parts.send(part).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(in_parts.answer(false).await.status(), "405");
         let mut idle = Client::connect(running.address).await;
         assert_eq!(idle.ask("GET /", "").await.status(), "200");
         assert!(idle.is_closed().await, "idle after a request");

@@ -43,8 +43,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of it that tell.
 const TELLING: usize = 4;
 
-/// How long to wait for more than a part of those. The system does not tell of more while there is something to read.
+/// How long to wait for more than a part of those, at first and at last. The system does not tell of more while there is something to
+/// read.
 const SHORT: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_secs(1);
 
 /// What every connection of a server speaks.
 #[derive(Debug)]
@@ -82,10 +84,14 @@ impl Protocols {
     {
         let peer = Peer { address, is_tls: false };
         let mut resting = Resting { io: stream, unread: Bytes::new() };
+        let mut wait = SHORT;
         loop {
             match begin(&resting, vitals).await {
                 Begin::Nothing => return,
-                Begin::Part => tokio::time::sleep(SHORT).await,
+                Begin::Part => {
+                    tokio::time::sleep(wait).await;
+                    wait = LONG.min(wait * 2);
+                }
                 Begin::Http2 => return http2::serve(resting.io, service, peer, vitals, &self.http2).await,
                 Begin::Http1 => match http1::serve(resting, service.clone(), peer, vitals, &self.http1).await {
                     Some(rests) => resting = rests,
