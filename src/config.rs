@@ -9,17 +9,21 @@ use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 
+mod access_log;
 mod budget;
 mod file;
 mod keep;
 mod pattern;
+mod serve;
 mod targets;
 mod tool;
 mod transport;
 
+pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure};
 pub use keep::Keep;
 pub use pattern::Pattern;
+pub use serve::Serve;
 pub use targets::Targets;
 pub use tool::Tool;
 pub use transport::{Certificate, Transport};
@@ -58,7 +62,7 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
     pub budgets: Vec<Budget>,
-    pub transport: Transport,
+    pub serve: Serve,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }
@@ -269,7 +273,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
-    let transport = Transport::resolve(root, text, file.serve)?;
+    let serve = Serve::resolve(root, text, file.serve)?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -294,7 +298,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         environments,
         headers,
         budgets,
-        transport,
+        serve,
         warnings,
     })
 }
@@ -507,6 +511,10 @@ mod tests {
             ("[[headers]]\nmatch = \"[\"\nset = {}", "no pattern"),
             ("[[headers]]\nmatch = \"*\"\nset = { \"a b\" = \"c\" }", "no header"),
             ("[[headers]]\nmatch = \"*\"\nset = { ETag = \"c\" }", "can't be set"),
+            ("[serve]\naccess_log = { path = \"\" }", "an empty `path`"),
+            ("[serve]\naccess_log = { path = \"a\", sample = 1.5 }", "no part of requests"),
+            ("[serve]\naccess_log = { path = \"a\", format = \"xml\" }", "unknown variant `xml`"),
+            ("[serve]\naccess_log = { path = \"a\", fromat = \"json\" }", "unknown key `fromat`"),
             ("[build", "unclosed"),
         ] {
             let got = fault(text);

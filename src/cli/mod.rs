@@ -17,6 +17,7 @@ mod preview;
 mod publish;
 mod serve;
 mod terminal;
+mod trace;
 
 use terminal::Terminal;
 

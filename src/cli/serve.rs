@@ -1,13 +1,15 @@
 //! `fingerpost serve`
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::terminal::Terminal;
-use super::{Global, below, block_on};
-use crate::config::Config;
+use super::{Global, below, block_on, trace};
+use crate::config::{AccessLog, Config, LogPath};
 use crate::error::Result;
-use crate::serve::{self, Event, Limits, Options, TlsFiles};
+use crate::serve::access_log::{Output, Settings};
+use crate::serve::{self, Event, Limits, Operation, Options, TlsFiles};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,11 +31,26 @@ pub struct Args {
     /// How long requests under way may take when the server stops [default: 10]
     #[arg(long, value_name = "SECONDS", env = "FINGERPOST_DRAIN")]
     drain: Option<u64>,
+    /// Where to answer about health and metrics, and take reloads; a port alone is of this machine only [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "FINGERPOST_ADMIN")]
+    admin: Option<String>,
+    /// Where to write a line for each answer; `-` is stdout [default: nowhere]
+    #[arg(long, value_name = "FILE", env = "FINGERPOST_ACCESS_LOG")]
+    access_log: Option<String>,
+    /// Say in each answer how long it took to find, in `Server-Timing`
+    #[arg(long, env = "FINGERPOST_SERVER_TIMING")]
+    server_timing: bool,
+    /// What to trace on stderr: a level, or `TARGET=LEVEL` separated by commas [default: nothing]
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
+    log: Option<String>,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    if let Some(filter) = &args.log {
+        trace::start(filter, terminal)?;
+    }
     let config = global.load()?;
-    let mut limits = Limits::from(&config.transport);
+    let mut limits = Limits::from(&config.serve.transport);
     if let Some(seconds) = args.drain {
         limits.grace = Duration::from_secs(seconds);
     }
@@ -43,6 +60,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         listen: args.listen.clone(),
         limits,
         tls: tls(&config, args),
+        operation: operation(&config, args),
     };
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     block_on(serve::run(options, |event| tell(&event, scheme, terminal)))
@@ -51,13 +69,36 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
 fn tls(config: &Config, args: &Args) -> Option<TlsFiles> {
     match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(TlsFiles { cert: config.root.join(cert), key: config.root.join(key) }),
-        _ => config.transport.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() }),
+        _ => config.serve.transport.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() }),
     }
+}
+
+fn operation(config: &Config, args: &Args) -> Operation {
+    let mut log = config.serve.access_log.clone();
+    if let Some(written) = &args.access_log {
+        let path = LogPath::new(&config.root, written);
+        log = Some(AccessLog { path: path.clone(), ..log.unwrap_or_else(|| AccessLog::new(path)) });
+    }
+    Operation {
+        admin: args.admin.clone(),
+        access_log: log.map(settings),
+        server_timing: args.server_timing || config.serve.server_timing,
+    }
+}
+
+fn settings(log: AccessLog) -> Settings {
+    let stdout: fn() -> Box<dyn Write + Send> = || Box::new(std::io::stdout());
+    let output = match log.path {
+        LogPath::Stdout => Output::Writer(stdout),
+        LogPath::File(path) => Output::File(path),
+    };
+    Settings { output, format: log.format, sample: log.sample }
 }
 
 fn tell(event: &Event, scheme: &str, terminal: &Terminal) {
     match event {
-        // Said however quiet: programs wait for it.
+        // Said however quiet: programs wait for these.
+        Event::Admin(address) => terminal.must_say(&format!("admin on http://{address}")),
         Event::Listening(address) => terminal.must_say(&format!("listening on {scheme}://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),

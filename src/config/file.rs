@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::access_log::LogFormat;
 use super::budget::Size;
 use super::{Images, SourceMaps, nearest, quoted};
 use crate::error::Fault;
@@ -146,6 +147,8 @@ pub struct Serve {
     pub min_write_rate: Option<u64>,
     pub connections: Option<usize>,
     pub connections_per_address: Option<usize>,
+    pub access_log: Option<AccessLog>,
+    pub server_timing: bool,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +176,15 @@ pub struct Budget {
     pub max_raw: Option<Size>,
     #[serde(default)]
     pub total: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessLog {
+    pub path: String,
+    #[serde(default)]
+    pub format: LogFormat,
+    pub sample: Option<f64>,
 }
 
 /// Parses the text; a fault points at the place, and an unknown key names the nearest known one.

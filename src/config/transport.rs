@@ -1,4 +1,4 @@
-//! `[serve]`: how connections are taken, and for how long.
+//! Of `[serve]`: how connections are taken, and for how long.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Certificate {
 const LONGEST: f64 = 24.0 * 60.0 * 60.0;
 
 impl Transport {
-    pub(super) fn resolve(root: &Path, text: &Text, serve: file::Serve) -> Result<Self, Fault> {
+    pub(super) fn resolve(root: &Path, text: &Text, serve: &file::Serve) -> Result<Self, Fault> {
         let seconds = |key: &str, written: Option<f64>, least: f64| match written {
             Some(seconds) if !(least..=LONGEST).contains(&seconds) => Err(text
                 .fault(format!("`{key}` can't be {seconds} seconds"), key)
@@ -52,7 +52,7 @@ impl Transport {
                     .hint("leave it out, or raise it"));
             }
         }
-        let tls = serve.tls.map(|tls| Certificate { cert: root.join(tls.cert), key: root.join(tls.key) });
+        let tls = serve.tls.as_ref().map(|tls| Certificate { cert: root.join(&tls.cert), key: root.join(&tls.key) });
         Ok(Transport {
             tls,
             drain: seconds("drain", serve.drain, 0.0)?,

@@ -112,6 +112,7 @@ impl Dist<'_> {
     /// Files come first, so that each keeps the path that it has in the output folder, whatever else would be reachable there.
     fn table(&self, resources: &Resources) -> Result<Table> {
         let mut table = TableBuilder::default();
+        table.release(self.manifest.release.clone());
         if let Some(page) = resources.get(NOT_FOUND) {
             table.not_found(Resource::clone(page));
         }

@@ -1,9 +1,11 @@
 //! For tests: a built site, as a build would have left it in its output folder, and a client that speaks to a server byte by byte.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderValue, Request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,7 +17,8 @@ use crate::fingerprint::Digest;
 use crate::fs;
 use crate::manifest::{self, Entry, File, Kind, Manifest, Mode, Variant};
 use crate::release::ReleaseId;
-use crate::serve::Table;
+use crate::serve::log_line::Record;
+use crate::serve::{Peer, Table};
 
 pub struct Site {
     folder: tempfile::TempDir,
@@ -180,5 +183,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.unread)).await;
         // A reset is a close, too.
         read.expect("the server answers in time").unwrap_or(0) > 0
+    }
+}
+
+/// What an access log is told of an answer.
+pub fn record() -> Record {
+    let mut request = Request::get("/css/a.css?x=1").header(HOST, "a.example").header(USER_AGENT, "curl/8");
+    let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5)), is_tls: true };
+    request.extensions_mut().unwrap().insert(peer);
+    Record {
+        time: UNIX_EPOCH + Duration::from_millis(1_000_000_000_250),
+        status: 200,
+        kind: "asset",
+        encoding: Some(HeaderValue::from_static("br")),
+        bytes: 2326,
+        took: Duration::from_micros(1500),
+        release: Some("0123456789abcdef".to_owned()),
+        ..Record::of(&request.body(()).unwrap())
     }
 }

@@ -5,10 +5,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
+pub mod access_log;
+mod admin;
 mod body;
 mod conditional;
 mod connection;
@@ -17,29 +20,43 @@ mod content;
 mod dist;
 #[cfg(test)]
 mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod limits;
 mod listen;
+mod log_line;
+mod metrics;
+#[cfg(test)]
+mod model;
 mod negotiate;
+mod observe;
+mod operate;
 mod peer;
 mod range;
 mod resource;
 mod server;
 mod signal;
+mod status;
 mod system;
 mod table;
 mod tls;
 
-pub use body::Body;
-pub use connections::{Connections, Refusal};
+use operate::Operator;
+
+pub use body::{Body, End, OnEnd};
+pub use connections::{Connections, Open, Refusal};
 pub use content::{Content, Segment, Stored};
 pub use handler::{Handler, error, respond};
 pub use limits::Limits;
+pub use observe::{Observed, Observer};
+pub use operate::Operation;
 pub use peer::Peer;
 pub use resource::Resource;
 pub use server::Server;
 pub use signal::{Signal, Signals};
-pub use table::{Handle, Route, Table, TableBuilder};
+pub use status::{Failover, Live, Phase, Status};
+pub use table::{Handle, Inventory, Route, Table, TableBuilder};
 pub use tls::{Tls, TlsFiles};
 
 use system::Notice;
@@ -55,11 +72,14 @@ pub struct Options {
     pub limits: Limits,
     /// Without it, requests are taken in the clear.
     pub tls: Option<TlsFiles>,
+    pub operation: Operation,
 }
 
 /// What happens while serving, for people to know.
 #[derive(Debug)]
 pub enum Event {
+    /// The admin listener answers here.
+    Admin(SocketAddr),
     /// Connections are accepted here.
     Listening(SocketAddr),
     Reloaded,
@@ -69,54 +89,72 @@ pub enum Event {
     Stopping,
 }
 
-/// Serves a build until it is told to stop; SIGHUP loads the build and the certificate anew. A service manager is told how it goes.
+/// Serves a build until it is told to stop; SIGHUP, or the admin listener, loads the build anew.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
-    system::raise_file_limit();
-    let tls = options.tls.clone().map(Tls::load).transpose()?;
-    let handle = Handle::new(load(&options).await?);
-    let mut server = match Server::from_system()? {
-        Some(server) => server,
-        None => Server::bind(&options.listen).await?,
-    };
-    server = server.with_limits(options.limits);
-    if let Some(tls) = tls.clone() {
-        server = server.with_tls(tls);
+    let mut operator = Operator::start(&options.operation).await?;
+    if let Some(address) = operator.admin_addr() {
+        observer(Event::Admin(address));
     }
+    let environment = options.environment.name.as_str();
+    let (table, took) = load(&options).await?;
+    let server = Server::bind(&options.listen).await?.counting(operator.connections());
+    operator.loaded(&table, environment, took);
+    let handle = Handle::new(table);
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
+    tracing::info!(address = %server.local_addr(), environment, "listening");
     observer(Event::Listening(server.local_addr()));
-    system::notify(Notice::Ready);
+    let service = operator.observe(Handler::new(handle.clone()));
     let shutdown = async {
-        while signals.next().await == Signal::Reload {
-            system::notify(Notice::Reloading);
-            match reload(&options, &handle, tls.as_ref()).await {
-                Ok(()) => observer(Event::Reloaded),
-                Err(error) => observer(Event::ReloadFailed(error)),
+        loop {
+            let asker = tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Stop => break,
+                    Signal::Reload => {
+                        operator.reopen_log();
+                        None
+                    }
+                },
+                asker = operator.reload_asked() => Some(asker),
+            };
+            match load(&options).await {
+                Ok((table, took)) => {
+                    operator.loaded(&table, environment, took);
+                    handle.swap(table);
+                    operator.reloaded(Ok(()), asker);
+                    observer(Event::Reloaded);
+                }
+                Err(error) => {
+                    operator.reloaded(Err(&error), asker);
+                    observer(Event::ReloadFailed(error));
+                }
             }
             system::notify(Notice::Ready);
         }
         system::notify(Notice::Stopping);
+        operator.draining();
         observer(Event::Stopping);
     };
-    server.run(Handler::new(handle.clone()), shutdown).await;
+    server.run(service, shutdown).await;
     Ok(())
 }
 
-/// All of it, or nothing: what can't be loaded leaves everything as it was.
-async fn reload(options: &Options, handle: &Handle, tls: Option<&Tls>) -> Result<()> {
-    let table = load(options).await?;
-    if let Some(tls) = tls {
-        tls.reload()?;
-    }
-    handle.swap(table);
-    Ok(())
-}
-
-/// Loads aside, so that requests are answered meanwhile.
-async fn load(options: &Options) -> Result<Table> {
+/// Loads aside, so that requests are answered meanwhile. Tells how long it took, too.
+async fn load(options: &Options) -> Result<(Table, Duration)> {
     let Options { out, environment, .. } = options.clone();
-    let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
-    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
+    let span = tracing::info_span!("load", out = %out.display(), environment = environment.name);
+    let start = Instant::now();
+    let work = move || span.in_scope(|| Table::load(&out, &environment).inspect(|table| tell_of(table, start)));
+    let loaded = tokio::task::spawn_blocking(work).await;
+    let failed =
+        |error: tokio::task::JoinError| Error::Manifest { path: options.out.clone(), reason: error.to_string() };
+    Ok((loaded.map_err(failed)??, start.elapsed()))
+}
+
+fn tell_of(table: &Table, start: Instant) {
+    let Inventory { urls, memory_bytes, file_bytes } = table.inventory();
+    let release = table.release().map(ToString::to_string);
+    tracing::info!(release, urls, memory_bytes, file_bytes, took = ?start.elapsed(), "loaded");
 }
 
 #[cfg(all(test, unix))]

@@ -1,18 +1,31 @@
 //! The table: from a URL's path to the answer. A request is answered from it alone; it never touches the file system.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::content::Content;
 use super::resource::Resource;
 use crate::asset::{is_hidden, url_path};
+use crate::release::ReleaseId;
 
 /// Every URL of a site. It is never changed: a new release is a new table, put in its place through a [`Handle`].
 #[derive(Debug)]
 pub struct Table {
     routes: HashMap<String, Route>,
     not_found: Option<Resource>,
+    release: Option<ReleaseId>,
+}
+
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Inventory {
+    pub urls: usize,
+    /// Bytes of bodies in memory.
+    pub memory_bytes: u64,
+    /// Bytes of bodies that are read from their files.
+    pub file_bytes: u64,
 }
 
 /// What is at a path.
@@ -29,6 +42,31 @@ impl Table {
         self.routes.get(path)
     }
 
+    /// The release that it was loaded from, if it was loaded from one.
+    pub fn release(&self) -> Option<&ReleaseId> {
+        self.release.as_ref()
+    }
+
+    /// How much there is in it. What several URLs share is counted once.
+    pub fn inventory(&self) -> Inventory {
+        let resources = self.routes.values().filter_map(|route| match route {
+            Route::Resource(resource) => Some(&**resource),
+            Route::Redirect(_) => None,
+        });
+        let (mut seen, mut inventory) = (HashSet::new(), Inventory { urls: self.routes.len(), ..Inventory::default() });
+        for representation in resources.chain(&self.not_found).flat_map(Resource::representations) {
+            let (place, bytes) = match &representation.body {
+                Content::Memory(bytes) => (bytes.as_ptr().addr(), &mut inventory.memory_bytes),
+                Content::File(segment) => (Arc::as_ptr(segment.stored()).addr(), &mut inventory.file_bytes),
+            };
+            let length = representation.body.length();
+            if length > 0 && seen.insert((place, length)) {
+                *bytes += length;
+            }
+        }
+        inventory
+    }
+
     /// The body for what is not there, if the site has one.
     pub(super) fn not_found(&self) -> Option<&Resource> {
         self.not_found.as_ref()
@@ -40,6 +78,7 @@ impl Table {
 pub struct TableBuilder {
     routes: HashMap<String, Route>,
     not_found: Option<Resource>,
+    release: Option<ReleaseId>,
 }
 
 impl TableBuilder {
@@ -62,8 +101,13 @@ impl TableBuilder {
         self.not_found = Some(resource.into_error());
     }
 
+    /// Says which release it is.
+    pub fn release(&mut self, release: ReleaseId) {
+        self.release = Some(release);
+    }
+
     pub fn build(self) -> Table {
-        Table { routes: self.routes, not_found: self.not_found }
+        Table { routes: self.routes, not_found: self.not_found, release: self.release }
     }
 
     fn insert(&mut self, path: String, route: Route) {
@@ -113,6 +157,19 @@ mod tests {
         let mut paths: Vec<&str> = table.routes.keys().map(String::as_str).collect();
         paths.sort_unstable();
         assert_eq!(paths, ["/.well-known/security.txt", "/a.b/c..d"]);
+    }
+
+    #[test]
+    fn what_urls_share_is_counted_once() {
+        let mut table = TableBuilder::default();
+        let shared = Arc::new(resource("12345"));
+        table.resource("/a", Arc::clone(&shared));
+        table.resource("/static/a", shared);
+        table.resource("/b", resource("678"));
+        table.redirect("/b/", "/b");
+        table.not_found(resource("lost"));
+        let want = Inventory { urls: 4, memory_bytes: 5 + 3 + 4, file_bytes: 0 };
+        assert_eq!(table.build().inventory(), want);
     }
 
     #[test]

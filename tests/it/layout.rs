@@ -53,7 +53,7 @@ fn sources() -> BTreeMap<String, String> {
 
 /// Files that only tests compile.
 fn is_fixture(path: &str) -> bool {
-    matches!(path, "serve/connection/proof.rs" | "serve/fixture.rs" | "publish/site.rs")
+    matches!(path, "serve/connection/proof.rs" | "serve/fixture.rs" | "serve/model.rs" | "publish/site.rs")
 }
 
 fn module(path: &str) -> &str {
@@ -101,6 +101,7 @@ fn each_foreign_crate_has_one_home() {
         ("minijinja", vec!["build/template.rs"]),
         ("oxc::", vec!["build/transform/"]),
         ("oxipng", vec!["build/transform/image.rs"]),
+        ("prometheus_client", vec!["serve/metrics.rs"]),
         ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
         ("rustls", vec!["serve/tls.rs"]),
         ("s3s", vec!["preview/bucket.rs"]),
@@ -108,6 +109,7 @@ fn each_foreign_crate_has_one_home() {
         ("sha2::", vec!["fingerprint.rs"]),
         ("tokio_rustls", vec!["serve/connection/transport.rs", "serve/tls.rs"]),
         ("toml::", vec!["config/file.rs"]),
+        ("tracing_subscriber", vec!["cli/trace.rs"]),
         ("walkdir", vec!["build/discover.rs", "build/transform/module/glob.rs", "check.rs", "publish/folder.rs"]),
         ("zstd::", vec!["encoding.rs"]),
     ];
