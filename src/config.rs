@@ -13,12 +13,14 @@ mod budget;
 mod file;
 mod keep;
 mod pattern;
+mod serve;
 mod targets;
 mod tool;
 
-pub use budget::{Budget, Limit, Measure};
+pub use budget::{Budget, Limit, Measure, parse_size};
 pub use keep::Keep;
 pub use pattern::Pattern;
+pub use serve::Serve;
 pub use targets::Targets;
 pub use tool::Tool;
 
@@ -56,6 +58,7 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
     pub budgets: Vec<Budget>,
+    pub serve: Serve,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }
@@ -266,6 +269,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
+    let serve = Serve::resolve(text, &file.serve)?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -290,6 +294,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         environments,
         headers,
         budgets,
+        serve,
         warnings,
     })
 }
@@ -387,6 +392,9 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
                 .hint("write directives such as `max-age=60`")
         })?;
         out.cdn_cache_control = Some(value.clone());
+    }
+    if let Some(failover) = &env.failover {
+        out.failover = serve::failover(text, failover)?;
     }
     Ok(out)
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::terminal::Terminal;
 use super::{Global, below, block_on};
+use crate::config::parse_size;
 use crate::error::Result;
-use crate::serve::{self, Event, Options};
+use crate::serve::{self, Change, Event, Options, Policy};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -18,6 +19,13 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", env = "FINGERPOST_LISTEN")]
     listen: String,
+    /// How much of the site is held in memory, such as `64 MiB`; the rest stays in its files [default: 256 MiB]
+    #[arg(long, value_name = "SIZE", env = "FINGERPOST_MEMORY", value_parser = size)]
+    memory: Option<u64>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "write bytes as a number, or a text such as `170 KB` or `1.5 MiB`".to_owned())
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -26,6 +34,12 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         out: below(&config, args.out.as_deref(), &config.out),
         environment: config.environment(&args.env)?.clone(),
         listen: args.listen.clone(),
+        policy: Policy {
+            memory: args.memory.unwrap_or(config.serve.memory),
+            largest_in_memory: config.serve.largest_in_memory,
+            keep_releases: config.serve.keep_releases,
+            encodings: if config.serve.compress { config.encodings.clone() } else { Vec::new() },
+        },
     };
     block_on(serve::run(options, |event| tell(&event, terminal)))
 }
@@ -36,6 +50,13 @@ fn tell(event: &Event, terminal: &Terminal) {
         Event::Listening(address) => terminal.must_say(&format!("listening on http://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),
+        Event::Failover(Change::Failed { base, failures, error }) => terminal.must_say(&format!(
+            "warning: assets are served from here, as `{base}` failed {failures} times: {error}"
+        )),
+        Event::Failover(Change::Recovered { base, successes, after }) => terminal.must_say(&format!(
+            "assets are served from `{base}` again: it answered {successes} times, after {} s",
+            after.as_secs()
+        )),
         Event::Stopping => terminal.say("finishing the requests under way"),
     }
 }

@@ -24,6 +24,7 @@ pub struct File {
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
     pub budget: Vec<Budget>,
+    pub serve: Serve,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +125,7 @@ pub struct Environment {
     pub cdn: Option<BTreeMap<String, String>>,
     pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
+    pub failover: Option<Failover>,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +134,32 @@ pub struct Environment {
 pub struct Retention {
     releases: Option<u32>,
     days: Option<u32>,
+}
+
+/// `true` and `false` turn it on and off.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`failover` is `true`, `false` or a table of `interval`, `timeout`, `fail_after`, `recover_after`")]
+pub enum Failover {
+    On(bool),
+    With(FailoverKeys),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverKeys {
+    pub interval: Option<f64>,
+    pub timeout: Option<f64>,
+    pub fail_after: Option<u32>,
+    pub recover_after: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    pub memory: Option<Size>,
+    pub largest_in_memory: Option<Size>,
+    pub keep_releases: Option<u8>,
+    pub compress: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use super::content::{Content, Segment};
+use super::content::Content;
 
 /// Bytes of a file that are read at a time.
 const CHUNK: u64 = 128 * 1024;
@@ -52,18 +52,21 @@ impl Body {
         Some(next)
     }
 
-    /// Cuts the beginning off a segment, and has it read where it may block.
-    fn start_reading(&mut self, segment: &Segment) {
-        let length = segment.length();
-        let own = Content::File(segment.clone()).slice(0..CHUNK.min(length));
+    /// Cuts the beginning off what lies in a file, and has it read where it may block.
+    fn start_reading(&mut self, content: &Content) {
+        let length = content.length();
+        let own = content.slice(0..CHUNK.min(length));
         if length > CHUNK {
-            self.first = Some(Content::File(segment.clone()).slice(CHUNK..length));
+            self.first = Some(content.slice(CHUNK..length));
         } else {
             self.first = self.rest.pop();
         }
-        if let Content::File(own) = own {
-            self.reading = Some(tokio::task::spawn_blocking(move || own.read()));
-        }
+        self.reading = Some(tokio::task::spawn_blocking(move || own.read()));
+    }
+
+    /// What is yet to come, in no order.
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
+        self.first.iter_mut().chain(&mut self.rest)
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -79,7 +82,7 @@ impl Body {
                     self.first = self.rest.pop();
                     return Poll::Ready(Some(Ok(bytes)));
                 }
-                Some(Content::File(segment)) => self.start_reading(&segment),
+                Some(content) => self.start_reading(&content),
             }
         }
     }

@@ -9,26 +9,40 @@ use std::path::PathBuf;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
+mod answer;
 mod body;
+mod completion;
 mod conditional;
 mod content;
+mod current;
 mod dist;
+mod failover;
+mod fields;
 #[cfg(test)]
 mod fixture;
 mod handler;
+mod load;
 mod negotiate;
 mod range;
 mod resource;
+mod retention;
 mod server;
 mod signal;
+mod storage;
+mod stored;
 mod table;
 
+pub use answer::Answer;
 pub use body::Body;
-pub use content::{Content, Segment, Stored};
+pub use content::{Closed, Content, Segment};
+pub use current::Current;
+pub use failover::{Change, ProbeError};
 pub use handler::{Handler, error, respond};
 pub use resource::Resource;
 pub use server::{Limits, Server};
 pub use signal::{Signal, Signals};
+pub use storage::Policy;
+pub use stored::{Standing, Stored};
 pub use table::{Handle, Route, Table, TableBuilder};
 
 /// What to serve, and where.
@@ -39,6 +53,8 @@ pub struct Options {
     pub environment: Environment,
     /// `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
+    /// How much is held in memory.
+    pub policy: Policy,
 }
 
 /// What happens while serving, for people to know.
@@ -49,38 +65,38 @@ pub enum Event {
     Reloaded,
     /// What is served is still the release from before.
     ReloadFailed(Error),
+    /// Assets are to be had from another origin no longer, or again.
+    Failover(Change),
     /// Requests under way are being finished.
     Stopping,
 }
 
 /// Serves a build until it is told to stop; SIGHUP loads the build anew.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
-    let handle = Handle::new(load(&options).await?);
-    let server = Server::bind(&options.listen).await?;
+    let Options { out, environment, listen, policy } = options;
+    let current = Current::load(out, environment, policy).await?;
+    let server = Server::bind(&listen).await?;
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
     observer(Event::Listening(server.local_addr()));
-    let shutdown = async {
+    let signalled = async {
         while signals.next().await == Signal::Reload {
-            match load(&options).await {
-                Ok(table) => {
-                    handle.swap(table);
-                    observer(Event::Reloaded);
-                }
-                Err(error) => observer(Event::ReloadFailed(error)),
-            }
+            observer(match current.reload().await {
+                Ok(()) => Event::Reloaded,
+                Err(error) => Event::ReloadFailed(error),
+            });
         }
         observer(Event::Stopping);
     };
-    server.run(Handler::new(handle.clone()), shutdown).await;
+    let shutdown = async {
+        tokio::select! {
+            () = signalled => {}
+            () = current.fail_over(|change| observer(Event::Failover(change))) => {}
+        }
+    };
+    server.run(Handler::new(current.handle().clone()), shutdown).await;
+    current.stop();
     Ok(())
-}
-
-/// Loads aside, so that requests are answered meanwhile.
-async fn load(options: &Options) -> Result<Table> {
-    let Options { out, environment, .. } = options.clone();
-    let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
-    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
 }
 
 #[cfg(all(test, unix))]
@@ -102,8 +118,12 @@ mod tests {
     async fn signals_reload_and_stop() {
         let site = Site::new().page("index.html", "one");
         site.write_manifest();
-        let options =
-            Options { out: site.out(), environment: Environment::new("development"), listen: "127.0.0.1:0".to_owned() };
+        let options = Options {
+            out: site.out(),
+            environment: Environment::new("development"),
+            listen: "127.0.0.1:0".to_owned(),
+            policy: Policy::default(),
+        };
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(run(options, move |event| sender.send(event).unwrap()));
         let Event::Listening(address) = next(&mut events).await else { panic!("it listens first") };
@@ -135,6 +155,7 @@ mod tests {
             out: PathBuf::from("/nonexistent"),
             environment: Environment::new("development"),
             listen: "127.0.0.1:0".to_owned(),
+            policy: Policy::default(),
         };
         let error = run(options, |event| panic!("{event:?}")).await.unwrap_err();
         assert!(error.to_string().contains("there is no such file"), "{error}");
