@@ -178,7 +178,9 @@ mod tests {
             let packed = encoding.compress(text.as_bytes()).expect("compresses");
             assert!(packed.len() < text.len() / 10, "{encoding}: {}", packed.len());
             assert_eq!(packed, encoding.compress(text.as_bytes()).expect("compresses"), "{encoding} repeats");
-            assert!(encoding.compress_with(Effort::Little, text.as_bytes()).expect("compresses").len() < text.len() / 10);
+            assert!(
+                encoding.compress_with(Effort::Little, text.as_bytes()).expect("compresses").len() < text.len() / 10
+            );
             let plain = match encoding {
                 Encoding::Brotli => {
                     let mut out = Vec::new();

@@ -42,12 +42,7 @@ pub struct Failover {
 
 impl Default for Failover {
     fn default() -> Self {
-        Failover {
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
-            fail_after: 3,
-            recover_after: 3,
-        }
+        Failover { interval: Duration::from_secs(10), timeout: Duration::from_secs(5), fail_after: 3, recover_after: 3 }
     }
 }
 

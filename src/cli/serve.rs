@@ -50,9 +50,8 @@ fn tell(event: &Event, terminal: &Terminal) {
         Event::Listening(address) => terminal.must_say(&format!("listening on http://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),
-        Event::Failover(Change::Failed { base, failures, error }) => terminal.must_say(&format!(
-            "warning: assets are served from here, as `{base}` failed {failures} times: {error}"
-        )),
+        Event::Failover(Change::Failed { base, failures, error }) => terminal
+            .must_say(&format!("warning: assets are served from here, as `{base}` failed {failures} times: {error}")),
         Event::Failover(Change::Recovered { base, successes, after }) => terminal.must_say(&format!(
             "assets are served from `{base}` again: it answered {successes} times, after {} s",
             after.as_secs()

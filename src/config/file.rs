@@ -138,7 +138,10 @@ pub struct Retention {
 
 /// `true` and `false` turn it on and off.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "`failover` is `true`, `false` or a table of `interval`, `timeout`, `fail_after`, `recover_after`")]
+#[serde(
+    untagged,
+    expecting = "`failover` is `true`, `false` or a table of `interval`, `timeout`, `fail_after`, `recover_after`"
+)]
 pub enum Failover {
     On(bool),
     With(FailoverKeys),

@@ -75,9 +75,9 @@ fn compress(bodies: &Bodies, storage: &Storage, encodings: &[Encoding]) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
     use crate::serve::storage::Policy;
     use crate::serve::{TableBuilder, dist::Release, fixture::Site};
-    use crate::environment::Environment;
     use bytes::Bytes;
     use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
@@ -104,7 +104,10 @@ mod tests {
         ]);
         let storage = Storage::new(1 << 20);
         let done = complete(&[Arc::clone(&table)], &storage, &Encoding::ALL, || true).unwrap();
-        assert_eq!([codings(&done[0], "/a.css"), codings(&done[0], "/a.png"), codings(&done[0], "/short.css")], [3, 0, 0]);
+        assert_eq!(
+            [codings(&done[0], "/a.css"), codings(&done[0], "/a.png"), codings(&done[0], "/short.css")],
+            [3, 0, 0]
+        );
         let coded = done[0].resource("/a.css").unwrap();
         let brotli = coded.representation(Some(Encoding::Brotli)).unwrap();
         let mut plain = Vec::new();

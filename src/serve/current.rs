@@ -74,6 +74,11 @@ impl Current {
         &self.handle
     }
 
+    /// Bytes of bodies that are held in memory.
+    pub fn held(&self) -> u64 {
+        self.state().table().held()
+    }
+
     /// Loads the build anew, aside: requests are answered meanwhile. If that fails, nothing changes.
     pub async fn reload(self: &Arc<Self>) -> Result<()> {
         // Codings that are being made are given up: they would be of what is replaced.
@@ -134,12 +139,7 @@ impl Current {
     }
 }
 
-async fn release(
-    out: PathBuf,
-    bindings: Vec<Environment>,
-    policy: Policy,
-    before: Vec<Arc<Table>>,
-) -> Result<Release> {
+async fn release(out: PathBuf, bindings: Vec<Environment>, policy: Policy, before: Vec<Arc<Table>>) -> Result<Release> {
     let place = out.clone();
     let loaded = tokio::task::spawn_blocking(move || Release::load(&out, &bindings, &policy, &before)).await;
     loaded.unwrap_or_else(|error| Err(Error::Manifest { path: place, reason: error.to_string() }))

@@ -54,9 +54,9 @@ impl<'a> Loaded<'a> {
     ) -> Result<Self> {
         let storage = Storage::new(policy.memory);
         let bound = environments.iter().map(|_| HashMap::new()).collect();
-        let is_unfinished = !policy.encodings.is_empty() && manifest.files.values().all(|file| file.variants.is_empty());
-        let mut loaded =
-            Loaded { out, manifest, policy, is_unfinished, before, storage, files: HashMap::new(), bound };
+        let is_unfinished =
+            !policy.encodings.is_empty() && manifest.files.values().all(|file| file.variants.is_empty());
+        let mut loaded = Loaded { out, manifest, policy, is_unfinished, before, storage, files: HashMap::new(), bound };
         if let Some(path) = manifest.files.keys().find(|path| LogicalPath::new(path.as_str()).is_err()) {
             return Err(fault(out, format!("it names `{path}`, which is not below the output folder")));
         }

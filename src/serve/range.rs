@@ -198,7 +198,7 @@ mod tests {
             .iter()
             .flat_map(|content| match content {
                 Content::Memory(bytes) => bytes.to_vec(),
-                Content::File(_) => panic!("nothing here is a file"),
+                Content::File(_) | Content::Closed(_) => panic!("nothing here is a file"),
             })
             .collect();
         assert_eq!(
@@ -224,10 +224,10 @@ mod tests {
                 Selected::Several(ranges) => ranges,
                 _ => vec![],
             };
-            let mut seen = vec![false; length];
+            let mut seen = vec![false; usize::try_from(length).unwrap()];
             for range in ranges {
                 prop_assert!(!range.is_empty() && range.end <= length);
-                for byte in &mut seen[range] {
+                for byte in &mut seen[range.start as usize..range.end as usize] {
                     prop_assert!(!std::mem::replace(byte, true));
                 }
             }

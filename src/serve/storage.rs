@@ -32,12 +32,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy {
-            memory: 256 << 20,
-            largest_in_memory: 128 << 10,
-            keep_releases: 5,
-            encodings: Encoding::ALL.to_vec(),
-        }
+        Policy { memory: 256 << 20, largest_in_memory: 128 << 10, keep_releases: 5, encodings: Encoding::ALL.to_vec() }
     }
 }
 

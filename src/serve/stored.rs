@@ -103,7 +103,6 @@ impl Verified {
         self.seen().0.length
     }
 
-
     pub(super) fn path(&self) -> PathBuf {
         place(&self.folder, &self.name, self.encoding)
     }
@@ -322,7 +321,7 @@ mod tests {
     #[test]
     fn another_length_is_a_change() {
         let case = Case::new();
-        fs::write(case.path(), b"0123").unwrap();
+        fs::write(case.path(), b"0123456789 and more").unwrap();
         assert_eq!(case.stored.standing(), Standing::Changed);
         assert_eq!(case.read().unwrap_err().kind(), io::ErrorKind::InvalidData);
         fs::write(case.path(), b"0").unwrap();

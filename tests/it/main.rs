@@ -27,6 +27,7 @@ mod sample;
 mod serve;
 mod setup;
 mod site;
+mod storage;
 mod styles;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         reproducible::trials(),
         sample::trials(),
         serve::trials(),
+        storage::trials(),
         styles::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
