@@ -15,15 +15,17 @@ mod file;
 mod keep;
 mod pattern;
 mod serve;
+mod storage;
 mod targets;
 mod tool;
 mod transport;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
-pub use budget::{Budget, Limit, Measure};
+pub use budget::{Budget, Limit, Measure, parse_size};
 pub use keep::Keep;
 pub use pattern::Pattern;
 pub use serve::Serve;
+pub use storage::Storage;
 pub use targets::Targets;
 pub use tool::Tool;
 pub use transport::{Certificate, Transport};
@@ -396,6 +398,9 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
                 .hint("write directives such as `max-age=60`")
         })?;
         out.cdn_cache_control = Some(value.clone());
+    }
+    if let Some(failover) = &env.failover {
+        out.failover = storage::failover(text, failover)?;
     }
     Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::asset::url_path;
 
@@ -22,6 +23,27 @@ pub struct Environment {
     pub website: Option<bool>,
     /// `CDN-Cache-Control` for pages (RFC 9213).
     pub cdn_cache_control: Option<String>,
+    /// How a server finds out that assets are not to be had from another origin; none if it does not ask.
+    pub failover: Option<Failover>,
+}
+
+/// When pages are bound to the server's own origin in place of one that fails, and when back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failover {
+    /// Between two probes, more or less.
+    pub interval: Duration,
+    /// For a whole probe.
+    pub timeout: Duration,
+    /// So many probes have to fail in a row before pages are bound to the server's origin.
+    pub fail_after: u32,
+    /// So many have to succeed in a row before they are bound back.
+    pub recover_after: u32,
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        Failover { interval: Duration::from_secs(10), timeout: Duration::from_secs(5), fail_after: 3, recover_after: 3 }
+    }
 }
 
 impl Environment {
@@ -36,6 +58,7 @@ impl Environment {
             region: None,
             website: None,
             cdn_cache_control: None,
+            failover: Some(Failover::default()),
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::terminal::Terminal;
 use super::{Global, below, block_on, trace};
-use crate::config::{AccessLog, Config, LogPath};
+use crate::config::{AccessLog, Config, LogPath, parse_size};
 use crate::error::Result;
 use crate::serve::access_log::{Output, Settings};
-use crate::serve::{self, Event, Limits, Operation, Options, TlsFiles};
+use crate::serve::{self, Change, Event, Limits, Operation, Options, Policy, TlsFiles};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -43,6 +43,13 @@ pub struct Args {
     /// What to trace on stderr: a level, or `TARGET=LEVEL` separated by commas [default: nothing]
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     log: Option<String>,
+    /// How much of the site is held in memory, such as `64 MiB`; the rest stays in its files [default: 256 MiB]
+    #[arg(long, value_name = "SIZE", env = "FINGERPOST_MEMORY", value_parser = size)]
+    memory: Option<u64>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "write bytes as a number, or a text such as `170 KB` or `1.5 MiB`".to_owned())
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -61,6 +68,12 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         limits,
         tls: tls(&config, args),
         operation: operation(&config, args),
+        policy: Policy {
+            memory: args.memory.unwrap_or(config.serve.storage.memory),
+            largest_in_memory: config.serve.storage.largest_in_memory,
+            keep_releases: config.serve.storage.keep_releases,
+            encodings: if config.serve.storage.compress { config.encodings.clone() } else { Vec::new() },
+        },
     };
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     block_on(serve::run(options, |event| tell(&event, scheme, terminal)))
@@ -102,6 +115,12 @@ fn tell(event: &Event, scheme: &str, terminal: &Terminal) {
         Event::Listening(address) => terminal.must_say(&format!("listening on {scheme}://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),
+        Event::Failover(Change::Failed { base, failures, error }) => terminal
+            .must_say(&format!("warning: assets are served from here, as `{base}` failed {failures} times: {error}")),
+        Event::Failover(Change::Recovered { base, successes, after }) => terminal.must_say(&format!(
+            "assets are served from `{base}` again: it answered {successes} times, after {} s",
+            after.as_secs()
+        )),
         Event::Stopping => terminal.say("finishing the requests under way"),
     }
 }

@@ -126,6 +126,7 @@ pub struct Environment {
     pub cdn: Option<BTreeMap<String, String>>,
     pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
+    pub failover: Option<Failover>,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +150,30 @@ pub struct Serve {
     pub connections_per_address: Option<usize>,
     pub access_log: Option<AccessLog>,
     pub server_timing: bool,
+    pub memory: Option<Size>,
+    pub largest_in_memory: Option<Size>,
+    pub keep_releases: Option<u8>,
+    pub compress: Option<bool>,
+}
+
+/// `true` and `false` turn it on and off.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`failover` is `true`, `false` or a table of `interval`, `timeout`, `fail_after`, `recover_after`"
+)]
+pub enum Failover {
+    On(bool),
+    With(FailoverKeys),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverKeys {
+    pub interval: Option<f64>,
+    pub timeout: Option<f64>,
+    pub fail_after: Option<u32>,
+    pub recover_after: Option<u32>,
 }
 
 #[derive(Deserialize)]

@@ -113,12 +113,17 @@ impl Body {
     fn cut(&mut self, most: u64) -> Option<Content> {
         let next = self.first.take()?;
         let length = next.length();
-        if length > most && matches!(next, Content::File(_)) {
+        if length > most && !matches!(next, Content::Memory(_)) {
             self.first = Some(next.slice(most..length));
             return Some(next.slice(0..most));
         }
         self.first = self.rest.pop();
         Some(next)
+    }
+
+    /// What is yet to come, in no order.
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
+        self.first.iter_mut().chain(&mut self.rest)
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -135,6 +140,7 @@ impl Body {
                     Some(read) => return Poll::Ready(Some(read)),
                     None => self.reading = Some(tokio::task::spawn_blocking(move || segment.read())),
                 },
+                Some(content) => self.reading = Some(tokio::task::spawn_blocking(move || content.read())),
             }
         }
     }

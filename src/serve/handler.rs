@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
@@ -14,6 +13,7 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
+use super::answer::Answer;
 use super::body::Body;
 use super::conditional::{self, Outcome};
 use super::content::Content;
@@ -44,7 +44,7 @@ impl Handler {
 impl<B> tower::Service<Request<B>> for Handler {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -52,7 +52,7 @@ impl<B> tower::Service<Request<B>> for Handler {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let table = self.0.load();
-        ready(Ok(guarded(|| respond(&table, &request))))
+        Answer::checked(guarded(|| respond(&table, &request)))
     }
 }
 
@@ -122,10 +122,10 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
     let Some(representation) = Accepted::of(headers).select(resource) else {
         return refuse(StatusCode::NOT_ACCEPTABLE);
     };
-    let Some(etag) = &representation.etag else { return whole(representation) };
+    let Some(etag) = &representation.etag else { return whole(&representation) };
     match conditional::evaluate(headers, etag) {
         Outcome::NotModified => {
-            return answer(StatusCode::NOT_MODIFIED, representation.not_modified.clone(), Bytes::new());
+            return answer(StatusCode::NOT_MODIFIED, representation.not_modified(), Bytes::new());
         }
         Outcome::Failed => return refuse(StatusCode::PRECONDITION_FAILED),
         Outcome::Proceed => {}
@@ -137,11 +137,11 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
     };
     let length = representation.body.length();
     match asked.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
-        Selected::Whole => whole(representation),
-        Selected::One(range) => part(representation, range),
+        Selected::Whole => whole(&representation),
+        Selected::One(range) => part(&representation, range),
         // Whether `Content-Encoding` is about the parts or about the multipart is said nowhere, so these are sent whole.
-        Selected::Several(_) if representation.encoding.is_some() => whole(representation),
-        Selected::Several(ranges) => parts(representation, etag, &ranges),
+        Selected::Several(_) if representation.encoding.is_some() => whole(&representation),
+        Selected::Several(ranges) => parts(&representation, etag, &ranges),
         Selected::Unsatisfiable => {
             let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE);
             set(response.headers_mut(), CONTENT_RANGE, format!("bytes */{length}"));
@@ -158,12 +158,12 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
 }
 
 fn whole(representation: &Representation) -> Response<Body> {
-    answer(StatusCode::OK, representation.headers.clone(), representation.body.clone())
+    answer(StatusCode::OK, representation.headers(), representation.body.clone())
 }
 
 /// RFC 9110 section 15.3.7.1.
 fn part(representation: &Representation, range: Range<u64>) -> Response<Body> {
-    let mut headers = representation.headers.clone();
+    let mut headers = representation.headers();
     set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.length()));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     answer(StatusCode::PARTIAL_CONTENT, headers, representation.body.slice(range))
@@ -173,8 +173,8 @@ fn part(representation: &Representation, range: Range<u64>) -> Response<Body> {
 fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<u64>]) -> Response<Body> {
     // Content that holds its own digest is not to be found, so this stands nowhere in it.
     let boundary = etag.to_str().unwrap_or_default().trim_matches('"');
-    let mut headers = representation.headers.clone();
-    let body = Body::of(range::multipart(&representation.body, ranges, headers.get(CONTENT_TYPE), boundary));
+    let mut headers = representation.headers();
+    let body = Body::of(range::multipart(representation.body, ranges, headers.get(CONTENT_TYPE), boundary));
     set(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.remaining()));
     with_body(StatusCode::PARTIAL_CONTENT, headers, body)
@@ -198,8 +198,8 @@ fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
 
 fn not_found(table: &Table, headers: &HeaderMap) -> Response<Body> {
     let Some(page) = table.not_found() else { return error(StatusCode::NOT_FOUND) };
-    let representation = Accepted::of(headers).select(page).unwrap_or(page.identity());
-    answer(StatusCode::NOT_FOUND, representation.headers.clone(), representation.body.clone())
+    let representation = Accepted::of(headers).select(page).unwrap_or_else(|| page.identity());
+    answer(StatusCode::NOT_FOUND, representation.headers(), representation.body.clone())
 }
 
 fn options() -> Response<Body> {
@@ -261,8 +261,8 @@ mod tests {
         headers.insert(CONTENT_TYPE, TEXT);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
         let digest = crate::fingerprint::Digest::of(b"0123456789");
-        let plain = Resource::new(&digest, headers.clone(), Bytes::from_static(b"0123456789"));
-        let coded = plain.clone().variant(Encoding::Brotli, headers, Bytes::from_static(b"br-body"));
+        let plain = Resource::new(&digest, headers, Bytes::from_static(b"0123456789"));
+        let coded = plain.clone().variant(Encoding::Brotli, Bytes::from_static(b"br-body"));
         let mut table = TableBuilder::default();
         table.resource("/a.txt", coded);
         table.resource("/plain.txt", plain);

@@ -12,12 +12,17 @@ use crate::error::{Error, Result};
 
 pub mod access_log;
 mod admin;
+mod answer;
 mod body;
+mod completion;
 mod conditional;
 mod connection;
 mod connections;
 mod content;
+mod current;
 mod dist;
+mod failover;
+mod fields;
 #[cfg(test)]
 mod fixture;
 #[doc(hidden)]
@@ -25,6 +30,7 @@ pub mod fuzzing;
 mod handler;
 mod limits;
 mod listen;
+mod load;
 mod log_line;
 mod metrics;
 #[cfg(test)]
@@ -35,18 +41,24 @@ mod operate;
 mod peer;
 mod range;
 mod resource;
+mod retention;
 mod server;
 mod signal;
 mod status;
+mod storage;
+mod stored;
 mod system;
 mod table;
 mod tls;
 
 use operate::Operator;
 
+pub use answer::Answer;
 pub use body::{Body, End, OnEnd};
 pub use connections::{Connections, Open, Refusal};
-pub use content::{Content, Segment, Stored};
+pub use content::{Closed, Content, Segment};
+pub use current::Current;
+pub use failover::{Change, ProbeError};
 pub use handler::{Handler, error, respond};
 pub use limits::Limits;
 pub use observe::{Observed, Observer};
@@ -56,6 +68,8 @@ pub use resource::Resource;
 pub use server::Server;
 pub use signal::{Signal, Signals};
 pub use status::{Failover, Live, Phase, Status};
+pub use storage::Policy;
+pub use stored::{Standing, Stored};
 pub use table::{Handle, Inventory, Route, Table, TableBuilder};
 pub use tls::{Tls, TlsFiles};
 
@@ -73,6 +87,8 @@ pub struct Options {
     /// Without it, requests are taken in the clear.
     pub tls: Option<TlsFiles>,
     pub operation: Operation,
+    /// How much is held in memory.
+    pub policy: Policy,
 }
 
 /// What happens while serving, for people to know.
@@ -85,6 +101,8 @@ pub enum Event {
     Reloaded,
     /// What is served is still the release from before.
     ReloadFailed(Error),
+    /// Assets are to be had from another origin no longer, or again.
+    Failover(Change),
     /// Requests under way are being finished.
     Stopping,
 }

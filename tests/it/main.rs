@@ -32,6 +32,7 @@ mod sample;
 mod serve;
 mod setup;
 mod site;
+mod storage;
 mod styles;
 mod transport;
 mod wire;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         reproducible::trials(),
         sample::trials(),
         serve::trials(),
+        storage::trials(),
         styles::trials(),
         transport::trials(),
     ];
