@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::budget::Size;
-use super::{Images, SourceMaps, nearest, quoted};
+use super::{Images, ProxyHeaders, SourceMaps, nearest, quoted};
+use crate::environment::{Enforcement, TagHeader};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -23,6 +24,8 @@ pub struct File {
     pub context: BTreeMap<String, serde_json::Value>,
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
+    pub security: Security,
+    pub serve: Serve,
     pub budget: Vec<Budget>,
 }
 
@@ -124,6 +127,33 @@ pub struct Environment {
     pub cdn: Option<BTreeMap<String, String>>,
     pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
+    pub surrogate_control: Option<String>,
+    pub stale_while_revalidate: Option<u32>,
+    pub stale_if_error: Option<u32>,
+    pub cdn_tags: Vec<TagHeader>,
+    pub preload_headers: Option<bool>,
+    pub security: Security,
+}
+
+/// `[security]`, and what an environment has instead.
+#[derive(Deserialize, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    pub policy: Option<Enforcement>,
+    pub inline_styles: Option<bool>,
+    pub allow: BTreeMap<String, Vec<String>>,
+    pub frame_ancestors: Option<String>,
+    pub report_to: Option<String>,
+    pub hsts: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    pub unknown_host: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub proxy_headers: ProxyHeaders,
+    pub cdn_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,7 +169,10 @@ pub struct Retention {
 pub struct Headers {
     #[serde(rename = "match")]
     pub pattern: String,
+    #[serde(default)]
     pub set: BTreeMap<String, String>,
+    #[serde(default)]
+    pub unset: Vec<String>,
 }
 
 #[derive(Deserialize)]

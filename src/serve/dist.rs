@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 use rayon::prelude::*;
 
-use super::resource::{CDN_CACHE_CONTROL, Resource};
+use super::headers::Terms;
+use super::resource::Resource;
 use super::table::{Table, TableBuilder};
 use crate::asset::{LogicalPath, decode_url_path};
 use crate::encoding::Encoding;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::fs;
 use crate::manifest::{self, File, Kind, Manifest};
-use crate::page;
+use crate::page::{self, Outside};
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -27,72 +28,103 @@ impl Table {
     ///
     /// Fails with [`Error::Manifest`] where a file is not what the manifest says.
     pub fn load(out: &Path, environment: &Environment) -> Result<Table> {
-        let dist = Dist { out, environment, manifest: Manifest::load(out)? };
-        let resources = dist.resources()?;
-        dist.table(&resources)
+        let mut tables = Table::load_each(out, std::slice::from_ref(environment))?;
+        tables
+            .pop()
+            .ok_or_else(|| Error::Manifest { path: out.join(manifest::PATH), reason: "no environment".to_owned() })
+    }
+
+    /// As [`Table::load`], one table for each environment, in which bodies that are the same are there once.
+    pub fn load_each(out: &Path, environments: &[Environment]) -> Result<Vec<Table>> {
+        let manifest = Manifest::load(out)?;
+        let outside = outside(out, &manifest)?;
+        let mut loaded: Vec<(&Environment, Resources)> = Vec::new();
+        let mut tables = Vec::new();
+        for environment in environments {
+            let dist = Dist { out, environment, manifest: &manifest, outside: &outside };
+            let resources = dist.resources(&loaded)?;
+            tables.push(dist.table(&resources)?);
+            loaded.push((environment, resources));
+        }
+        Ok(tables)
     }
 }
 
+/// What stylesheets load from other origins. A file that is not what was built is found out when it is loaded.
+fn outside(out: &Path, manifest: &Manifest) -> Result<Outside> {
+    let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
+    let texts: Result<Vec<String>> = sheets
+        .map(|(path, _)| {
+            LogicalPath::new(path.as_str())
+                .map_err(|_| fault(out, format!("it names `{path}`, which is not below the output folder")))?;
+            Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned())
+        })
+        .collect();
+    Ok(Outside::of(texts?.iter().map(String::as_str)))
+}
+
+fn fault(out: &Path, reason: String) -> Error {
+    Error::Manifest { path: out.join(manifest::PATH), reason }
+}
+
+#[derive(Clone, Copy)]
 struct Dist<'a> {
     out: &'a Path,
     environment: &'a Environment,
-    manifest: Manifest,
+    manifest: &'a Manifest,
+    outside: &'a Outside,
 }
 
 /// By the path below the output folder.
 type Resources<'a> = BTreeMap<&'a str, Arc<Resource>>;
 
-impl Dist<'_> {
-    fn resources(&self) -> Result<Resources<'_>> {
+impl<'a> Dist<'a> {
+    /// `loaded` are those of other environments.
+    fn resources(&self, loaded: &[(&Environment, Resources<'a>)]) -> Result<Resources<'a>> {
+        let terms = Terms { manifest: self.manifest, environment: self.environment, outside: self.outside };
+        let equal = loaded.iter().find(|(other, _)| terms.agrees(other));
         let files = self.manifest.files.par_iter();
-        files.map(|(path, file)| Ok((path.as_str(), Arc::new(self.resource(path, file)?)))).collect()
+        let resource = |path: &'a str, file: &File| -> Result<Arc<Resource>> {
+            let is_document = file.kind == Kind::Page || file.media_type.starts_with("text/html");
+            let other =
+                |(_, resources): &(&Environment, Resources<'a>)| resources.get(path).cloned().filter(|_| !is_document);
+            if let Some(same) = equal.and_then(other) {
+                return Ok(same);
+            }
+            Ok(Arc::new(match loaded.first().and_then(other) {
+                Some(other) => other.with_headers(&self.headers(terms, path, file, None)?),
+                None => self.resource(terms, path, file)?,
+            }))
+        };
+        files.map(|(path, file)| Ok((path.as_str(), resource(path, file)?))).collect()
     }
 
-    fn resource(&self, path: &str, file: &File) -> Result<Resource> {
+    fn resource(&self, terms: Terms<'_>, path: &str, file: &File) -> Result<Resource> {
         if LogicalPath::new(path).is_err() {
             return Err(self.fault(format!("it names `{path}`, which is not below the output folder")));
         }
-        let headers = self.headers(path, file)?;
         let body = self.read(path, file.length, &file.digest)?;
-        if file.kind == Kind::Page {
-            let bound = page::bind(&self.manifest, self.environment, path, &body)?;
-            if bound != body {
-                return compressed(path, file, headers, bound);
-            }
+        let bound = match file.kind {
+            Kind::Page => page::bind(self.manifest, self.environment, path, &body)?,
+            Kind::Asset | Kind::Public => Vec::new(),
+        };
+        let sent = if file.kind == Kind::Page { &bound } else { &body };
+        // What is in no known encoding can't be hashed as a browser would.
+        let document = std::str::from_utf8(sent).ok().filter(|_| file.media_type.starts_with("text/html"));
+        let headers = self.headers(terms, path, file, document)?;
+        if file.kind == Kind::Page && bound != body {
+            return compressed(path, file, headers, bound);
         }
-        let mut resource = Resource::new(&file.digest, headers.clone(), body.into());
+        let mut resource = Resource::new(&file.digest, headers.clone(), Bytes::from(body));
         for (encoding, variant) in &file.variants {
             let body = self.read(&File::sidecar(path, *encoding), variant.length, &variant.digest)?;
-            resource = resource.variant(*encoding, headers.clone(), body.into());
+            resource = resource.variant(*encoding, headers.clone(), Bytes::from(body));
         }
         Ok(resource)
     }
 
-    fn headers(&self, path: &str, file: &File) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        let media_type = HeaderValue::from_str(&file.media_type)
-            .map_err(|_| self.fault(format!("the type of `{path}` is no header value")))?;
-        headers.insert(CONTENT_TYPE, media_type);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(file.cache_control()));
-        if let Some(value) = &self.environment.cdn_cache_control
-            && file.kind == Kind::Page
-        {
-            let value = HeaderValue::from_str(value).map_err(|_| Error::Usage {
-                message: format!(
-                    "`cdn_cache_control` of the environment `{}` is no header value",
-                    self.environment.name
-                ),
-                help: "write directives such as `max-age=60, stale-while-revalidate=600`".to_owned(),
-            })?;
-            headers.insert(CDN_CACHE_CONTROL, value);
-        }
-        for (name, value) in &file.headers {
-            let field = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
-            let (name, value) =
-                field.ok_or_else(|| self.fault(format!("`{name}: {value}` of `{path}` is no header")))?;
-            headers.insert(name, value);
-        }
-        Ok(headers)
+    fn headers(&self, terms: Terms<'_>, path: &str, file: &File, document: Option<&str>) -> Result<HeaderMap> {
+        terms.headers(path, file, document)?.map_err(|error| self.fault(error.to_string()))
     }
 
     /// Reads a file that has to be what was built.
@@ -106,12 +138,15 @@ impl Dist<'_> {
     }
 
     fn fault(&self, reason: String) -> Error {
-        Error::Manifest { path: self.out.join(manifest::PATH), reason }
+        fault(self.out, reason)
     }
 
     /// Files come first, so that each keeps the path that it has in the output folder, whatever else would be reachable there.
     fn table(&self, resources: &Resources) -> Result<Table> {
         let mut table = TableBuilder::default();
+        if let Some(hsts) = &self.environment.security.hsts {
+            table.hsts(HeaderValue::try_from(hsts).map_err(|_| self.fault(format!("`{hsts}` is no header value")))?);
+        }
         if let Some(page) = resources.get(NOT_FOUND) {
             table.not_found(Resource::clone(page));
         }
@@ -183,7 +218,7 @@ fn compressed(path: &str, file: &File, headers: HeaderMap, bytes: Vec<u8>) -> Re
     for encoding in file.variants.keys() {
         let body = Encoding::compress(*encoding, &bytes).map_err(Error::io("compress", path))?;
         if body.len() < bytes.len() {
-            resource = resource.variant(*encoding, headers.clone(), body.into_boxed_slice().into());
+            resource = resource.variant(*encoding, headers.clone(), Bytes::from(body));
         }
     }
     Ok(resource)
@@ -220,6 +255,7 @@ mod tests {
     use super::*;
     use crate::serve::fixture::Site;
     use crate::serve::table::Route;
+    use http::header::CACHE_CONTROL;
 
     const CSS: &str =
         "body { background: url(../img/a.png) } body { color: red } body { color: red } body { color: red }";
@@ -366,7 +402,39 @@ mod tests {
         assert_eq!(headers("/")[CACHE_CONTROL], "private");
         assert!(!headers(&css).contains_key("cdn-cache-control"));
         environment.cdn_cache_control = Some("a\nb".to_owned());
-        assert_eq!(site.table(&environment).unwrap_err().exit_code(), 2);
+        assert!(site.table(&environment).unwrap_err().to_string().contains("of `index.html` is no header"));
+    }
+
+    #[test]
+    fn documents_have_the_policy_of_what_is_sent() {
+        let site = Site::new()
+            .page("index.html", "<link rel=stylesheet href=/static/a.css><script>1</script>")
+            .page("app.webmanifest", "{}")
+            .page("404.html", "<script>2</script>")
+            .public("own.html", "<script>3</script>")
+            .asset("a.css", "@import 'https://fonts.example/a.css';");
+        let mut environment = environment();
+        environment.asset_base = "https://cdn.example.com/".parse().unwrap();
+        let table = site.table(&environment).unwrap();
+        let policy = |headers: &HeaderMap| {
+            headers.get("content-security-policy").map(|value| value.to_str().unwrap().to_owned())
+        };
+        let at = |path: &str| match table.get(path) {
+            Some(Route::Resource(resource)) => resource.identity().headers.clone(),
+            other => panic!("{path}: {other:?}"),
+        };
+        let hash = |text: &[u8]| Digest::of(text).integrity().as_str().to_owned();
+        let page = policy(&at("/")).unwrap();
+        assert!(
+            page.contains(&hash(b"1"))
+                && page.contains("style-src 'self' https://cdn.example.com/ https://fonts.example "),
+            "{page}"
+        );
+        assert!(at("/")["link"].to_str().unwrap().starts_with("<https://cdn.example.com/assets/a-"));
+        assert!(policy(&table.not_found().unwrap().identity().headers).unwrap().contains(&hash(b"2")));
+        assert!(policy(&at("/own.html")).unwrap().contains(&hash(b"3")));
+        assert_eq!(policy(&at("/app.webmanifest")), None);
+        assert_eq!(policy(&at(&format!("/{}", site.file_of("a.css")))), None);
     }
 
     #[test]
@@ -375,7 +443,7 @@ mod tests {
         let file = site.file_of("a.css");
         let table = site.table(&environment()).unwrap();
         let Some(Route::Resource(resource)) = table.get(&format!("/{file}")) else { panic!("it is there") };
-        let seen: Vec<_> = resource.representations().map(|r| (r.encoding, r.body.len())).collect();
+        let seen: Vec<_> = resource.representations().map(|r| (r.encoding, r.body.length())).collect();
         assert_eq!(seen.len(), 4);
         assert_eq!(seen[0].0, Some(Encoding::Brotli));
         assert!(seen[0].1 < seen[3].1 / 10);

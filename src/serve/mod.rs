@@ -10,25 +10,35 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 
 mod body;
+mod client;
 mod conditional;
 mod content;
 mod dist;
 #[cfg(test)]
 mod fixture;
+mod forwarded;
 mod handler;
+mod headers;
+mod loops;
 mod negotiate;
+mod peer;
 mod range;
 mod resource;
 mod server;
 mod signal;
+mod sites;
 mod table;
 
 pub use body::Body;
+pub use client::{Client, Proxies};
 pub use content::{Content, Segment, Stored};
-pub use handler::{Handler, error, respond};
+pub use handler::{Front, Handler, error, respond};
+pub use loops::{append as append_cdn_loop, names as is_in_cdn_loop};
+pub use peer::Peer;
 pub use resource::Resource;
 pub use server::{Limits, Server};
 pub use signal::{Signal, Signals};
+pub use sites::Sites;
 pub use table::{Handle, Route, Table, TableBuilder};
 
 /// What to serve, and where.
@@ -36,9 +46,28 @@ pub use table::{Handle, Route, Table, TableBuilder};
 pub struct Options {
     /// The output folder of a build.
     pub out: PathBuf,
-    pub environment: Environment,
+    /// One, or several that are told apart by their hosts.
+    pub environments: Vec<Environment>,
+    /// The name of the one that is for hosts which none of them names; without it, those are refused.
+    pub other: Option<String>,
+    pub front: Front,
     /// `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
+}
+
+impl Options {
+    /// One environment for every host.
+    pub fn new(out: impl Into<PathBuf>, environment: Environment, listen: impl Into<String>) -> Self {
+        let other = Some(environment.name.clone());
+        let environment = Environment { hosts: Vec::new(), ..environment };
+        Options {
+            out: out.into(),
+            environments: vec![environment],
+            other,
+            front: Front::default(),
+            listen: listen.into(),
+        }
+    }
 }
 
 /// What happens while serving, for people to know.
@@ -63,8 +92,8 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     let shutdown = async {
         while signals.next().await == Signal::Reload {
             match load(&options).await {
-                Ok(table) => {
-                    handle.swap(table);
+                Ok(sites) => {
+                    handle.swap(sites);
                     observer(Event::Reloaded);
                 }
                 Err(error) => observer(Event::ReloadFailed(error)),
@@ -72,14 +101,14 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
         }
         observer(Event::Stopping);
     };
-    server.run(Handler::new(handle.clone()), shutdown).await;
+    server.run(Handler::new(handle.clone()).behind(options.front.clone()), shutdown).await;
     Ok(())
 }
 
 /// Loads aside, so that requests are answered meanwhile.
-async fn load(options: &Options) -> Result<Table> {
-    let Options { out, environment, .. } = options.clone();
-    let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
+async fn load(options: &Options) -> Result<Sites> {
+    let Options { out, environments, other, .. } = options.clone();
+    let loaded = tokio::task::spawn_blocking(move || Sites::load(&out, &environments, other.as_deref())).await;
     loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
 }
 
@@ -102,8 +131,7 @@ mod tests {
     async fn signals_reload_and_stop() {
         let site = Site::new().page("index.html", "one");
         site.write_manifest();
-        let options =
-            Options { out: site.out(), environment: Environment::new("development"), listen: "127.0.0.1:0".to_owned() };
+        let options = Options::new(site.out(), Environment::new("development"), "127.0.0.1:0");
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(run(options, move |event| sender.send(event).unwrap()));
         let Event::Listening(address) = next(&mut events).await else { panic!("it listens first") };
@@ -131,11 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_build_nothing_listens() {
-        let options = Options {
-            out: PathBuf::from("/nonexistent"),
-            environment: Environment::new("development"),
-            listen: "127.0.0.1:0".to_owned(),
-        };
+        let options = Options::new("/nonexistent", Environment::new("development"), "127.0.0.1:0");
         let error = run(options, |event| panic!("{event:?}")).await.unwrap_err();
         assert!(error.to_string().contains("there is no such file"), "{error}");
     }

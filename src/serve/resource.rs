@@ -12,6 +12,18 @@ use crate::fingerprint::{Digest, Fingerprint};
 /// `CDN-Cache-Control`, RFC 9213 section 3.1.
 pub(super) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
+/// `Surrogate-Control`, <https://www.w3.org/TR/edge-arch/>.
+pub(super) const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// What is said to caches before us alone, and of what may be stored.
+const OF_CACHES: [HeaderName; 5] = [
+    CDN_CACHE_CONTROL,
+    SURROGATE_CONTROL,
+    HeaderName::from_static("surrogate-key"),
+    HeaderName::from_static("cache-tag"),
+    HeaderName::from_static("edge-cache-tag"),
+];
+
 /// A resource, RFC 9110 section 3.1: the identity representation and those in a content coding.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -56,11 +68,21 @@ impl Resource {
         self
     }
 
+    /// The same content with other headers of those that don't follow from the bytes (see [`Resource::new`]); it is there once.
+    pub fn with_headers(&self, headers: &HeaderMap) -> Self {
+        let Representation { body, .. } = &self.identity;
+        let identity = Representation::new(&self.fingerprint, None, headers.clone(), body.clone());
+        let resource = Resource { fingerprint: self.fingerprint.clone(), identity, encoded: Vec::new() };
+        let coded =
+            self.encoded.iter().filter_map(|representation| Some((representation.encoding?, &representation.body)));
+        coded.fold(resource, |resource, (encoding, body)| resource.variant(encoding, headers.clone(), body.clone()))
+    }
+
     /// The content as the body of an error: nothing may store it, nothing can be asked of it again.
     pub(super) fn into_error(mut self) -> Self {
         self.each(|representation| {
             representation.etag = None;
-            for name in [ETAG, ACCEPT_RANGES, CDN_CACHE_CONTROL] {
+            for name in [ETAG, ACCEPT_RANGES].iter().chain(&OF_CACHES) {
                 representation.headers.remove(name);
             }
             representation.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -192,6 +214,20 @@ mod tests {
         assert_eq!(headers[CONTENT_LENGTH], "1");
         assert_ne!(headers[ETAG], "7");
         assert!(!headers.contains_key(CONTENT_ENCODING) && !headers.contains_key(LAST_MODIFIED));
+    }
+
+    #[test]
+    fn other_headers_leave_the_content_as_it_is() {
+        let before = resource();
+        let mut other = headers();
+        other.insert("x-own", HeaderValue::from_static("2"));
+        let after = before.with_headers(&other);
+        for (before, after) in before.representations().zip(after.representations()) {
+            assert_eq!((&before.etag, before.encoding), (&after.etag, after.encoding));
+            assert_eq!(after.headers["x-own"], "2");
+            assert_eq!(after.headers[VARY], "accept-encoding");
+        }
+        assert_eq!(after.representations().count(), 3);
     }
 
     #[test]

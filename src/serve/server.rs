@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt};
 
+use super::peer::Peer;
 use crate::error::{Error, Result};
 
 /// Bytes of a request's line and headers in HTTP/1.1; hyper answers 431 to more.
@@ -86,8 +87,8 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let stream = tokio::select! {
-                stream = accept(&listener) => stream,
+            let (stream, address) = tokio::select! {
+                accepted = accept(&listener) => accepted,
                 Some(_) = connections.join_next() => continue,
                 () = &mut shutdown => break,
             };
@@ -95,8 +96,9 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let spoken = Arc::new(AtomicBool::new(false));
             let heard = Arc::clone(&spoken);
-            let service = service.clone().map_request(move |request| {
+            let service = service.clone().map_request(move |mut request: Request<Incoming>| {
                 heard.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(Peer { address, is_tls: false });
                 request
             });
             let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
@@ -128,10 +130,10 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 }
 
 /// The next connection. What fails is told by the client, or passes; the server goes on.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if is_of_the_connection(&error) => {}
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }

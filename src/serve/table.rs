@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use http::HeaderValue;
 
 use super::resource::Resource;
+use super::sites::Sites;
 use crate::asset::{is_hidden, url_path};
 
 /// Every URL of a site. It is never changed: a new release is a new table, put in its place through a [`Handle`].
@@ -13,6 +15,7 @@ use crate::asset::{is_hidden, url_path};
 pub struct Table {
     routes: HashMap<String, Route>,
     not_found: Option<Resource>,
+    hsts: Option<HeaderValue>,
 }
 
 /// What is at a path.
@@ -33,6 +36,11 @@ impl Table {
     pub(super) fn not_found(&self) -> Option<&Resource> {
         self.not_found.as_ref()
     }
+
+    /// `Strict-Transport-Security` for answers over TLS.
+    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref()
+    }
 }
 
 /// Builds a [`Table`]. The first to take a path keeps it, so what has a path of its own comes before what is only reachable there too.
@@ -40,6 +48,7 @@ impl Table {
 pub struct TableBuilder {
     routes: HashMap<String, Route>,
     not_found: Option<Resource>,
+    hsts: Option<HeaderValue>,
 }
 
 impl TableBuilder {
@@ -62,8 +71,13 @@ impl TableBuilder {
         self.not_found = Some(resource.into_error());
     }
 
+    /// Sends this as `Strict-Transport-Security` (RFC 6797) with every answer over TLS.
+    pub fn hsts(&mut self, value: HeaderValue) {
+        self.hsts = Some(value);
+    }
+
     pub fn build(self) -> Table {
-        Table { routes: self.routes, not_found: self.not_found }
+        Table { routes: self.routes, not_found: self.not_found, hsts: self.hsts }
     }
 
     fn insert(&mut self, path: String, route: Route) {
@@ -73,21 +87,22 @@ impl TableBuilder {
     }
 }
 
-/// The table that is served now. Clones share it; a swap reaches all of them, and requests under way keep what they have.
+/// The tables that are served now. Clones share them; a swap reaches all of them, and requests under way keep what they have.
 #[derive(Debug, Clone)]
-pub struct Handle(Arc<ArcSwap<Table>>);
+pub struct Handle(Arc<ArcSwap<Sites>>);
 
 impl Handle {
-    pub fn new(table: Table) -> Self {
-        Handle(Arc::new(ArcSwap::from_pointee(table)))
+    /// Serves one table for every host, or [`Sites`].
+    pub fn new(sites: impl Into<Sites>) -> Self {
+        Handle(Arc::new(ArcSwap::from_pointee(sites.into())))
     }
 
-    /// Serves another table from now on.
-    pub fn swap(&self, table: Table) {
-        self.0.store(Arc::new(table));
+    /// Serves others from now on, all of them at once.
+    pub fn swap(&self, sites: impl Into<Sites>) {
+        self.0.store(Arc::new(sites.into()));
     }
 
-    pub(super) fn load(&self) -> Guard<Arc<Table>> {
+    pub(super) fn load(&self) -> Guard<Arc<Sites>> {
         self.0.load()
     }
 }

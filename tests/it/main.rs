@@ -24,6 +24,7 @@ mod readme;
 mod report;
 mod reproducible;
 mod sample;
+mod security;
 mod serve;
 mod setup;
 mod site;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         report::trials(),
         reproducible::trials(),
         sample::trials(),
+        security::trials(),
         serve::trials(),
         styles::trials(),
     ];
