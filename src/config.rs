@@ -576,7 +576,7 @@ mod tests {
         let config = parse("[[headers]]\nmatch = \"*\"\nset = { a = \"\" }\nunset = [\"X-Frame-Options\"]").unwrap();
         assert_eq!(
             config.headers[0].set,
-            [("a".into(), String::new()), ("x-frame-options".into(), String::new())].into()
+            BTreeMap::from(["a", "x-frame-options"].map(|name| (name.to_owned(), String::new())))
         );
     }
 

@@ -408,8 +408,8 @@ mod tests {
     #[test]
     fn what_styles_the_page_is_hashed_too() {
         let survey = found("<style>a{}</style><p style='color:&#114;ed'>");
-        assert_eq!(survey.styles, [hash("a{}")].into());
-        assert_eq!(survey.style_attributes, [hash("color:red")].into());
+        assert_eq!(survey.styles, BTreeSet::from([hash("a{}")]));
+        assert_eq!(survey.style_attributes, BTreeSet::from([hash("color:red")]));
     }
 
     #[test]
@@ -501,6 +501,9 @@ mod tests {
             "<iframe src=https://v.example/1 allow='camera; Microphone *'></iframe><iframe src=/own allow=camera></iframe>",
         );
         let want = BTreeSet::from(["https://v.example".to_owned()]);
-        assert_eq!(survey.delegated, [("camera".into(), want.clone()), ("microphone".into(), want)].into());
+        assert_eq!(
+            survey.delegated,
+            BTreeMap::from(["camera", "microphone"].map(|name| (name.to_owned(), want.clone())))
+        );
     }
 }

@@ -224,10 +224,10 @@ mod tests {
                 Selected::Several(ranges) => ranges,
                 _ => vec![],
             };
-            let mut seen = vec![false; length];
+            let mut seen = vec![false; usize::try_from(length).unwrap()];
             for range in ranges {
                 prop_assert!(!range.is_empty() && range.end <= length);
-                for byte in &mut seen[range] {
+                for byte in &mut seen[range.start as usize..range.end as usize] {
                     prop_assert!(!std::mem::replace(byte, true));
                 }
             }

@@ -152,6 +152,7 @@ fn not_modified(headers: &HeaderMap) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn headers() -> HeaderMap {
         let mut headers = HeaderMap::new();
