@@ -85,9 +85,10 @@ fn fetches(policy: &mut Policy<'_>, survey: &Survey, outside: &Outside, environm
     policy.add("font-src", own().chain(found(Directive::Font)).chain(outside.sources()).chain(["data:", "https:"]));
     let called = ["data:", "blob:", "https:", "wss:"];
     policy.add("connect-src", own().chain(found(Directive::Connect)).chain(called).chain(plain(&["http:", "ws:"])));
-    // A worker whose file is on another origin is started from a `blob:` URL, a shared one from a `data:` URL.
+    // A worker whose file is on another origin is started from a `blob:` URL, a shared one from a `data:` URL. What such a script
+    // imports counts as a worker, too: https://html.spec.whatwg.org/#fetch-a-module-worker-script-tree
     let other_origin = base.is_other_origin().then_some("data:");
-    policy.add("worker-src", ["'self'", "blob:"].into_iter().chain(other_origin).chain(found(Directive::Worker)));
+    policy.add("worker-src", own().chain(["blob:"]).chain(other_origin).chain(found(Directive::Worker)));
     policy.add("frame-src", ["'self'", "blob:", "data:"].into_iter().chain(found(Directive::Frame)));
     policy.add("manifest-src", std::iter::once("'self'").chain(found(Directive::Manifest)));
     policy.add("form-action", std::iter::once("'self'").chain(found(Directive::Form)));
@@ -152,7 +153,7 @@ mod tests {
     use crate::page::survey::survey;
 
     fn made(environment: &Environment, html: &str) -> String {
-        policy(&survey("page", html).unwrap(), &Outside::default(), environment)
+        policy(&survey("page", html, &environment.asset_base).unwrap(), &Outside::default(), environment)
     }
 
     fn production() -> Environment {
@@ -218,7 +219,7 @@ mod tests {
                 "{name}: {policy}"
             );
         }
-        assert_eq!(directive(&policy, "worker-src"), "'self' blob: data:");
+        assert_eq!(directive(&policy, "worker-src"), "'self' https://cdn.example.com/site%3B1/ blob: data:");
         let mut environment = production();
         environment.asset_base = "//cdn.example.com/".parse().unwrap();
         assert!(directive(&made(&environment, ""), "script-src").starts_with("'self' cdn.example.com/ "));

@@ -20,7 +20,7 @@ pub fn headers(
     path: &str,
     html: &str,
 ) -> Result<Vec<(&'static str, String)>> {
-    let survey = survey(path, html)?;
+    let survey = survey(path, html, &environment.asset_base)?;
     let security = &environment.security;
     let mut headers = vec![
         ("referrer-policy", "strict-origin-when-cross-origin".to_owned()),

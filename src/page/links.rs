@@ -102,7 +102,7 @@ mod tests {
     fn made(base: &str, html: &str) -> String {
         let mut environment = Environment::new("x");
         environment.asset_base = base.parse().unwrap();
-        links(&survey("page", html).unwrap(), &environment).unwrap_or_default()
+        links(&survey("page", html, &environment.asset_base).unwrap(), &environment).unwrap_or_default()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::asset::is_external;
+use crate::environment::AssetBase;
 use crate::error::Result;
 use crate::fingerprint::Digest;
 use crate::html::{self, Tag, Visitor};
@@ -53,6 +54,8 @@ pub struct Survey {
     pub has_integrity: bool,
     /// Where relative URLs lead to, if that is another origin.
     base: Option<String>,
+    /// What the environment's assets on another origin begin with. They are let in without being named.
+    own: Option<String>,
 }
 
 /// Something that the page is going to need.
@@ -78,9 +81,10 @@ pub enum LoadKind {
     Preload(String),
 }
 
-/// Looks through a page as it is sent. `name` is how the user knows it.
-pub fn survey(name: &str, page: &str) -> Result<Survey> {
-    let mut survey = Survey { has_integrity: true, ..Survey::default() };
+/// Looks through a page as it is sent. `name` is how the user knows it, `assets` where its environment's assets are.
+pub fn survey(name: &str, page: &str, assets: &AssetBase) -> Result<Survey> {
+    let own = Some(assets.as_str().to_owned()).filter(|_| assets.is_other_origin());
+    let mut survey = Survey { has_integrity: true, own, ..Survey::default() };
     html::visit(name, page, &mut survey)?;
     Ok(survey)
 }
@@ -289,6 +293,7 @@ impl Survey {
 
     fn source(&mut self, directive: Directive, url: &str, expression: fn(&str) -> Option<String>) {
         let source = match is_external(url) {
+            true if self.own.as_deref().is_some_and(|own| url.starts_with(own)) => None,
             true => expression(url),
             false => self.base.clone(),
         };
@@ -381,7 +386,7 @@ mod tests {
     use super::*;
 
     fn found(html: &str) -> Survey {
-        survey("page", html).unwrap()
+        survey("page", html, &AssetBase::default()).unwrap()
     }
 
     #[track_caller]
@@ -454,6 +459,17 @@ mod tests {
         ] {
             assert_sources(html, want);
         }
+    }
+
+    #[test]
+    fn assets_of_the_environment_are_not_named() {
+        let assets = "https://cdn.example.com/site/".parse().unwrap();
+        let html = "<script type=module src=https://cdn.example.com/site/a.js></script><script type=module src=https://cdn.example.com/b.js></script>";
+        let sources = survey("page", html, &assets).unwrap().sources;
+        assert_eq!(
+            sources,
+            BTreeMap::from([(Directive::Script, BTreeSet::from(["https://cdn.example.com".to_owned()]))])
+        );
     }
 
     #[test]
