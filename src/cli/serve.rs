@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::terminal::Terminal;
 use super::{Global, below, block_on, trace};
-use crate::config::{AccessLog, Config, LogPath, parse_size};
+use crate::config::{AccessLog, Config, LogPath, UnknownHost, parse_size};
 use crate::error::Result;
 use crate::serve::access_log::{Output, Settings};
-use crate::serve::{self, Change, Event, Limits, Operation, Options, Policy, TlsFiles};
+use crate::serve::{self, Change, Event, Front, Limits, Operation, Options, Policy, Proxies, TlsFiles};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The environment that pages are bound to
-    #[arg(short, long, default_value = "development", value_name = "NAME", env = "FINGERPOST_ENV")]
-    env: String,
+    /// The environment that pages are bound to [default: the one that has the request's host, or else development]
+    #[arg(short, long, value_name = "NAME", env = "FINGERPOST_ENV")]
+    env: Option<String>,
     /// The output folder of a build [default: dist]
     #[arg(long, value_name = "DIR", env = "FINGERPOST_OUT")]
     out: Option<PathBuf>,
@@ -57,26 +57,60 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         trace::start(filter, terminal)?;
     }
     let config = global.load()?;
-    let mut limits = Limits::from(&config.serve.transport);
-    if let Some(seconds) = args.drain {
-        limits.grace = Duration::from_secs(seconds);
-    }
+    let out = below(&config, args.out.as_deref(), &config.out);
+    let tls = tls(&config, args);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let options = Options {
-        out: below(&config, args.out.as_deref(), &config.out),
-        environment: config.environment(&args.env)?.clone(),
-        listen: args.listen.clone(),
-        limits,
-        tls: tls(&config, args),
+        front: front(&config),
+        limits: limits(&config, args),
+        tls,
         operation: operation(&config, args),
-        policy: Policy {
-            memory: args.memory.unwrap_or(config.serve.storage.memory),
-            largest_in_memory: config.serve.storage.largest_in_memory,
-            keep_releases: config.serve.storage.keep_releases,
-            encodings: if config.serve.storage.compress { config.encodings.clone() } else { Vec::new() },
-        },
+        policy: policy(&config, args),
+        ..environments(&config, args, out)?
     };
-    let scheme = if options.tls.is_some() { "https" } else { "http" };
     block_on(serve::run(options, |event| tell(&event, scheme, terminal)))
+}
+
+/// The environment that is asked for, or those that the request's host chooses among.
+fn environments(config: &Config, args: &Args, out: PathBuf) -> Result<Options> {
+    let other = match (&args.env, &config.serve.front.unknown_host) {
+        (Some(name), _) => return Ok(Options::new(out, config.environment(name)?.clone(), &args.listen)),
+        (None, UnknownHost::Environment(name)) => Some(name),
+        (None, UnknownHost::Refuse) => None,
+    };
+    let is_served = |name: &String, hosts: &[String]| !hosts.is_empty() || Some(name) == other;
+    let environments = config.environments.values().filter(|env| is_served(&env.name, &env.hosts));
+    Ok(Options {
+        environments: environments.cloned().collect(),
+        other: other.cloned(),
+        ..Options::new(out, config.environment("development")?.clone(), &args.listen)
+    })
+}
+
+fn front(config: &Config) -> Front {
+    let front = &config.serve.front;
+    Front {
+        proxies: Proxies::new(front.trusted_proxies.clone(), front.proxy_headers),
+        cdn_id: Some(front.cdn_id.clone()),
+    }
+}
+
+fn limits(config: &Config, args: &Args) -> Limits {
+    let limits = Limits::from(&config.serve.transport);
+    match args.drain {
+        Some(seconds) => Limits { grace: Duration::from_secs(seconds), ..limits },
+        None => limits,
+    }
+}
+
+fn policy(config: &Config, args: &Args) -> Policy {
+    let storage = &config.serve.storage;
+    Policy {
+        memory: args.memory.unwrap_or(storage.memory),
+        largest_in_memory: storage.largest_in_memory,
+        keep_releases: storage.keep_releases,
+        encodings: if storage.compress { config.encodings.clone() } else { Vec::new() },
+    }
 }
 
 fn tls(config: &Config, args: &Args) -> Option<TlsFiles> {

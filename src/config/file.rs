@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::access_log::LogFormat;
 use super::budget::Size;
-use super::{Images, SourceMaps, nearest, quoted};
+use super::{Images, ProxyHeaders, SourceMaps, nearest, quoted};
+use crate::environment::{Enforcement, TagHeader};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -24,6 +25,8 @@ pub struct File {
     pub context: BTreeMap<String, serde_json::Value>,
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
+    pub security: Security,
+    pub serve: Serve,
     pub budget: Vec<Budget>,
     pub serve: Serve,
 }
@@ -127,6 +130,24 @@ pub struct Environment {
     pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
     pub failover: Option<Failover>,
+    pub surrogate_control: Option<String>,
+    pub stale_while_revalidate: Option<u32>,
+    pub stale_if_error: Option<u32>,
+    pub cdn_tags: Vec<TagHeader>,
+    pub preload_headers: Option<bool>,
+    pub security: Security,
+}
+
+/// `[security]`, and what an environment has instead.
+#[derive(Deserialize, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    pub policy: Option<Enforcement>,
+    pub inline_styles: Option<bool>,
+    pub allow: BTreeMap<String, Vec<String>>,
+    pub frame_ancestors: Option<String>,
+    pub report_to: Option<String>,
+    pub hsts: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +175,10 @@ pub struct Serve {
     pub largest_in_memory: Option<Size>,
     pub keep_releases: Option<u8>,
     pub compress: Option<bool>,
+    pub unknown_host: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub proxy_headers: ProxyHeaders,
+    pub cdn_id: Option<String>,
 }
 
 /// `true` and `false` turn it on and off.
@@ -188,7 +213,10 @@ pub struct Tls {
 pub struct Headers {
     #[serde(rename = "match")]
     pub pattern: String,
+    #[serde(default)]
     pub set: BTreeMap<String, String>,
+    #[serde(default)]
+    pub unset: Vec<String>,
 }
 
 #[derive(Deserialize)]

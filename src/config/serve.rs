@@ -1,13 +1,16 @@
 //! `[serve]`: how a build is served.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{AccessLog, Storage, Text, Transport, file};
+use super::{AccessLog, Front, Storage, Text, Transport, file, front};
+use crate::environment::Environment;
 use crate::error::Fault;
 
 /// What `serve` takes from the configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Serve {
+    pub front: Front,
     pub transport: Transport,
     pub storage: Storage,
     pub access_log: Option<AccessLog>,
@@ -16,10 +19,16 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub(super) fn resolve(root: &Path, text: &Text, serve: file::Serve) -> Result<Self, Fault> {
+    pub(super) fn resolve(
+        root: &Path,
+        text: &Text,
+        serve: file::Serve,
+        environments: &BTreeMap<String, Environment>,
+    ) -> Result<Self, Fault> {
+        let front = front::resolve(text, &serve, environments)?;
         let transport = Transport::resolve(root, text, &serve)?;
         let storage = Storage::resolve(text, &serve)?;
         let access_log = serve.access_log.map(|written| AccessLog::resolve(root, text, written)).transpose()?;
-        Ok(Serve { transport, storage, access_log, server_timing: serve.server_timing })
+        Ok(Serve { front, transport, storage, access_log, server_timing: serve.server_timing })
     }
 }

@@ -4,19 +4,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
+use rayon::prelude::*;
 
 use super::failover::Probe;
 use super::fields::Fields;
+use super::headers::Terms;
 use super::load::{Loaded, fault};
-use super::resource::{Bodies, CDN_CACHE_CONTROL, Resource};
+use super::resource::{Bodies, Resource};
 use super::retention::Retention;
 use super::storage::{Policy, Storage};
 use super::table::{Table, TableBuilder};
 use crate::asset::decode_url_path;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::manifest::{File, Kind, Manifest};
+use crate::page::Outside;
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -54,10 +58,11 @@ impl Release {
     ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
         let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
+        let outside = outside(out, &manifest)?;
         let mut retention = Retention::new(policy, &loaded.storage);
         let mut tables = Vec::with_capacity(environments.len());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out, environment, manifest: &manifest };
+            let dist = Dist { out, environment, manifest: &manifest, outside: &outside };
             let mut table = dist.table(&dist.resources(&loaded, index)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -75,6 +80,15 @@ struct Dist<'a> {
     out: &'a Path,
     environment: &'a Environment,
     manifest: &'a Manifest,
+    outside: &'a Outside,
+}
+
+/// What stylesheets load from other origins.
+fn outside(out: &Path, manifest: &Manifest) -> Result<Outside> {
+    let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
+    let text = |(path, _): (&String, &File)| Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned());
+    let texts: Vec<String> = sheets.map(text).collect::<Result<_>>()?;
+    Ok(Outside::of(texts.iter().map(String::as_str)))
 }
 
 /// By the path below the output folder.
@@ -88,48 +102,41 @@ impl<'a> Dist<'a> {
         let mut looks: HashMap<Look, Arc<Fields>> = HashMap::new();
         let mut resources = Resources::new();
         for (path, file) in &self.manifest.files {
+            let (digest, bodies): (_, Arc<Bodies>) =
+                loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
             let look = (file.kind, file.media_type.as_str(), &file.headers);
-            let fields = match looks.get(&look) {
-                Some(fields) => Arc::clone(fields),
-                None => {
-                    let fields = Arc::new(Fields::new(self.headers(path, file)?));
+            let fields = match (self.own_fields(path, file, &bodies)?, looks.get(&look)) {
+                (Some(own), _) => own,
+                (None, Some(fields)) => Arc::clone(fields),
+                (None, None) => {
+                    let fields = Arc::new(Fields::new(self.headers(path, file, None)?));
                     looks.insert(look, Arc::clone(&fields));
                     fields
                 }
             };
-            let (digest, bodies): (_, Arc<Bodies>) =
-                loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
             let resource = Resource::of(&digest, fields, bodies);
             resources.insert(path, if file.kind == Kind::Asset { resource.aged(0) } else { resource });
         }
         Ok(resources)
     }
 
-    fn headers(&self, path: &str, file: &File) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        let media_type = HeaderValue::from_str(&file.media_type)
-            .map_err(|_| self.fault(format!("the type of `{path}` is no header value")))?;
-        headers.insert(CONTENT_TYPE, media_type);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(file.cache_control()));
-        if let Some(value) = &self.environment.cdn_cache_control
-            && file.kind == Kind::Page
-        {
-            let value = HeaderValue::from_str(value).map_err(|_| Error::Usage {
-                message: format!(
-                    "`cdn_cache_control` of the environment `{}` is no header value",
-                    self.environment.name
-                ),
-                help: "write directives such as `max-age=60, stale-while-revalidate=600`".to_owned(),
-            })?;
-            headers.insert(CDN_CACHE_CONTROL, value);
+    /// Those of a file alone: a document has a policy of its own, and what a CDN knows by its tags may have one.
+    fn own_fields(&self, path: &str, file: &File, bodies: &Bodies) -> Result<Option<Arc<Fields>>> {
+        let is_document = file.kind == Kind::Page || file.media_type.starts_with("text/html");
+        let is_tagged = file.kind == Kind::Public && !self.environment.cdn_tags.is_empty();
+        if !is_document && !is_tagged {
+            return Ok(None);
         }
-        for (name, value) in &file.headers {
-            let field = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
-            let (name, value) =
-                field.ok_or_else(|| self.fault(format!("`{name}: {value}` of `{path}` is no header")))?;
-            headers.insert(name, value);
-        }
-        Ok(headers)
+        let identity = bodies.part(None).filter(|_| file.media_type.starts_with("text/html"));
+        let bytes = identity.map(|part| part.content.read()).transpose().map_err(Error::io("read", path))?;
+        // What is in no known encoding can't be hashed as a browser would.
+        let document = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        Ok(Some(Arc::new(Fields::new(self.headers(path, file, document)?))))
+    }
+
+    fn headers(&self, path: &str, file: &File, document: Option<&str>) -> Result<HeaderMap> {
+        let terms = Terms { manifest: self.manifest, environment: self.environment, outside: self.outside };
+        terms.headers(path, file, document)?.map_err(|error| self.fault(error.to_string()))
     }
 
     fn fault(&self, reason: String) -> Error {
@@ -139,6 +146,9 @@ impl<'a> Dist<'a> {
     /// Files come first, so that each keeps the path that it has in the output folder, whatever else would be reachable there.
     fn table(&self, resources: &Resources) -> Result<TableBuilder> {
         let mut table = TableBuilder::default();
+        if let Some(hsts) = &self.environment.security.hsts {
+            table.hsts(HeaderValue::try_from(hsts).map_err(|_| self.fault(format!("`{hsts}` is no header value")))?);
+        }
         table.reserve(resources.len() + self.manifest.entries.len() + self.manifest.chunks.len());
         if let Some(page) = resources.get(NOT_FOUND) {
             table.not_found(page.clone());
@@ -227,6 +237,7 @@ fn folder_of_index(stem: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::CACHE_CONTROL;
     use crate::encoding::Encoding;
     use crate::fingerprint::Digest;
     use crate::serve::Content;
@@ -378,7 +389,7 @@ mod tests {
         assert_eq!(headers("/")[CACHE_CONTROL], "private");
         assert!(!headers(&css).contains_key("cdn-cache-control"));
         environment.cdn_cache_control = Some("a\nb".to_owned());
-        assert_eq!(site.table(&environment).unwrap_err().exit_code(), 2);
+        assert!(site.table(&environment).unwrap_err().to_string().contains("of `index.html` is no header"));
     }
 
     #[test]
@@ -547,6 +558,38 @@ mod tests {
             assert!(error.contains(&format!("`{path}` is not what it says")), "{error}");
             assert!(error.contains("was changed after it was built"), "{error}");
         }
+    }
+
+    #[test]
+    fn documents_have_the_policy_of_what_is_sent() {
+        let site = Site::new()
+            .page("index.html", "<link rel=stylesheet href=/static/a.css><script>1</script>")
+            .page("app.webmanifest", "{}")
+            .page("404.html", "<script>2</script>")
+            .public("own.html", "<script>3</script>")
+            .asset("a.css", "@import 'https://fonts.example/a.css';");
+        let mut environment = environment();
+        environment.asset_base = "https://cdn.example.com/".parse().unwrap();
+        let table = site.table(&environment).unwrap();
+        let policy = |headers: &HeaderMap| {
+            headers.get("content-security-policy").map(|value| value.to_str().unwrap().to_owned())
+        };
+        let at = |path: &str| match table.get(path) {
+            Some(Route::Resource(resource)) => resource.identity().headers(),
+            other => panic!("{path}: {other:?}"),
+        };
+        let hash = |text: &[u8]| Digest::of(text).integrity().as_str().to_owned();
+        let page = policy(&at("/")).unwrap();
+        assert!(
+            page.contains(&hash(b"1"))
+                && page.contains("style-src 'self' https://cdn.example.com/ https://fonts.example "),
+            "{page}"
+        );
+        assert!(at("/")["link"].to_str().unwrap().starts_with("<https://cdn.example.com/assets/a-"));
+        assert!(policy(&table.not_found().unwrap().identity().headers()).unwrap().contains(&hash(b"2")));
+        assert!(policy(&at("/own.html")).unwrap().contains(&hash(b"3")));
+        assert_eq!(policy(&at("/app.webmanifest")), None);
+        assert_eq!(policy(&at(&format!("/{}", site.file_of("a.css")))), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::header::{
     HeaderValue, LAST_MODIFIED, VARY,
 };
 
-use super::resource::CDN_CACHE_CONTROL;
+use super::resource::OF_CACHES;
 use crate::encoding::Encoding;
 
 /// What a validator and a length are put in place of.
@@ -58,7 +58,7 @@ impl Fields {
     /// Those of an error's body: nothing may store it, nothing can be asked of it again.
     pub(super) fn of_error(&self) -> Self {
         let mut own = self.own.clone();
-        own.remove(CDN_CACHE_CONTROL);
+        OF_CACHES.iter().for_each(|name| drop(own.remove(name)));
         own.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Fields { own, is_error: true, sets: Default::default() }
     }

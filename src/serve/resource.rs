@@ -12,6 +12,18 @@ use crate::fingerprint::Digest;
 /// `CDN-Cache-Control`, RFC 9213 section 3.1.
 pub(super) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
+/// `Surrogate-Control`, <https://www.w3.org/TR/edge-arch/>.
+pub(super) const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// What is said to caches before us alone, and of what may be stored.
+pub(super) const OF_CACHES: [HeaderName; 5] = [
+    CDN_CACHE_CONTROL,
+    SURROGATE_CONTROL,
+    HeaderName::from_static("surrogate-key"),
+    HeaderName::from_static("cache-tag"),
+    HeaderName::from_static("edge-cache-tag"),
+];
+
 /// A resource, RFC 9110 section 3.1: the identity representation and those in a content coding. Clones share all of it.
 #[derive(Debug, Clone)]
 pub struct Resource {

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use http::HeaderValue;
 
 use super::content::Content;
 use super::resource::{Bodies, Resource};
+use super::sites::Sites;
 use crate::asset::{is_hidden, url_path};
 use crate::release::ReleaseId;
 
@@ -17,6 +19,7 @@ pub struct Table {
     not_found: Option<Resource>,
     /// What begins with the first is also where the second leads; neither is a route of its own.
     alias: Option<(Box<str>, Box<str>)>,
+    hsts: Option<HeaderValue>,
     release: ReleaseId,
     /// Bytes of bodies in memory.
     held: u64,
@@ -118,9 +121,15 @@ impl Table {
             routes: self.routes.iter().map(|(path, other)| (path.clone(), route(other))).collect(),
             not_found: self.not_found.as_ref().map(change),
             alias: self.alias.clone(),
+            hsts: self.hsts.clone(),
             release: self.release.clone(),
             held,
         }
+    }
+
+    /// `Strict-Transport-Security` for answers over TLS.
+    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref()
     }
 }
 
@@ -162,6 +171,11 @@ impl TableBuilder {
         self.0.routes.contains_key(path)
     }
 
+    /// Sends this as `Strict-Transport-Security` (RFC 6797) with every answer over TLS.
+    pub fn hsts(&mut self, value: HeaderValue) {
+        self.0.hsts = Some(value);
+    }
+
     pub fn build(self) -> Table {
         self.build_of(ReleaseId::default(), 0)
     }
@@ -180,21 +194,22 @@ impl TableBuilder {
     }
 }
 
-/// The table that is served now. Clones share it; a swap reaches all of them, and requests under way keep what they have.
+/// The tables that are served now. Clones share them; a swap reaches all of them, and requests under way keep what they have.
 #[derive(Debug, Clone)]
-pub struct Handle(Arc<ArcSwap<Table>>);
+pub struct Handle(Arc<ArcSwap<Sites>>);
 
 impl Handle {
-    pub fn new(table: impl Into<Arc<Table>>) -> Self {
-        Handle(Arc::new(ArcSwap::new(table.into())))
+    /// Serves one table for every host, or [`Sites`].
+    pub fn new(sites: impl Into<Sites>) -> Self {
+        Handle(Arc::new(ArcSwap::from_pointee(sites.into())))
     }
 
-    /// Serves another table from now on.
-    pub fn swap(&self, table: impl Into<Arc<Table>>) {
-        self.0.store(table.into());
+    /// Serves others from now on, all of them at once.
+    pub fn swap(&self, sites: impl Into<Sites>) {
+        self.0.store(Arc::new(sites.into()));
     }
 
-    pub(super) fn load(&self) -> Guard<Arc<Table>> {
+    pub(super) fn load(&self) -> Guard<Arc<Sites>> {
         self.0.load()
     }
 }

@@ -29,6 +29,7 @@ mod redbot;
 mod report;
 mod reproducible;
 mod sample;
+mod security;
 mod serve;
 mod setup;
 mod site;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         report::trials(),
         reproducible::trials(),
         sample::trials(),
+        security::trials(),
         serve::trials(),
         storage::trials(),
         styles::trials(),

@@ -178,6 +178,8 @@ impl FileFrames {
         Some(match self.body.next_piece(SLOT as u64)? {
             Content::Memory(bytes) => bytes,
             Content::File(segment) => self.files.push(segment),
+            // The handler opens what is closed before it answers. A body that ends early ends the connection.
+            Content::Closed(_) => return None,
         })
     }
 }
