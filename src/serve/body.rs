@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use super::content::{Content, Segment};
+use super::content::Content;
 
 /// Bytes of a file that are read at a time.
 const CHUNK: u64 = 128 * 1024;
@@ -89,12 +89,17 @@ impl Body {
         self.remaining
     }
 
-    /// What comes next, whole, for a transport that can do without frames. Not to be mixed with reading frames.
-    pub fn next_content(&mut self) -> Option<Content> {
-        let next = self.first.take()?;
-        self.first = self.rest.pop();
-        self.advance(next.length());
-        Some(next)
+    /// Whether some of it lies in a file.
+    pub fn has_file(&self) -> bool {
+        self.first.iter().chain(&self.rest).any(|content| matches!(content, Content::File(_)))
+    }
+
+    /// What comes next, for a transport that can do without frames: all of it, or of a file as many bytes as are wanted. Not to be mixed
+    /// with reading frames.
+    pub fn next_piece(&mut self, most: u64) -> Option<Content> {
+        let piece = self.cut(most)?;
+        self.advance(piece.length());
+        Some(piece)
     }
 
     fn advance(&mut self, bytes: u64) {
@@ -104,18 +109,21 @@ impl Body {
         }
     }
 
-    /// Cuts the beginning off a segment, and has it read where it may block.
-    fn start_reading(&mut self, segment: &Segment) {
-        let length = segment.length();
-        let own = Content::File(segment.clone()).slice(0..CHUNK.min(length));
-        if length > CHUNK {
-            self.first = Some(Content::File(segment.clone()).slice(CHUNK..length));
-        } else {
-            self.first = self.rest.pop();
+    /// As [`Body::next_piece`], without an account of it.
+    fn cut(&mut self, most: u64) -> Option<Content> {
+        let next = self.first.take()?;
+        let length = next.length();
+        if length > most && !matches!(next, Content::Memory(_)) {
+            self.first = Some(next.slice(most..length));
+            return Some(next.slice(0..most));
         }
-        if let Content::File(own) = own {
-            self.reading = Some(tokio::task::spawn_blocking(move || own.read()));
-        }
+        self.first = self.rest.pop();
+        Some(next)
+    }
+
+    /// What is yet to come, in no order.
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
+        self.first.iter_mut().chain(&mut self.rest)
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -125,13 +133,14 @@ impl Body {
                 self.reading = None;
                 return Poll::Ready(Some(read.unwrap_or_else(|error| Err(io::Error::other(error)))));
             }
-            match self.first.take() {
+            match self.cut(CHUNK) {
                 None => return Poll::Ready(None),
-                Some(Content::Memory(bytes)) => {
-                    self.first = self.rest.pop();
-                    return Poll::Ready(Some(Ok(bytes)));
-                }
-                Some(Content::File(segment)) => self.start_reading(&segment),
+                Some(Content::Memory(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Some(Content::File(segment)) => match segment.read_now() {
+                    Some(read) => return Poll::Ready(Some(read)),
+                    None => self.reading = Some(tokio::task::spawn_blocking(move || segment.read())),
+                },
+                Some(content) => self.reading = Some(tokio::task::spawn_blocking(move || content.read())),
             }
         }
     }
@@ -202,7 +211,7 @@ mod tests {
     fn a_transport_can_tell_later() {
         let (mut body, told) = told();
         let mut end = body.take_end().unwrap();
-        let first = body.next_content().unwrap();
+        let first = body.next_piece(u64::MAX).unwrap();
         drop(body);
         assert!(told.try_recv().is_err());
         end.sent(first.length());

@@ -1,19 +1,24 @@
 //! The bytes of a representation: in memory, or in a file that was verified when the release was loaded.
 
-use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::io::ReadWriteFlags;
+
+use super::stored::{Identity, Standing, Stored, Verified, changed};
 
 /// Bytes that are sent, or a part of them.
 #[derive(Debug, Clone)]
 pub enum Content {
     Memory(Bytes),
+    /// In a file that is held open.
     File(Segment),
+    /// In a file that is not held open, as too many are. [`Handler`](super::Handler) opens it before the answer leaves, so no
+    /// transport ever sees it.
+    Closed(Closed),
 }
 
 /// A part of a file.
@@ -23,12 +28,11 @@ pub struct Segment {
     range: Range<u64>,
 }
 
-/// A file whose bytes are known.
-#[derive(Debug)]
-pub struct Stored {
-    path: PathBuf,
-    file: File,
-    length: u64,
+/// A part of a file that is yet to be opened.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    verified: Arc<Verified>,
+    range: Range<u64>,
 }
 
 impl Content {
@@ -36,6 +40,7 @@ impl Content {
         match self {
             Content::Memory(bytes) => bytes.len() as u64,
             Content::File(segment) => segment.length(),
+            Content::Closed(closed) => closed.range.end - closed.range.start,
         }
     }
 
@@ -48,6 +53,27 @@ impl Content {
                 Content::Memory(bytes.slice(start..place(range.end).max(start)))
             }
             Content::File(segment) => Content::File(segment.slice(range)),
+            Content::Closed(closed) => {
+                let range = within(&closed.range, &range);
+                Content::Closed(Closed { verified: Arc::clone(&closed.verified), range })
+            }
+        }
+    }
+
+    /// All of it, wherever it lies; blocks meanwhile.
+    pub(super) fn read(&self) -> io::Result<Bytes> {
+        match self {
+            Content::Memory(bytes) => Ok(bytes.clone()),
+            Content::File(segment) => segment.read(),
+            Content::Closed(closed) => closed.open()?.read(),
+        }
+    }
+
+    /// Bytes that it takes in memory.
+    pub(super) fn held(&self) -> u64 {
+        match self {
+            Content::Memory(bytes) => bytes.len() as u64,
+            Content::File(_) | Content::Closed(_) => 0,
         }
     }
 }
@@ -58,15 +84,24 @@ impl From<Bytes> for Content {
     }
 }
 
+/// The part of `whole` that `part` is, counted from its beginning.
+fn within(whole: &Range<u64>, part: &Range<u64>) -> Range<u64> {
+    let place = |at: u64| whole.start.saturating_add(at).min(whole.end);
+    let start = place(part.start);
+    start..place(part.end).max(start)
+}
+
 impl Segment {
+    pub(super) fn new(stored: Arc<Stored>, range: Range<u64>) -> Self {
+        Segment { stored, range }
+    }
+
     pub fn length(&self) -> u64 {
         self.range.end - self.range.start
     }
 
     fn slice(&self, range: Range<u64>) -> Segment {
-        let place = |at: u64| self.range.start.saturating_add(at).min(self.range.end);
-        let start = place(range.start);
-        Segment { stored: Arc::clone(&self.stored), range: start..place(range.end).max(start) }
+        Segment { stored: Arc::clone(&self.stored), range: within(&self.range, &range) }
     }
 
     /// Where it lies in its file.
@@ -78,33 +113,61 @@ impl Segment {
         &self.stored
     }
 
-    /// Reads it; blocks meanwhile.
+    /// Reads it, if that can be done without waiting for a disk.
     ///
-    /// Fails with [`io::ErrorKind::UnexpectedEof`] if the file has become shorter.
+    /// Fails as [`Segment::read`] does.
+    pub(super) fn read_now(&self) -> Option<io::Result<Bytes>> {
+        let mut bytes = vec![0; usize::try_from(self.length()).ok()?];
+        let mut filled = 0;
+        while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
+            let at = self.range.start + filled as u64;
+            match rustix::io::preadv2(self.stored.file(), &mut [IoSliceMut::new(rest)], at, ReadWriteFlags::NOWAIT) {
+                // Its end, or what only a wait can tell, or a file system that can't do it: `read` will see.
+                Ok(0) | Err(_) => return None,
+                Ok(count) => filled += count,
+            }
+        }
+        // Asked after reading, so what is given is right whatever happens to the file meanwhile.
+        self.stored.is_unchanged().then(|| Ok(bytes.into()))
+    }
+
+    /// Reads it; blocks meanwhile, for as long as it takes to read the whole file if there is a doubt about it.
+    ///
+    /// Fails with [`io::ErrorKind::UnexpectedEof`] if the file has become shorter, and with [`io::ErrorKind::InvalidData`] if it
+    /// is not what was verified. That is asked after reading, so what is given is right whatever happens to the file meanwhile.
     pub fn read(&self) -> io::Result<Bytes> {
         let mut bytes = vec![0; usize::try_from(self.length()).map_err(io::Error::other)?];
-        self.stored.file.read_exact_at(&mut bytes, self.range.start)?;
-        Ok(bytes.into())
+        self.stored.file().read_exact_at(&mut bytes, self.range.start)?;
+        match self.stored.standing() {
+            Standing::Same => Ok(bytes.into()),
+            Standing::Doubtful if self.stored.verify() => Ok(bytes.into()),
+            Standing::Doubtful | Standing::Changed => Err(changed()),
+        }
     }
 }
 
-impl Stored {
-    /// Opens a file of that many bytes.
-    pub fn open(path: &Path, length: u64) -> io::Result<Self> {
-        Ok(Stored { path: path.to_owned(), file: File::open(path)?, length })
+impl Closed {
+    pub(super) fn new(verified: Arc<Verified>) -> Self {
+        let range = 0..verified.length();
+        Closed { verified, range }
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Whether its file is certainly what it was.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let now = std::fs::metadata(self.verified.path()).map(|data| Identity::of(&data));
+        now.is_ok_and(|now| self.verified.standing(&now) == Standing::Same)
     }
 
-    pub fn file(&self) -> &File {
-        &self.file
+    /// The part of a file that is open by now, if it is this one.
+    pub(super) fn at(&self, stored: &Arc<Stored>) -> Option<Segment> {
+        let is_it = stored.verified().is_some_and(|verified| Arc::ptr_eq(verified, &self.verified));
+        is_it.then(|| Segment { stored: Arc::clone(stored), range: self.range.clone() })
     }
 
-    /// All of it.
-    pub fn segment(self: Arc<Self>) -> Segment {
-        let range = 0..self.length;
-        Segment { stored: self, range }
+    /// Opens the file by the path that was recorded when the release was loaded; blocks meanwhile. Whether it is still what was
+    /// verified is for [`Stored::standing`] to say.
+    pub(super) fn open(&self) -> io::Result<Segment> {
+        let stored = Arc::new(Stored::open(Arc::clone(&self.verified))?);
+        Ok(Segment { stored, range: self.range.clone() })
     }
 }

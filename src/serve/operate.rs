@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
 use super::access_log::{self, AccessLog};
 use super::admin::{Admin, Failure, ReloadRequest};
 use super::connections::Connections;
+use super::current::Current;
 use super::metrics::Metrics;
 use super::observe::{Observed, Observer};
 use super::status::{Live, Status};
+use super::table::Inventory;
 use crate::error::{Error, Result};
 
 /// How a server is watched over. By default it is not.
@@ -68,8 +71,16 @@ impl Operator {
     }
 
     /// What is served from now on. Makes the server ready.
-    pub fn loaded(&self, live: Live) {
+    pub fn loaded(&self, current: &Current, environment: &str, took: Duration) {
+        let live = Live::of(current, environment, took);
+        let Inventory { urls, memory_bytes, file_bytes } = live.inventory;
+        tracing::info!(release = live.release, urls, memory_bytes, file_bytes, ?took, "loaded");
         self.status.loaded(live);
+    }
+
+    /// Where it is told how the server is.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
     }
 
     /// Waits until a reload is asked for.

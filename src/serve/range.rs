@@ -198,7 +198,7 @@ mod tests {
             .iter()
             .flat_map(|content| match content {
                 Content::Memory(bytes) => bytes.to_vec(),
-                Content::File(_) => panic!("nothing here is a file"),
+                Content::File(_) | Content::Closed(_) => panic!("nothing here is a file"),
             })
             .collect();
         assert_eq!(

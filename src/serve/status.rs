@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 
-use super::table::{Inventory, Table};
+use super::current::Current;
+use super::table::Inventory;
 
 /// What the admin listener tells of a server, and what its layers look up.
 #[derive(Debug, Default)]
@@ -52,13 +53,14 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn of(table: &Table, environment: &str, took: Duration) -> Self {
+    pub fn of(current: &Current, environment: &str, took: Duration) -> Self {
+        let (inventory, release) = current.inventory();
         Live {
-            release: table.release().map(ToString::to_string).unwrap_or_default(),
+            release: release.to_string(),
             environment: environment.to_owned(),
             loaded: SystemTime::now(),
             took,
-            inventory: table.inventory(),
+            inventory,
         }
     }
 }

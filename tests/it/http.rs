@@ -63,14 +63,29 @@ pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Response {
 }
 
 pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let stream = connect(address);
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     (&stream).write_all(format!("{head}\r\n").as_bytes()).expect("a request");
     read(BufReader::new(&stream), method)
+}
+
+/// A GET with a `Host` of its own, if it has any.
+pub fn with_host(address: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let stream = connect(address);
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    (&stream)
+        .write_all(format!("GET {path} HTTP/1.1\r\nconnection: close\r\n{lines}\r\n").as_bytes())
+        .expect("a request");
+    read(BufReader::new(&stream), "GET")
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream
 }
 
 fn read(mut reader: impl BufRead, method: &str) -> Response {

@@ -29,10 +29,13 @@ mod redbot;
 mod report;
 mod reproducible;
 mod sample;
+mod security;
 mod serve;
 mod setup;
 mod site;
+mod storage;
 mod styles;
+mod transport;
 mod wire;
 
 use std::process::ExitCode;
@@ -64,8 +67,11 @@ fn main() -> ExitCode {
         report::trials(),
         reproducible::trials(),
         sample::trials(),
+        security::trials(),
         serve::trials(),
+        storage::trials(),
         styles::trials(),
+        transport::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
