@@ -17,6 +17,7 @@ use crate::fingerprint::Digest;
 use crate::fs;
 use crate::manifest::{self, Entry, File, Kind, Manifest, Mode, Variant};
 use crate::release::ReleaseId;
+use crate::serve::client::Proxies;
 use crate::serve::log_line::Record;
 use crate::serve::{Peer, Table};
 
@@ -199,6 +200,6 @@ pub fn record() -> Record {
         bytes: 2326,
         took: Duration::from_micros(1500),
         release: Some("0123456789abcdef".to_owned()),
-        ..Record::of(&request.body(()).unwrap())
+        ..Record::of(&request.body(()).unwrap(), &Proxies::default())
     }
 }

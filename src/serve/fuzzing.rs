@@ -1,5 +1,6 @@
 //! Everything that reads bytes from outside, each with what must hold of it whatever the bytes are. `fuzz/` and a test call these.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -7,25 +8,29 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE, VARY,
 };
 use http::{HeaderName, Method, Request, StatusCode, Uri};
+use ipnet::IpNet;
 
+use super::client::Proxies;
 use super::conditional::{self, Outcome};
 use super::content::Content;
 use super::log_line::{Clock, Record, write_line};
 use super::negotiate::Accepted;
+use super::peer::Peer;
 use super::range::{self, Selected};
 use super::resource::Resource;
 use super::table::{Route, Table, TableBuilder};
 use super::{Body, respond};
 use crate::asset::{decode_url_path, is_hidden, url_path};
-use crate::config::LogFormat;
+use crate::config::{LogFormat, ProxyHeaders};
 use crate::encoding::Encoding;
 use crate::fingerprint::Digest;
 use crate::manifest::Manifest;
 
 /// Each by its name. It panics if something does not hold.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, fn(&[u8])); 8] = [
     ("accept_encoding", accept_encoding),
     ("conditions", conditions),
+    ("forwarded", forwarded),
     ("log_line", log_line),
     ("manifest", manifest),
     ("path", path),
@@ -178,6 +183,28 @@ pub fn request(data: &[u8]) {
     }
 }
 
+/// `Forwarded` and `X-Forwarded-For`: whatever is written to the left of what our own proxy has added, the client is the one that it
+/// names, or nobody further out than the proxy.
+pub fn forwarded(data: &[u8]) {
+    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+    for (name, headers, own) in [
+        ("forwarded", ProxyHeaders::Forwarded, "for=192.0.2.9"),
+        ("x-forwarded-for", ProxyHeaders::XForwarded, "192.0.2.9"),
+    ] {
+        let proxies = Proxies::new(vec![IpNet::from(PROXY)], headers);
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Peer { address: SocketAddr::new(PROXY, 1), is_tls: false });
+        let Ok(value) = HeaderValue::from_bytes(&[data, b", ", own.as_bytes()].concat()) else { return };
+        request.headers_mut().insert(name, value);
+        let address = proxies.client(&request).address;
+        assert!(address == Some(CLIENT) || address == Some(PROXY), "{name}: {address:?}");
+        // On a line of its own nothing that was left open to the left of it can take it in.
+        request.headers_mut().append(name, HeaderValue::from_static(own));
+        assert_eq!(proxies.client(&request).address, Some(CLIENT), "{name}");
+    }
+}
+
 /// A line of the access log: one line, whatever a client sends.
 pub fn log_line(data: &[u8]) {
     let mut request = Request::new(());
@@ -190,7 +217,7 @@ pub fn log_line(data: &[u8]) {
     if let Ok(target) = Uri::try_from(data) {
         *request.uri_mut() = target;
     }
-    let record = Record::of(&request);
+    let record = Record::of(&request, &Proxies::default());
     for format in [LogFormat::Combined, LogFormat::Json] {
         let mut line = Vec::new();
         write_line(&mut line, format, &record, &mut Clock::default());

@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Version};
 use serde::Serialize;
 
-use super::peer::Peer;
+use super::client::Proxies;
 use crate::config::LogFormat;
 
 /// What is known of a request and its answer.
@@ -17,7 +17,7 @@ use crate::config::LogFormat;
 pub struct Record {
     pub time: SystemTime,
     pub client: Option<IpAddr>,
-    pub is_tls: bool,
+    pub is_secure: bool,
     pub method: Method,
     pub target: Option<PathAndQuery>,
     pub version: Version,
@@ -36,18 +36,22 @@ pub struct Record {
 
 impl Record {
     /// What a request says of itself; the answer's fields are still to be filled in.
-    pub fn of<B>(request: &Request<B>) -> Self {
+    pub fn of<B>(request: &Request<B>, proxies: &Proxies) -> Self {
         let header = |name| request.headers().get(name).cloned();
-        let peer = request.extensions().get::<Peer>();
+        let client = proxies.client(request);
         let authority = || HeaderValue::from_str(request.uri().authority()?.as_str()).ok();
         Record {
             time: SystemTime::now(),
-            client: peer.map(|peer| peer.address.ip()),
-            is_tls: peer.is_some_and(|peer| peer.is_tls),
+            client: client.address,
+            is_secure: client.is_secure,
             method: request.method().clone(),
             target: request.uri().path_and_query().cloned(),
             version: request.version(),
-            host: header(HOST).or_else(authority),
+            host: client
+                .host
+                .and_then(|host| HeaderValue::try_from(host).ok())
+                .or_else(authority)
+                .or_else(|| header(HOST)),
             referer: header(REFERER),
             user_agent: header(USER_AGENT),
             status: 0,
@@ -151,7 +155,7 @@ fn json(out: &mut Vec<u8>, record: &Record, date: Date) -> std::io::Result<()> {
     let line = Json {
         time: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"),
         client: record.client,
-        scheme: if record.is_tls { "https" } else { "http" },
+        scheme: if record.is_secure { "https" } else { "http" },
         method: record.method.as_str(),
         target: record.target(),
         version: version(record.version),

@@ -148,7 +148,7 @@ pub enum Event {
 /// manager is told how it goes.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     system::raise_file_limit();
-    let mut operator = Operator::start(&options.operation).await?;
+    let mut operator = Operator::start(&options.operation, options.front.proxies.clone()).await?;
     if let Some(address) = operator.admin_addr() {
         observer(Event::Admin(address));
     }

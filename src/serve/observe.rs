@@ -13,6 +13,7 @@ use tower::Service;
 
 use super::access_log::Entrance;
 use super::body::{Body, OnEnd};
+use super::client::Proxies;
 use super::log_line::Record;
 use super::metrics::{Counted, Metrics};
 use super::status::Status;
@@ -29,6 +30,8 @@ struct Duties {
     log: Option<Entrance>,
     server_timing: bool,
     status: Arc<Status>,
+    /// Whose word is taken for who asks.
+    proxies: Proxies,
 }
 
 impl Observer {
@@ -37,9 +40,10 @@ impl Observer {
         metrics: Option<Arc<Metrics>>,
         log: Option<Entrance>,
         server_timing: bool,
+        proxies: Proxies,
     ) -> Self {
         let has_duties = metrics.is_some() || log.is_some() || server_timing;
-        Observer(has_duties.then(|| Arc::new(Duties { metrics, log, server_timing, status })))
+        Observer(has_duties.then(|| Arc::new(Duties { metrics, log, server_timing, status, proxies })))
     }
 
     /// Observes a service.
@@ -108,7 +112,7 @@ struct Watch {
 impl Watch {
     fn start<B>(duties: &Arc<Duties>, request: &Request<B>) -> Self {
         let is_logged = duties.log.as_ref().is_some_and(Entrance::wants);
-        let record = is_logged.then(|| Box::new(Record::of(request)));
+        let record = is_logged.then(|| Box::new(Record::of(request, &duties.proxies)));
         Watch { duties: Arc::clone(duties), start: Instant::now(), record }
     }
 
@@ -208,7 +212,9 @@ mod tests {
         let path = folder.path().join("a.log");
         let output = Output::File(path.clone());
         let log = AccessLog::open(&Settings { output, format: LogFormat::Json, sample: 1.0 }).unwrap();
-        let service = Observer::new(status, Some(Arc::clone(&metrics)), Some(log.entrance()), false).observe(handler);
+        let service =
+            Observer::new(status, Some(Arc::clone(&metrics)), Some(log.entrance()), false, Proxies::default())
+                .observe(handler);
         let whole = ask(&service, request("/static/css/a.css?q", &[("accept-encoding", "gzip")])).await;
         assert!(!whole.headers().contains_key(SERVER_TIMING));
         let requests = |metrics: &Arc<Metrics>| {
@@ -245,7 +251,7 @@ mod tests {
     async fn server_timing_tells_the_lookup_the_coding_and_the_release() {
         let (handler, status) = handler();
         let release = status.live().unwrap().release.clone();
-        let service = Observer::new(status, None, None, true).observe(handler);
+        let service = Observer::new(status, None, None, true, Proxies::default()).observe(handler);
         for (headers, coding) in [(&[][..], "identity"), (&[("accept-encoding", "br")], "br")] {
             let response = ask(&service, request("/static/css/a.css", headers)).await;
             let timing = response.headers()[SERVER_TIMING].to_str().unwrap();
@@ -259,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn without_duties_nothing_is_changed() {
         let (handler, status) = handler();
-        let observer = Observer::new(status, None, None, false);
+        let observer = Observer::new(status, None, None, false, Proxies::default());
         assert!(observer.0.is_none());
         let service = observer.observe(handler.clone());
         let target = "/static/css/a.css";
@@ -284,11 +290,14 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let cases = [
             ("nothing", Observer::default()),
-            ("metrics", Observer::new(Arc::clone(&status), Some(metrics()), None, false)),
-            ("server timing", Observer::new(Arc::clone(&status), None, None, true)),
-            ("log of 1 %", Observer::new(Arc::clone(&status), None, Some(few.entrance()), false)),
-            ("log", Observer::new(Arc::clone(&status), None, Some(log.entrance()), false)),
-            ("all", Observer::new(Arc::clone(&status), Some(metrics()), Some(log.entrance()), true)),
+            ("metrics", Observer::new(Arc::clone(&status), Some(metrics()), None, false, Proxies::default())),
+            ("server timing", Observer::new(Arc::clone(&status), None, None, true, Proxies::default())),
+            ("log of 1 %", Observer::new(Arc::clone(&status), None, Some(few.entrance()), false, Proxies::default())),
+            ("log", Observer::new(Arc::clone(&status), None, Some(log.entrance()), false, Proxies::default())),
+            (
+                "all",
+                Observer::new(Arc::clone(&status), Some(metrics()), Some(log.entrance()), true, Proxies::default()),
+            ),
         ];
         // Few at a time, as few would be at once: many lie in no cache.
         let batch = || -> Vec<_> {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::access_log::{self, AccessLog};
 use super::admin::{Admin, Failure, ReloadRequest};
+use super::client::Proxies;
 use super::connections::Connections;
 use super::current::Current;
 use super::metrics::Metrics;
@@ -37,7 +38,7 @@ pub(super) struct Operator {
 
 impl Operator {
     /// Opens what is to be written and listens where is to be answered, so that what can't be had is known before all else.
-    pub async fn start(operation: &Operation) -> Result<Self> {
+    pub async fn start(operation: &Operation, proxies: Proxies) -> Result<Self> {
         let log = operation.access_log.as_ref().map(AccessLog::open).transpose()?;
         let (status, connections) = (Arc::<Status>::default(), Arc::<Connections>::default());
         let (mut admin, mut metrics) = (None, None);
@@ -53,7 +54,7 @@ impl Operator {
             (admin, metrics) = (Some(started), Some(counts));
         }
         let entrance = log.as_ref().map(AccessLog::entrance);
-        let observer = Observer::new(Arc::clone(&status), metrics, entrance, operation.server_timing);
+        let observer = Observer::new(Arc::clone(&status), metrics, entrance, operation.server_timing, proxies);
         Ok(Operator { status, connections, log, admin, observer })
     }
 

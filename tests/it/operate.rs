@@ -1,5 +1,7 @@
 //! Operating a server: the admin listener, the access log, timings, traces, and settings that can't work.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         the_log_is_opened_anew_for_logrotate,
         the_log_as_json_with_what_the_file_says,
         the_log_on_stdout,
+        the_log_tells_what_was_really_sent,
+        the_log_names_the_client_behind_a_proxy,
         answers_say_how_they_came_about,
         traces_are_for_who_asks,
         settings_that_can_not_work,
@@ -214,6 +218,45 @@ fn the_log_on_stdout() {
     server.signal(Signal::TERM);
     let text = server.stdout();
     assert!(text.contains("\"GET /about HTTP/1.1\" 200 ") && text.lines().count() == 1, "{text}");
+}
+
+/// Of a file that the system sends by itself, too.
+fn the_log_tells_what_was_really_sent() {
+    let length = 64 << 20;
+    let site = Site::new()
+        .config("[serve]\naccess_log = { path = \"a.log\", format = \"json\" }\n")
+        .asset("public/large.bin", vec![b'x'; length])
+        .template("index.html", "<!doctype html><title>home</title>");
+    site.build(&["--no-compress"]);
+    let mut server = serve(&site, &["--memory", "0", "--no-compress"]);
+    assert_eq!(get(&server.address, "/large.bin", &[]).body.len(), length);
+    assert_eq!(get(&server.address, "/large.bin", &[("range", "bytes=1-1000000")]).body.len(), 1_000_000);
+    let mut impatient = TcpStream::connect(&server.address).expect("a connection");
+    impatient.write_all(b"GET /large.bin HTTP/1.1\r\nhost: a\r\n\r\n").expect("a request");
+    impatient.read_exact(&mut vec![0; 1000]).expect("a beginning");
+    drop(impatient);
+    std::thread::sleep(Duration::from_millis(300));
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait(), Some(0));
+    let text = read(&site.root().join("a.log"));
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let sent: Vec<u64> = lines.iter().filter_map(|line| line["bytes"].as_u64()).collect();
+    let [whole, part, given_up] = sent[..] else { panic!("{text}") };
+    assert_eq!((whole, part), (length as u64, 1_000_000));
+    assert!((1000..length as u64 / 2).contains(&given_up), "{given_up}");
+}
+
+fn the_log_names_the_client_behind_a_proxy() {
+    let site = site().config(
+        "[serve]\ntrusted_proxies = [\"127.0.0.1\"]\naccess_log = { path = \"a.log\", format = \"json\" }\n",
+    );
+    let mut server = serve(&site, &[]);
+    let forwarded = [("x-forwarded-for", "203.0.113.9, 192.0.2.7"), ("x-forwarded-proto", "https")];
+    get(&server.address, "/about", &forwarded);
+    server.signal(Signal::TERM);
+    server.wait();
+    let line: Value = serde_json::from_str(&read(&site.root().join("a.log"))).expect("JSON");
+    assert_eq!((&line["client"], &line["scheme"]), (&"192.0.2.7".into(), &"https".into()), "{line}");
 }
 
 fn answers_say_how_they_came_about() {

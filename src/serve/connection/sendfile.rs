@@ -16,7 +16,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::serve::body::Body;
+use crate::serve::body::{Body, End};
 use crate::serve::content::{Content, Segment};
 
 /// Bytes of the largest piece.
@@ -60,6 +60,16 @@ struct Piece {
     slot: usize,
     length: usize,
     sent: usize,
+    end: Ending,
+}
+
+/// Who is told of the body's end, if anybody is: when it and all pieces of it are gone.
+type Ending = Option<Arc<Mutex<End>>>;
+
+fn count(end: &Ending, bytes: usize) {
+    if let Some(end) = end {
+        end.lock().unwrap_or_else(PoisonError::into_inner).sent(bytes as u64);
+    }
 }
 
 impl Files {
@@ -69,12 +79,12 @@ impl Files {
     }
 
     /// The slice that stands for a piece of a file, which is at most a slot long.
-    fn push(&self, segment: Segment) -> Bytes {
+    fn push(&self, segment: Segment, end: Ending) -> Bytes {
         let length = usize::try_from(segment.length()).unwrap_or(usize::MAX).min(SLOT);
         let mut queue = self.lock();
         let slot = queue.next_slot;
         queue.next_slot = (slot + 1) % SLOTS;
-        queue.pieces.push_back(Piece { segment, slot, length, sent: 0 });
+        queue.pieces.push_back(Piece { segment, slot, length, sent: 0, end });
         self.queued.store(queue.pieces.len(), Relaxed);
         let hole: &'static [u8] = *HOLE;
         Bytes::from_static(hole.get(slot * SLOT..slot * SLOT + length).unwrap_or_default())
@@ -128,6 +138,7 @@ impl Files {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter while it was sent"));
         }
         piece.sent += count;
+        self::count(&piece.end, count);
         if piece.sent == piece.length {
             queue.pieces.pop_front();
             self.queued.store(queue.pieces.len(), Relaxed);
@@ -162,11 +173,13 @@ fn send(socket: &TcpStream, file: &std::fs::File, mut from: u64, length: usize) 
 pub struct FileFrames {
     body: Body,
     files: Arc<Files>,
+    end: Ending,
 }
 
 impl FileFrames {
-    pub fn new(body: Body, files: Arc<Files>) -> Self {
-        FileFrames { body, files }
+    pub fn new(mut body: Body, files: Arc<Files>) -> Self {
+        let end = body.take_end().map(|end| Arc::new(Mutex::new(end)));
+        FileFrames { body, files, end }
     }
 
     /// Bytes that are yet to come.
@@ -176,8 +189,11 @@ impl FileFrames {
 
     pub fn next_frame(&mut self) -> Option<Bytes> {
         Some(match self.body.next_piece(SLOT as u64)? {
-            Content::Memory(bytes) => bytes,
-            Content::File(segment) => self.files.push(segment),
+            Content::Memory(bytes) => {
+                count(&self.end, bytes.len());
+                bytes
+            }
+            Content::File(segment) => self.files.push(segment, self.end.clone()),
             // The handler opens what is closed before it answers. A body that ends early ends the connection.
             Content::Closed(_) => return None,
         })
