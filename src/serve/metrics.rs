@@ -24,9 +24,23 @@ use crate::encoding::Encoding;
 /// The `Content-Type` of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
-/// Upper ends of the histogram's buckets, in seconds. Answers from memory take microseconds, those to slow readers minutes.
-const BUCKETS: [f64; 14] =
-    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+/// Upper ends of the histogram's buckets, in nanoseconds. Answers from memory take microseconds, those to slow readers minutes.
+const BUCKETS: [u64; 14] = [
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    25_000_000,
+    100_000_000,
+    500_000_000,
+    2_500_000_000,
+    10_000_000_000,
+    60_000_000_000,
+];
 
 const SHARDS: usize = 16;
 
@@ -147,10 +161,10 @@ impl Metrics {
             add(Some(&shard.not_modified), 1);
         }
         add(Some(&shard.bytes), bytes);
-        let seconds = took.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|end| seconds <= *end).unwrap_or(BUCKETS.len());
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BUCKETS.iter().position(|end| nanos <= *end).unwrap_or(BUCKETS.len());
         add(shard.buckets.get(bucket), 1);
-        add(Some(&shard.nanos), u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        add(Some(&shard.nanos), nanos);
     }
 
     /// All counts in Prometheus' text format, see [`MEDIA_TYPE`].
@@ -221,7 +235,7 @@ impl Scrape {
         )?;
         let buckets: Vec<(f64, u64)> = (0..=BUCKETS.len())
             .map(|index| {
-                let end = BUCKETS.get(index).copied().unwrap_or(f64::INFINITY);
+                let end = BUCKETS.get(index).map_or(f64::INFINITY, |nanos| *nanos as f64 / 1e9);
                 (end, metrics.sum(|shard| shard.buckets.get(index)))
             })
             .collect();

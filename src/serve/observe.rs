@@ -290,19 +290,25 @@ mod tests {
             ("log", Observer::new(Arc::clone(&status), None, Some(log.entrance()), false)),
             ("all", Observer::new(Arc::clone(&status), Some(metrics()), Some(log.entrance()), true)),
         ];
-        for round in 0..3 {
-            for (name, observer) in &cases {
-                let service = observer.clone().observe(handler.clone());
-                let requests: Vec<_> =
-                    (0..50_000).map(|_| request("/static/css/a.css", &[("accept-encoding", "gzip, br")])).collect();
+        // Few at a time, as few would be at once: many lie in no cache.
+        let batch = || -> Vec<_> {
+            (0..200).map(|_| request("/static/css/a.css", &[("accept-encoding", "gzip, br")])).collect()
+        };
+        let mut best = [Duration::MAX; 6];
+        for _ in 0..500 {
+            for ((_, observer), best) in cases.iter().zip(&mut best) {
+                let (service, requests) = (observer.clone().observe(handler.clone()), batch());
                 let start = Instant::now();
                 runtime.block_on(async {
                     for request in requests {
                         drop(ask(&service, request).await);
                     }
                 });
-                println!("{round} {name}: {} ns a request", start.elapsed().as_nanos() / 50_000);
+                *best = start.elapsed().min(*best);
             }
+        }
+        for ((name, _), best) in cases.iter().zip(best) {
+            println!("{name}: {} ns a request", best.as_nanos() / 200);
         }
     }
 }
