@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::fs;
 use crate::manifest::{self, File, Kind, Manifest};
-use crate::page::{self, Outside};
+use crate::page::{self, Surroundings};
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -37,11 +37,11 @@ impl Table {
     /// As [`Table::load`], one table for each environment, in which bodies that are the same are there once.
     pub fn load_each(out: &Path, environments: &[Environment]) -> Result<Vec<Table>> {
         let manifest = Manifest::load(out)?;
-        let outside = outside(out, &manifest)?;
+        let surroundings = surroundings(out, &manifest)?;
         let mut loaded: Vec<(&Environment, Resources)> = Vec::new();
         let mut tables = Vec::new();
         for environment in environments {
-            let dist = Dist { out, environment, manifest: &manifest, outside: &outside };
+            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings };
             let resources = dist.resources(&loaded)?;
             tables.push(dist.table(&resources)?);
             loaded.push((environment, resources));
@@ -50,8 +50,8 @@ impl Table {
     }
 }
 
-/// What stylesheets load from other origins. A file that is not what was built is found out when it is loaded.
-fn outside(out: &Path, manifest: &Manifest) -> Result<Outside> {
+/// Stylesheets are read for it. One that is not what was built is found out when it is loaded.
+fn surroundings(out: &Path, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
     let texts: Result<Vec<String>> = sheets
         .map(|(path, _)| {
@@ -60,7 +60,7 @@ fn outside(out: &Path, manifest: &Manifest) -> Result<Outside> {
             Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned())
         })
         .collect();
-    Ok(Outside::of(texts?.iter().map(String::as_str)))
+    Ok(Surroundings::of(manifest, texts?.iter().map(String::as_str)))
 }
 
 fn fault(out: &Path, reason: String) -> Error {
@@ -72,7 +72,7 @@ struct Dist<'a> {
     out: &'a Path,
     environment: &'a Environment,
     manifest: &'a Manifest,
-    outside: &'a Outside,
+    surroundings: &'a Surroundings,
 }
 
 /// By the path below the output folder.
@@ -81,7 +81,7 @@ type Resources<'a> = BTreeMap<&'a str, Arc<Resource>>;
 impl<'a> Dist<'a> {
     /// `loaded` are those of other environments.
     fn resources(&self, loaded: &[(&Environment, Resources<'a>)]) -> Result<Resources<'a>> {
-        let terms = Terms { manifest: self.manifest, environment: self.environment, outside: self.outside };
+        let terms = Terms { manifest: self.manifest, environment: self.environment, surroundings: self.surroundings };
         let equal = loaded.iter().find(|(other, _)| terms.agrees(other));
         let files = self.manifest.files.par_iter();
         let resource = |path: &'a str, file: &File| -> Result<Arc<Resource>> {
