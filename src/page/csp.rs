@@ -122,10 +122,8 @@ impl<'a> Policy<'a> {
     /// Adds what the configuration allows; a directive that isn't there would have been as `default-src` is.
     fn allow(&mut self, name: &'a str) {
         let Some(allowed) = self.security.allow.get(name) else { return };
-        let fallback = match name.strip_suffix("-attr").or_else(|| name.strip_suffix("-elem")) {
-            Some(general) => general,
-            None => "default-src",
-        };
+        let general = name.strip_suffix("-attr").or_else(|| name.strip_suffix("-elem"));
+        let fallback = general.unwrap_or("default-src");
         let of = |wanted: &str| self.directives.iter().position(|(name, _)| *name == wanted);
         let at = match of(name) {
             Some(at) => at,

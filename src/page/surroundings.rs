@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn scripts_are_vouched_for_where_all_have_an_entry() {
         let mut manifest = manifest();
-        let mut add = |manifest: &mut Manifest, path: &str, kind| {
+        let add = |manifest: &mut Manifest, path: &str, kind| {
             let digest = Digest::of(path.as_bytes());
             let file = File {
                 kind,
