@@ -20,7 +20,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::manifest::{File, Kind, Manifest};
-use crate::page::Outside;
+use crate::page::Surroundings;
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -58,11 +58,11 @@ impl Release {
     ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
         let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
-        let outside = outside(out, &manifest)?;
+        let surroundings = surroundings(out, &manifest)?;
         let mut retention = Retention::new(policy, &loaded.storage);
         let mut tables = Vec::with_capacity(environments.len());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out, environment, manifest: &manifest, outside: &outside };
+            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings };
             let mut table = dist.table(&dist.resources(&loaded, index)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -80,15 +80,15 @@ struct Dist<'a> {
     out: &'a Path,
     environment: &'a Environment,
     manifest: &'a Manifest,
-    outside: &'a Outside,
+    surroundings: &'a Surroundings,
 }
 
-/// What stylesheets load from other origins.
-fn outside(out: &Path, manifest: &Manifest) -> Result<Outside> {
+/// Stylesheets are read for it.
+fn surroundings(out: &Path, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
     let text = |(path, _): (&String, &File)| Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned());
     let texts: Vec<String> = sheets.map(text).collect::<Result<_>>()?;
-    Ok(Outside::of(texts.iter().map(String::as_str)))
+    Ok(Surroundings::of(manifest, texts.iter().map(String::as_str)))
 }
 
 /// By the path below the output folder.
@@ -135,7 +135,7 @@ impl<'a> Dist<'a> {
     }
 
     fn headers(&self, path: &str, file: &File, document: Option<&str>) -> Result<HeaderMap> {
-        let terms = Terms { manifest: self.manifest, environment: self.environment, outside: self.outside };
+        let terms = Terms { manifest: self.manifest, environment: self.environment, surroundings: self.surroundings };
         terms.headers(path, file, document)?.map_err(|error| self.fault(error.to_string()))
     }
 
