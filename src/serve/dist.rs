@@ -80,25 +80,44 @@ struct Dist<'a> {
 /// By the path below the output folder.
 type Resources<'a> = BTreeMap<&'a str, Resource>;
 
-/// What the headers of a file that is no page depend on.
-type Look<'a> = (Kind, &'a str, &'a BTreeMap<String, String>);
+/// What the headers of a fingerprinted file depend on.
+type Look<'a> = (&'a str, &'a BTreeMap<String, String>);
+
+/// One set of fields for all that are equal. They are many kilobytes, and of files there may be a hundred thousand.
+#[derive(Default)]
+struct Pool<'a> {
+    by_look: HashMap<Look<'a>, Arc<Fields>>,
+    by_headers: HashMap<Vec<(HeaderName, Vec<u8>)>, Arc<Fields>>,
+}
+
+impl<'a> Pool<'a> {
+    fn fields(&mut self, file: &'a File, headers: impl FnOnce() -> Result<HeaderMap>) -> Result<Arc<Fields>> {
+        let look = (file.media_type.as_str(), &file.headers);
+        if file.kind == Kind::Asset
+            && let Some(fields) = self.by_look.get(&look)
+        {
+            return Ok(Arc::clone(fields));
+        }
+        let headers = headers()?;
+        let mut key: Vec<(HeaderName, Vec<u8>)> =
+            headers.iter().map(|(name, value)| (name.clone(), value.as_bytes().to_vec())).collect();
+        key.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        let fields = Arc::clone(self.by_headers.entry(key).or_insert_with(|| Arc::new(Fields::new(headers))));
+        if file.kind == Kind::Asset {
+            self.by_look.insert(look, Arc::clone(&fields));
+        }
+        Ok(fields)
+    }
+}
 
 impl<'a> Dist<'a> {
     fn resources(&self, loaded: &Loaded, environment: usize) -> Result<Resources<'a>> {
-        let mut looks: HashMap<Look, Arc<Fields>> = HashMap::new();
+        let mut pool = Pool::default();
         let mut resources = Resources::new();
         for (path, file) in &self.manifest.files {
-            let look = (file.kind, file.media_type.as_str(), &file.headers);
-            let fields = match looks.get(&look) {
-                Some(fields) => Arc::clone(fields),
-                None => {
-                    let fields = Arc::new(Fields::new(self.headers(path, file)?));
-                    looks.insert(look, Arc::clone(&fields));
-                    fields
-                }
-            };
             let (digest, bodies): (_, Arc<Bodies>) =
                 loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
+            let fields = pool.fields(file, || self.headers(path, file))?;
             let resource = Resource::of(&digest, fields, bodies);
             resources.insert(path, if file.kind == Kind::Asset { resource.aged(0) } else { resource });
         }

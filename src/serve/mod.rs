@@ -74,7 +74,7 @@ pub enum Event {
 /// Serves a build until it is told to stop; SIGHUP loads the build anew.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     let Options { out, environment, listen, policy } = options;
-    let current = Current::load(out, environment, policy).await?;
+    let current = Current::load(out, vec![environment], policy).await?;
     let server = Server::bind(&listen).await?;
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
