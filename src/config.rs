@@ -10,17 +10,18 @@ use crate::error::{Error, Fault, Result};
 use crate::fs;
 
 mod budget;
+mod failover;
 mod file;
 mod keep;
 mod pattern;
-mod serve;
+mod storage;
 mod targets;
 mod tool;
 
 pub use budget::{Budget, Limit, Measure, parse_size};
 pub use keep::Keep;
 pub use pattern::Pattern;
-pub use serve::Serve;
+pub use storage::Storage;
 pub use targets::Targets;
 pub use tool::Tool;
 
@@ -58,7 +59,7 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
     pub budgets: Vec<Budget>,
-    pub serve: Serve,
+    pub storage: Storage,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }
@@ -269,7 +270,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
-    let serve = Serve::resolve(text, &file.serve)?;
+    let storage = Storage::resolve(text, &file.serve)?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -294,7 +295,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         environments,
         headers,
         budgets,
-        serve,
+        storage,
         warnings,
     })
 }
@@ -394,7 +395,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
         out.cdn_cache_control = Some(value.clone());
     }
     if let Some(failover) = &env.failover {
-        out.failover = serve::failover(text, failover)?;
+        out.failover = failover::resolve(text, failover)?;
     }
     Ok(out)
 }

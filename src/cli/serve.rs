@@ -35,10 +35,10 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         environment: config.environment(&args.env)?.clone(),
         listen: args.listen.clone(),
         policy: Policy {
-            memory: args.memory.unwrap_or(config.serve.memory),
-            largest_in_memory: config.serve.largest_in_memory,
-            keep_releases: config.serve.keep_releases,
-            encodings: if config.serve.compress { config.encodings.clone() } else { Vec::new() },
+            memory: args.memory.unwrap_or(config.storage.memory),
+            largest_in_memory: config.storage.largest_in_memory,
+            keep_releases: config.storage.keep_releases,
+            encodings: if config.storage.compress { config.encodings.clone() } else { Vec::new() },
         },
     };
     block_on(serve::run(options, |event| tell(&event, terminal)))
