@@ -11,6 +11,7 @@ use crate::fs;
 
 mod access_log;
 mod budget;
+mod failover;
 mod file;
 mod front;
 mod keep;
@@ -415,7 +416,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.cdn_tags.clone_from(&env.cdn_tags);
     out.preload_headers = env.preload_headers.unwrap_or(out.preload_headers);
     if let Some(failover) = &env.failover {
-        out.failover = storage::failover(text, failover)?;
+        out.failover = failover::resolve(text, failover)?;
     }
     Ok(out)
 }

@@ -84,14 +84,8 @@ const BROTLI_PART: usize = 4 << 20;
 fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
     // RFC 7932 section 9.1: a window of up to 16 MiB less 16 bytes; no larger than the input asks for.
     let window = (usize::BITS - bytes.len().leading_zeros()).clamp(16, 24) as i32;
-    let params = BrotliEncoderParams {
-        quality: 11,
-        lgwin: window,
-        size_hint: bytes.len(),
-        // Parts share what they know of the bytes before them, instead of each looking for itself.
-        favor_cpu_efficiency: true,
-        ..Default::default()
-    };
+    let params =
+        BrotliEncoderParams { quality: 11, lgwin: window, size_hint: bytes.len(), ..BrotliEncoderParams::default() };
     // Of the size alone: the result must not depend on the machine.
     let parts = bytes.len().div_ceil(BROTLI_PART);
     if parts > 1 {

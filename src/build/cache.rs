@@ -88,9 +88,22 @@ impl Cache {
         parts: &[&[u8]],
         make: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        self.get_valid_or_make(kind, parts, |_| true, make)
+    }
+
+    /// As [`Cache::get_or_make_value`], for what depends on more than can be told before it is made: what is kept says of itself
+    /// whether it still holds.
+    pub fn get_valid_or_make<T: Serialize + DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        parts: &[&[u8]],
+        is_valid: impl FnOnce(&T) -> bool,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         let Some(folder) = &self.folder else { return make() };
         let key = self.key(kind, parts);
-        if let Some(value) = find(folder, &key).and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        let kept = find(folder, &key).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(value) = kept.filter(is_valid) {
             self.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(value);
         }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::record::{Made, Record, Relation};
+use crate::asset::LogicalPath;
 use crate::config::nearest;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
-use crate::manifest::Kind;
+use crate::manifest::{Kind, Manifest};
 
 mod words;
 
@@ -99,12 +100,17 @@ impl Comparison<'_> {
     }
 
     /// What became of the files that `what` means: a source, a logical name or a path, with or without its fingerprint.
-    pub fn why(&self, prefix: &str, what: &str) -> Result<Vec<Explained>> {
+    pub fn why(&self, manifest: &Manifest, what: &str) -> Result<Vec<Explained>> {
         let what = what.trim_start_matches("./");
-        let logical = format!("{prefix}/{what}");
+        let logical = format!("{}/{what}", manifest.prefix);
+        // Of a script or of Sass that is another than the file's.
+        let named = manifest.resolve(what);
         let before = |name: &str| Some(self.last?.files.get(name)?.file.as_str());
         let is_meant = |(name, made): &(&String, &Made)| {
-            [name.as_str(), made.file.as_str()].contains(&what) || **name == logical || before(name) == Some(what)
+            [name.as_str(), made.file.as_str()].contains(&what)
+                || **name == logical
+                || named == Some(made.file.as_str())
+                || before(name) == Some(what)
         };
         let mut meant: Vec<&String> = self.now.files.iter().filter(is_meant).map(|(name, _)| name).collect();
         if meant.is_empty() {
@@ -112,20 +118,18 @@ impl Comparison<'_> {
             meant = made_of_it.map(|(name, _)| name).collect();
         }
         if meant.is_empty() {
-            return Err(self.unknown(prefix, what));
+            return Err(self.unknown(manifest, what));
         }
         Ok(meant.into_iter().map(|name| self.explain(name)).collect())
     }
 
-    fn unknown(&self, prefix: &str, what: &str) -> Error {
-        let files = self.now.files.iter();
-        let known: Vec<&str> = files
-            .flat_map(|(name, made)| {
-                let logical = name.strip_prefix(prefix).and_then(|name| name.strip_prefix('/'));
-                let inputs = made.inputs.keys().map(String::as_str);
-                [name.as_str(), made.file.as_str()].into_iter().chain(logical).chain(inputs)
-            })
-            .collect();
+    fn unknown(&self, manifest: &Manifest, what: &str) -> Error {
+        let files = self.now.files.iter().flat_map(|(name, made)| {
+            let logical = name.strip_prefix(manifest.prefix.as_str()).and_then(|name| name.strip_prefix('/'));
+            let inputs = made.inputs.keys().map(String::as_str);
+            [name.as_str(), made.file.as_str()].into_iter().chain(logical).chain(inputs)
+        });
+        let known: Vec<&str> = files.chain(manifest.entries.keys().map(LogicalPath::as_str)).collect();
         Error::Usage {
             message: format!("there is no file `{what}` in this build"),
             help: match nearest(what, &known) {

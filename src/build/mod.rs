@@ -103,7 +103,7 @@ impl Built {
 
     /// Why a file is another than in the last build, or that it is not. Several files if `what` is a source of several.
     pub fn why(&self, what: &str) -> Result<Vec<Explained>> {
-        self.comparison().why(&self.manifest.prefix, what)
+        self.comparison().why(&self.manifest, what)
     }
 
     fn comparison(&self) -> Comparison<'_> {
@@ -151,7 +151,7 @@ fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
     add_copies(site, &sources, &graph, &images, &texts, &mut outputs)?;
     add_scripts(site, &graph.scripts, &mut outputs)?;
     let brought = Arc::new(Brought::new(config, &images, &outputs));
-    let compiler = Arc::new(Compiler::new(config, mode)?);
+    let compiler = Arc::new(Compiler::new(config, mode, site.cache)?);
     tools::provide(&sources, &compiler, config)?;
     progress.stage("modules and stylesheets", graph.styles.len());
     // Side by side: much of what the bundler does is done by one thread.

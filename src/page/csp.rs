@@ -4,7 +4,7 @@
 //! pictures it will show can't be seen in a page; whoever can't run a script gains nothing from those being open. Styles that are
 //! written at run time are let in unless the configuration says otherwise, because so many packages write them.
 
-use super::outside::Outside;
+use super::surroundings::Surroundings;
 use super::survey::{Directive, Survey};
 use crate::environment::{Environment, Security};
 
@@ -15,13 +15,13 @@ const MOST_HANDLERS: usize = 40;
 /// Where browsers' reports go, by the name that `Reporting-Endpoints` gives it.
 pub const ENDPOINT: &str = "fingerpost";
 
-/// The policy for a page, of which `survey` is what was found in it and `outside` what the site's stylesheets load.
-pub fn policy(survey: &Survey, outside: &Outside, environment: &Environment) -> String {
+/// The policy for a page, of which `survey` is what was found in it and `surroundings` what the release has beside it.
+pub fn policy(survey: &Survey, surroundings: &Surroundings, environment: &Environment) -> String {
     let security = &environment.security;
     let mut policy = Policy { security, directives: Vec::new() };
     // One more policy could only take away from what the page's own lets in.
     if !survey.has_own_policy {
-        fetches(&mut policy, survey, outside, environment);
+        fetches(&mut policy, survey, surroundings, environment);
     }
     if !security.frame_ancestors.is_empty() {
         policy.add("frame-ancestors", [security.frame_ancestors.as_str()]);
@@ -34,7 +34,7 @@ pub fn policy(survey: &Survey, outside: &Outside, environment: &Environment) -> 
     policy.to_value()
 }
 
-fn fetches(policy: &mut Policy<'_>, survey: &Survey, outside: &Outside, environment: &Environment) {
+fn fetches(policy: &mut Policy<'_>, survey: &Survey, surroundings: &Surroundings, environment: &Environment) {
     let security = &environment.security;
     let base = &environment.asset_base;
     let own: Vec<String> =
@@ -77,12 +77,13 @@ fn fetches(policy: &mut Policy<'_>, survey: &Survey, outside: &Outside, environm
             .chain((!survey.style_attributes.is_empty()).then_some("'unsafe-hashes'"))
             .collect(),
     };
-    policy.add("style-src", own().chain(found(Directive::Style)).chain(outside.sources()).chain(inline));
+    policy.add("style-src", own().chain(found(Directive::Style)).chain(surroundings.outside()).chain(inline));
 
     let seen = ["data:", "blob:", "https:"];
     policy.add("img-src", own().chain(found(Directive::Image)).chain(seen).chain(plain(&["http:"])));
     policy.add("media-src", own().chain(found(Directive::Media)).chain(seen).chain(plain(&["http:"])));
-    policy.add("font-src", own().chain(found(Directive::Font)).chain(outside.sources()).chain(["data:", "https:"]));
+    policy
+        .add("font-src", own().chain(found(Directive::Font)).chain(surroundings.outside()).chain(["data:", "https:"]));
     let called = ["data:", "blob:", "https:", "wss:"];
     policy.add("connect-src", own().chain(found(Directive::Connect)).chain(called).chain(plain(&["http:", "ws:"])));
     // A worker whose file is on another origin is started from a `blob:` URL, a shared one from a `data:` URL. What such a script
@@ -121,10 +122,8 @@ impl<'a> Policy<'a> {
     /// Adds what the configuration allows; a directive that isn't there would have been as `default-src` is.
     fn allow(&mut self, name: &'a str) {
         let Some(allowed) = self.security.allow.get(name) else { return };
-        let fallback = match name.strip_suffix("-attr").or_else(|| name.strip_suffix("-elem")) {
-            Some(general) => general,
-            None => "default-src",
-        };
+        let general = name.strip_suffix("-attr").or_else(|| name.strip_suffix("-elem"));
+        let fallback = general.unwrap_or("default-src");
         let of = |wanted: &str| self.directives.iter().position(|(name, _)| *name == wanted);
         let at = match of(name) {
             Some(at) => at,
@@ -153,7 +152,7 @@ mod tests {
     use crate::page::survey::survey;
 
     fn made(environment: &Environment, html: &str) -> String {
-        policy(&survey("page", html, &environment.asset_base).unwrap(), &Outside::default(), environment)
+        policy(&survey("page", html, &environment.asset_base).unwrap(), &Surroundings::default(), environment)
     }
 
     fn production() -> Environment {

@@ -1,11 +1,10 @@
 //! The headers of a document that follow from what is in it, computed once when it is bound.
 
-use super::outside::Outside;
+use super::surroundings::Surroundings;
 use super::survey::{Survey, survey};
 use super::{csp, links};
 use crate::environment::{Enforcement, Environment};
 use crate::error::Result;
-use crate::manifest::{File, Kind, Manifest};
 
 /// Powerful features that a page and the frames it gives them to may use, and no frame that is put into it by others.
 /// <https://www.w3.org/TR/permissions-policy/>
@@ -14,9 +13,8 @@ const FEATURES: [&str; 9] =
 
 /// The headers, in lower case, that the HTML document at `path` has in an environment; `html` is what is sent.
 pub fn headers(
-    manifest: &Manifest,
     environment: &Environment,
-    outside: &Outside,
+    surroundings: &Surroundings,
     path: &str,
     html: &str,
 ) -> Result<Vec<(&'static str, String)>> {
@@ -40,12 +38,12 @@ pub fn headers(
         Enforcement::ReportOnly => Some("content-security-policy-report-only"),
         Enforcement::Off => None,
     };
-    let policy = name.map(|name| (name, csp::policy(&survey, outside, environment)));
+    let policy = name.map(|name| (name, csp::policy(&survey, surroundings, environment)));
     headers.extend(policy.filter(|(_, value)| !value.is_empty()));
     if security.policy == Enforcement::Enforce
         && survey.has_scripts
         && survey.has_integrity
-        && vouches_for_all(manifest)
+        && surroundings.vouches_for_scripts()
     {
         let endpoint = security.report_to.as_ref().map(|_| format!(", endpoints=({})", csp::ENDPOINT));
         headers.push(("integrity-policy", format!("blocked-destinations=(script){}", endpoint.unwrap_or_default())));
@@ -61,19 +59,6 @@ pub fn headers(
     Ok(headers)
 }
 
-/// Whether no script of the release is loaded by a name that nothing vouches for: one from `public/`, or kept as it was for a
-/// package that finds it by itself.
-fn vouches_for_all(manifest: &Manifest) -> bool {
-    let chunks: std::collections::BTreeSet<&str> = manifest.chunks.values().map(String::as_str).collect();
-    let entries: std::collections::BTreeSet<&str> =
-        manifest.entries.values().map(|entry| entry.file.as_str()).collect();
-    let is_script = |file: &File| file.media_type.starts_with("text/javascript");
-    let mut scripts = manifest.files.iter().filter(|(_, file)| is_script(file));
-    scripts.all(|(path, file)| {
-        file.kind == Kind::Asset && (chunks.contains(path.as_str()) || entries.contains(path.as_str()))
-    })
-}
-
 fn permissions(survey: &Survey) -> String {
     let feature = |name: &str| {
         let frames = survey.delegated.get(name).into_iter().flatten();
@@ -87,11 +72,11 @@ fn permissions(survey: &Survey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Mode;
+    use crate::manifest::{Manifest, Mode};
 
     fn made(environment: &Environment, html: &str) -> std::collections::BTreeMap<&'static str, String> {
-        let manifest = Manifest::new(Mode::Production, "assets");
-        headers(&manifest, environment, &Outside::default(), "index.html", html).unwrap().into_iter().collect()
+        let surroundings = Surroundings::of(&Manifest::new(Mode::Production, "assets"), []);
+        headers(environment, &surroundings, "index.html", html).unwrap().into_iter().collect()
     }
 
     #[test]

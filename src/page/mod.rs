@@ -3,12 +3,12 @@
 mod csp;
 mod headers;
 mod links;
-mod outside;
 mod rewrite;
+mod surroundings;
 mod survey;
 
 pub use headers::headers;
-pub use outside::Outside;
+pub use surroundings::Surroundings;
 
 use crate::environment::Environment;
 use crate::error::Result;

@@ -121,9 +121,12 @@ impl Current {
         let loaded = release(self.out.clone(), self.bindings.clone(), self.policy.clone(), before).await;
         let Release { tables, probes, storage, is_unfinished } = loaded?;
         let mut state = self.state();
-        *state = State::of(tables, probes, std::mem::take(&mut state.has_failed_over));
+        let next = State::of(tables, probes, state.has_failed_over.clone());
+        let old = std::mem::replace(&mut *state, next);
         self.swap(&state);
         drop(state);
+        // A hundred thousand routes take a while to go.
+        drop(tokio::task::spawn_blocking(move || drop(old)));
         if is_unfinished {
             self.complete(storage, load);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rayon::prelude::*;
 
 use super::failover::Probe;
@@ -20,7 +20,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::manifest::{File, Kind, Manifest};
-use crate::page::Outside;
+use crate::page::Surroundings;
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -58,11 +58,11 @@ impl Release {
     ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
         let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
-        let outside = outside(out, &manifest)?;
+        let surroundings = surroundings(out, &manifest)?;
         let mut retention = Retention::new(policy, &loaded.storage);
         let mut tables = Vec::with_capacity(environments.len());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out, environment, manifest: &manifest, outside: &outside };
+            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings };
             let mut table = dist.table(&dist.resources(&loaded, index)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -80,62 +80,74 @@ struct Dist<'a> {
     out: &'a Path,
     environment: &'a Environment,
     manifest: &'a Manifest,
-    outside: &'a Outside,
+    surroundings: &'a Surroundings,
 }
 
-/// What stylesheets load from other origins.
-fn outside(out: &Path, manifest: &Manifest) -> Result<Outside> {
+/// Stylesheets are read for it.
+fn surroundings(out: &Path, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
     let text = |(path, _): (&String, &File)| Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned());
     let texts: Vec<String> = sheets.map(text).collect::<Result<_>>()?;
-    Ok(Outside::of(texts.iter().map(String::as_str)))
+    Ok(Surroundings::of(manifest, texts.iter().map(String::as_str)))
 }
 
 /// By the path below the output folder.
 type Resources<'a> = BTreeMap<&'a str, Resource>;
 
-/// What the headers of a file that is no page depend on.
-type Look<'a> = (Kind, &'a str, &'a BTreeMap<String, String>);
+/// What the headers of a fingerprinted file depend on.
+type Look<'a> = (&'a str, &'a BTreeMap<String, String>);
+
+/// One set of fields for all that are equal. They are many kilobytes, and of files there may be a hundred thousand.
+#[derive(Default)]
+struct Pool<'a> {
+    by_look: HashMap<Look<'a>, Arc<Fields>>,
+    by_headers: HashMap<Vec<(HeaderName, Vec<u8>)>, Arc<Fields>>,
+}
+
+impl<'a> Pool<'a> {
+    fn fields(&mut self, file: &'a File, headers: impl FnOnce() -> Result<HeaderMap>) -> Result<Arc<Fields>> {
+        let look = (file.media_type.as_str(), &file.headers);
+        // A document has a policy of its own.
+        let is_of_a_kind = file.kind == Kind::Asset && !is_document(file);
+        if is_of_a_kind && let Some(fields) = self.by_look.get(&look) {
+            return Ok(Arc::clone(fields));
+        }
+        let headers = headers()?;
+        let mut key: Vec<(HeaderName, Vec<u8>)> =
+            headers.iter().map(|(name, value)| (name.clone(), value.as_bytes().to_vec())).collect();
+        key.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        let fields = Arc::clone(self.by_headers.entry(key).or_insert_with(|| Arc::new(Fields::new(headers))));
+        if is_of_a_kind {
+            self.by_look.insert(look, Arc::clone(&fields));
+        }
+        Ok(fields)
+    }
+}
+
+fn is_document(file: &File) -> bool {
+    file.media_type.starts_with("text/html")
+}
 
 impl<'a> Dist<'a> {
     fn resources(&self, loaded: &Loaded, environment: usize) -> Result<Resources<'a>> {
-        let mut looks: HashMap<Look, Arc<Fields>> = HashMap::new();
+        let mut pool = Pool::default();
         let mut resources = Resources::new();
         for (path, file) in &self.manifest.files {
             let (digest, bodies): (_, Arc<Bodies>) =
                 loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
-            let look = (file.kind, file.media_type.as_str(), &file.headers);
-            let fields = match (self.own_fields(path, file, &bodies)?, looks.get(&look)) {
-                (Some(own), _) => own,
-                (None, Some(fields)) => Arc::clone(fields),
-                (None, None) => {
-                    let fields = Arc::new(Fields::new(self.headers(path, file, None)?));
-                    looks.insert(look, Arc::clone(&fields));
-                    fields
-                }
-            };
+            let fields = pool.fields(file, || self.headers(path, file, &bodies))?;
             let resource = Resource::of(&digest, fields, bodies);
             resources.insert(path, if file.kind == Kind::Asset { resource.aged(0) } else { resource });
         }
         Ok(resources)
     }
 
-    /// Those of a file alone: a document has a policy of its own, and what a CDN knows by its tags may have one.
-    fn own_fields(&self, path: &str, file: &File, bodies: &Bodies) -> Result<Option<Arc<Fields>>> {
-        let is_document = file.kind == Kind::Page || file.media_type.starts_with("text/html");
-        let is_tagged = file.kind == Kind::Public && !self.environment.cdn_tags.is_empty();
-        if !is_document && !is_tagged {
-            return Ok(None);
-        }
-        let identity = bodies.part(None).filter(|_| file.media_type.starts_with("text/html"));
+    fn headers(&self, path: &str, file: &File, bodies: &Bodies) -> Result<HeaderMap> {
+        let identity = bodies.part(None).filter(|_| is_document(file));
         let bytes = identity.map(|part| part.content.read()).transpose().map_err(Error::io("read", path))?;
         // What is in no known encoding can't be hashed as a browser would.
         let document = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-        Ok(Some(Arc::new(Fields::new(self.headers(path, file, document)?))))
-    }
-
-    fn headers(&self, path: &str, file: &File, document: Option<&str>) -> Result<HeaderMap> {
-        let terms = Terms { manifest: self.manifest, environment: self.environment, outside: self.outside };
+        let terms = Terms { manifest: self.manifest, environment: self.environment, surroundings: self.surroundings };
         terms.headers(path, file, document)?.map_err(|error| self.fault(error.to_string()))
     }
 

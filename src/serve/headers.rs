@@ -7,14 +7,14 @@ use super::resource::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::environment::{Environment, tag};
 use crate::error::Result;
 use crate::manifest::{File, Kind, Manifest};
-use crate::page::{self, Outside};
+use crate::page::{self, Surroundings};
 
 /// What the headers of all files follow from.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     pub manifest: &'a Manifest,
     pub environment: &'a Environment,
-    pub outside: &'a Outside,
+    pub surroundings: &'a Surroundings,
 }
 
 /// Why a header can't be sent.
@@ -31,7 +31,7 @@ impl Terms<'_> {
     pub fn headers(&self, path: &str, file: &File, document: Option<&str>) -> Result<Result<HeaderMap, NoHeader>> {
         let mut fields = self.of_any(path, file);
         if let Some(html) = document {
-            let own = page::headers(self.manifest, self.environment, self.outside, path, html)?;
+            let own = page::headers(self.environment, self.surroundings, path, html)?;
             fields.extend(own.into_iter().map(|(name, value)| (HeaderName::from_static(name), value)));
         }
         Ok(to_map(path, file, fields))
@@ -44,14 +44,13 @@ impl Terms<'_> {
     }
 
     fn of_any(&self, path: &str, file: &File) -> Vec<(HeaderName, String)> {
-        let Terms { manifest, environment, .. } = self;
+        let Terms { environment, .. } = self;
         let name = HeaderName::from_static;
         let mut fields = vec![
             (CONTENT_TYPE, file.media_type.clone()),
             (name("x-content-type-options"), "nosniff".to_owned()),
             (name("cross-origin-resource-policy"), self.resource_policy(file).to_owned()),
         ];
-        let mut tags = Vec::new();
         match file.kind {
             Kind::Page => {
                 fields.push((CACHE_CONTROL, environment.page_cache_control()));
@@ -60,7 +59,6 @@ impl Terms<'_> {
                     (SURROGATE_CONTROL, &environment.surrogate_control),
                 ];
                 fields.extend(directives.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-                tags = vec!["pages".to_owned(), tag("page", path), tag("release", manifest.release.as_str())];
             }
             Kind::Asset => {
                 fields.push((CACHE_CONTROL, file.cache_control().to_owned()));
@@ -71,16 +69,24 @@ impl Terms<'_> {
                     // Who measures a page sees nothing of what comes from another origin without it.
                     fields.push((name("timing-allow-origin"), "*".to_owned()));
                 }
-                // An asset outlives the release that brought it, so it is not tagged with that.
-                tags.push("assets".to_owned());
             }
-            Kind::Public => {
-                fields.push((CACHE_CONTROL, file.cache_control().to_owned()));
-                tags = vec!["public".to_owned(), tag("file", path), tag("release", manifest.release.as_str())];
-            }
+            Kind::Public => fields.push((CACHE_CONTROL, file.cache_control().to_owned())),
         }
-        fields.extend(environment.cdn_tags.iter().map(|header| (name(header.name()), header.join(&tags))));
+        if !environment.cdn_tags.is_empty() {
+            let tags = self.tags(path, file);
+            fields.extend(environment.cdn_tags.iter().map(|header| (name(header.name()), header.join(&tags))));
+        }
         fields
+    }
+
+    /// An asset outlives the release that brought it, so it is not tagged with that.
+    fn tags(&self, path: &str, file: &File) -> Vec<String> {
+        let release = || tag("release", self.manifest.release.as_str());
+        match file.kind {
+            Kind::Page => vec!["pages".to_owned(), tag("page", path), release()],
+            Kind::Public => vec!["public".to_owned(), tag("file", path), release()],
+            Kind::Asset => vec!["assets".to_owned()],
+        }
     }
 
     /// <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header>. A document has no business within another origin's.
@@ -120,8 +126,8 @@ mod tests {
     use crate::serve::fixture::Site;
 
     fn headers(site: &Site, environment: &Environment, path: &str, document: Option<&str>) -> HeaderMap {
-        let outside = Outside::default();
-        let terms = Terms { manifest: &site.manifest, environment, outside: &outside };
+        let surroundings = Surroundings::default();
+        let terms = Terms { manifest: &site.manifest, environment, surroundings: &surroundings };
         terms.headers(path, &site.manifest.files[path], document).unwrap().unwrap()
     }
 

@@ -102,7 +102,7 @@ impl Table {
         &self.release
     }
 
-    /// Bytes of bodies that are held in memory; what several tables of one load share is counted in each.
+    /// Bytes of bodies in memory, of all tables that were loaded together.
     pub fn held(&self) -> u64 {
         self.held
     }

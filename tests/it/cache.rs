@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = trials![
         a_second_build_finds_everything,
         an_edit_makes_only_what_depends_on_it,
+        a_stylesheet_is_made_again_when_anything_that_it_is_made_of_changes,
         what_is_damaged_is_made_again,
         builds_at_once_share_one,
         it_stays_within_its_bound,
@@ -54,8 +55,8 @@ fn a_second_build_finds_everything() {
     let site = site();
     let (found, all, first) = build(&site, &[]);
     assert_eq!(found, 0);
-    // A page, three assets and a script, each with three sidecars, but what does not shrink is counted too.
-    assert!(all >= 12, "{all}");
+    // A page, three assets and a script, each with three sidecars, but what does not shrink is counted too; and a stylesheet.
+    assert!(all >= 13, "{all}");
     assert_eq!(entries(&place(&site)).len(), all);
     let (found, again, second) = build(&site, &[]);
     assert_eq!((found, again), (all, all));
@@ -72,6 +73,39 @@ fn an_edit_makes_only_what_depends_on_it() {
     // The script, its three sidecars, and those of the page that names it.
     let (found, again, _) = build(&site, &[]);
     assert_eq!((again, again - found), (all, 7));
+}
+
+fn a_stylesheet_is_made_again_when_anything_that_it_is_made_of_changes() {
+    let site = Site::new()
+        .asset("css/a.css", "@import 'part.css';\na { background: url(../img/a.svg) }\n")
+        .asset("css/part.css", "b { color: red }\n")
+        .asset("css/main.scss", "@use 'colors';\nc { color: colors.$brand }\n")
+        .asset("_colors.scss", "$brand: #010203;\n")
+        .asset("img/a.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('css/a.css', 'css/main.scss') }}<p>t");
+    let styles = || {
+        let (found, all, files) = build(&site, &["--no-compress"]);
+        let styles = files.iter().filter(|(path, _)| path.ends_with(".css"));
+        let text: String = styles.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect();
+        (all - found, text)
+    };
+    assert_eq!(styles().0, 4, "three stylesheets, one of which is a part of another, and the Sass");
+    assert_eq!(styles().0, 0);
+    site.write("assets/css/part.css", "b { color: lime }\n");
+    let (made, text) = styles();
+    assert!(made == 2 && text.contains("b{color:#0f0}"), "{made}: {text}");
+    let before = text;
+    site.write("assets/img/a.svg", "<svg xmlns='http://www.w3.org/2000/svg' width='1'/>");
+    let (made, text) = styles();
+    assert!(made == 1 && text != before, "it names the image by its fingerprint: {made}: {text}");
+    site.write("assets/_colors.scss", "$brand: #040506;\n");
+    let (made, text) = styles();
+    assert!(made == 2 && text.contains("#040506"), "{made}: {text}");
+    // Sass looks beside the file first: there was nothing.
+    site.write("assets/css/_colors.scss", "$brand: #070809;\n");
+    let (made, text) = styles();
+    assert!(made == 2 && text.contains("#070809"), "{made}: {text}");
+    assert_eq!(styles().0, 0);
 }
 
 fn what_is_damaged_is_made_again() {
@@ -192,7 +226,7 @@ fn on_a_full_disk_the_build_goes_on() {
 
 fn one_that_may_only_be_read_is_read() {
     let disk = SmallDisk::mount().expect("a small disk");
-    let site = site();
+    let site = site().asset("css/a.css", "a { color: red }\n".repeat(9));
     let cache = disk.path().to_string_lossy().into_owned();
     let (_, all, good) = build(&site, &["--cache", &cache]);
     disk.forbid_writing();

@@ -153,6 +153,9 @@ fn a_module_s_edit_is_its_own_chunk_s_reason() {
     site.write("assets/js/util.ts", "export const word = () => document.title + 'two';\n");
     let (_, stderr) = told(&site, &[]);
     assert!(stderr.contains("1 of 6 names changed: 1 edited (assets/js/util.ts)"), "{stderr}");
+    // A script is known by the name that pages call it by, too.
+    let (stdout, _) = told(&site, &["--why", "js/app.ts"]);
+    insta::assert_snapshot!(stdout, @"assets/js/app-HASH.js did not change");
 }
 
 fn a_page_changes_with_the_template_that_it_extends() {

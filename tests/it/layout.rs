@@ -86,7 +86,9 @@ fn modules_import_only_what_they_may() {
 
 fn each_foreign_crate_has_one_home() {
     let homes = [
-        ("aws_", vec!["publish/s3.rs"]),
+        ("aws_config", vec!["publish/s3.rs"]),
+        ("aws_sdk", vec!["publish/s3.rs"]),
+        ("aws_smithy", vec!["publish/s3.rs"]),
         ("clap", vec!["cli/"]),
         ("comfy_table", vec!["cli/terminal.rs"]),
         ("imagesize", vec!["build/transform/image.rs"]),
@@ -104,6 +106,7 @@ fn each_foreign_crate_has_one_home() {
         ("prometheus_client", vec!["serve/metrics.rs"]),
         ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
         ("rustls", vec!["serve/tls.rs"]),
+        ("rustls_native_certs", vec!["serve/failover.rs"]),
         ("s3s", vec!["preview/bucket.rs"]),
         ("sd_notify", vec!["serve/system.rs"]),
         ("sha2::", vec!["fingerprint.rs"]),

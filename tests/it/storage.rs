@@ -142,7 +142,8 @@ impl Client {
                 none.insert(BufReader::new(stream))
             }
         };
-        write!(stream.get_mut(), "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").ok()?;
+        // In one piece: the second of two would wait for the first's acknowledgement.
+        stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).ok()?;
         let mut line = String::new();
         stream.read_line(&mut line).ok()?;
         let status = line.split(' ').nth(1)?.parse().ok()?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use elsa::sync::FrozenMap;
 use lightningcss::error::Error as CssError;
@@ -15,9 +15,11 @@ use lightningcss::stylesheet::{MinifyOptions, ParserFlags, ParserOptions, StyleS
 use lightningcss::targets::{Browsers, Targets};
 use lightningcss::visitor::Visit;
 use oxc_resolver::{ResolveOptions, Resolver};
+use serde::{Deserialize, Serialize};
 
 use super::sass::{self, is_sass};
 use crate::asset::split_suffix;
+use crate::build::cache::Cache;
 use crate::config::Config;
 use crate::error::{Error, Fault};
 use crate::fs::{self, within};
@@ -41,7 +43,9 @@ pub struct Compiler {
     assets: PathBuf,
     prefix: String,
     mode: Mode,
+    query: String,
     targets: Targets,
+    cache: Arc<Cache>,
     resolver: Resolver,
     // What was read, and compiled, once.
     texts: FrozenMap<PathBuf, String>,
@@ -68,13 +72,20 @@ pub struct Style {
     pub imports: Vec<(PathBuf, PathBuf, String)>,
 }
 
+/// A stylesheet's text, and the map that leads back from it, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Printed {
+    code: String,
+    map: String,
+}
+
 /// What a `url()` in `file` becomes: `Ok(None)` leaves it as it is, `Err` says why it can't be.
 pub trait Urls: Sync {
     fn resolve(&self, file: &Path, url: &str) -> Result<Option<String>, Fault>;
 }
 
 impl Compiler {
-    pub fn new(config: &Config, mode: Mode) -> Result<Self, Fault> {
+    pub fn new(config: &Config, mode: Mode, cache: &Arc<Cache>) -> Result<Self, Fault> {
         let targets = config.targets.query(mode);
         let browsers = Browsers::from_browserslist([targets])
             .map_err(|error| Fault::new(format!("`{targets}` is no browserslist query: {error}")))?;
@@ -90,7 +101,9 @@ impl Compiler {
             assets: config.assets.clone(),
             prefix: config.prefix.clone(),
             mode,
+            query: targets.to_owned(),
             targets: Targets::from(browsers),
+            cache: Arc::clone(cache),
             resolver,
             texts: FrozenMap::new(),
             sass: FrozenMap::new(),
@@ -105,12 +118,45 @@ impl Compiler {
         let names = parts.iter().map(|part| fs::display_name(&self.root, &part.path)).collect();
         let mut stylesheet = StyleSheet::new(names, CssRuleList(rules), options(sheet.name.clone()));
         stylesheet.license_comments = parts.comments();
-        let mut rewriter = UrlRewriter { compiler: self, parts: &parts, urls, at: None, faults: Vec::new() };
+        let mut rewriter =
+            UrlRewriter { compiler: self, parts: &parts, urls, at: None, written: Vec::new(), faults: Vec::new() };
         let Ok(()) = stylesheet.visit(&mut rewriter);
-        if !rewriter.faults.is_empty() {
-            return Err(rewriter.faults);
+        let UrlRewriter { written, faults, .. } = rewriter;
+        if !faults.is_empty() {
+            return Err(faults);
         }
+        let key = self.key(sheet, &parts, &written);
+        let key: Vec<&[u8]> =
+            [key.as_bytes()].into_iter().chain(parts.iter().map(|part| part.text.as_bytes())).collect();
+        let print = || self.print(sheet, &parts, stylesheet).map_err(Error::Build);
+        let printed = self.cache.get_or_make_value("style", &key, print).map_err(|error| match error {
+            Error::Build(faults) => faults,
+            error => vec![error.into_fault()],
+        })?;
+        Ok(Style {
+            code: printed.code,
+            map: printed.map,
+            imports: parts.imports().to_vec(),
+            parts: parts.iter().flat_map(|part| self.sources(&part.path)).map(Path::to_owned).collect(),
+        })
+    }
 
+    /// All that a printed stylesheet depends on, beside the texts of its parts.
+    fn key(&self, sheet: &Sheet<'_>, parts: &Parts<'_>, urls: &[Option<String>]) -> String {
+        let name = |path: &Path| fs::display_name(&self.root, path);
+        let names: Vec<String> = parts.iter().map(|part| name(&part.path)).collect();
+        let inputs: Vec<String> = sheet.inputs.iter().map(|path| name(path)).collect();
+        let imports: Vec<_> = parts.imports().iter().map(|(from, to, url)| (name(from), name(to), url)).collect();
+        let how = (&self.query, self.mode, &sheet.name, sheet.composed);
+        serde_json::json!([how, inputs, names, imports, urls]).to_string()
+    }
+
+    fn print(
+        &self,
+        sheet: &Sheet<'_>,
+        parts: &Parts<'_>,
+        mut stylesheet: StyleSheet<'_>,
+    ) -> Result<Printed, Vec<Fault>> {
         let targets = self.targets;
         let failed = |what: &str, error: &dyn fmt::Display| {
             vec![Fault::new(format!("could not {what} `{}`: {error}", sheet.name))]
@@ -118,7 +164,7 @@ impl Compiler {
         stylesheet
             .minify(MinifyOptions { targets, ..MinifyOptions::default() })
             .map_err(|error| failed("compile", &error))?;
-        let mut map = new_map(&parts, &self.root).map_err(|error| failed("map", &error))?;
+        let mut map = new_map(parts, &self.root).map_err(|error| failed("map", &error))?;
         let printer = PrinterOptions {
             minify: self.mode == Mode::Production,
             targets,
@@ -126,13 +172,8 @@ impl Compiler {
             ..PrinterOptions::default()
         };
         let code = stylesheet.to_css(printer).map_err(|error| failed("print", &error))?.code;
-        let map = map_json(map, &parts, &self.root).map_err(|error| failed("map", &error))?;
-        Ok(Style {
-            code,
-            map,
-            imports: parts.imports().to_vec(),
-            parts: parts.iter().flat_map(|part| self.sources(&part.path)).map(Path::to_owned).collect(),
-        })
+        let map = map_json(map, parts, &self.root).map_err(|error| failed("map", &error))?;
+        Ok(Printed { code, map })
     }
 
     /// What Sass had to say so far, each thing once.
@@ -155,7 +196,7 @@ impl Compiler {
             Some(compiled) => compiled,
             None => self.sass.insert(file.to_owned(), Box::default()),
         };
-        compiled.get_or_init(|| sass::compile(&self.root, &self.assets, file)).as_ref()
+        compiled.get_or_init(|| sass::compile(&self.cache, &self.root, &self.assets, file)).as_ref()
     }
 
     /// The files that one was made from, itself first: what stands in it may have been written in any of them.

@@ -35,6 +35,7 @@ use crate::fs;
 use crate::manifest::Mode;
 use crate::progress::Progress;
 
+mod ahead;
 mod closed;
 mod edits;
 mod glob;

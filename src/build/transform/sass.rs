@@ -3,16 +3,19 @@
 //! The only place that names grass.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use codemap::SpanLoc;
 use grass::{ErrorKind, Fs, Logger, Options};
+use serde::{Deserialize, Serialize};
 
 use crate::asset::extension;
-use crate::error::Fault;
+use crate::build::cache::Cache;
+use crate::error::{Error, Fault};
+use crate::fingerprint::Digest;
 use crate::fs::{self, within};
 
 /// A Sass stylesheet as CSS.
@@ -30,8 +33,43 @@ pub fn is_sass(path: &str) -> bool {
     matches!(extension(path).as_str(), "scss" | "sass")
 }
 
+/// What is kept of a compilation: its result, and all that it found out about the disk. Paths are those from the root, of what
+/// lies elsewhere absolute.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    css: String,
+    warnings: Vec<String>,
+    /// Each file that was read, and what was in it.
+    read: BTreeMap<PathBuf, Digest>,
+    /// Each path that was looked at, and whether there was a file.
+    files: BTreeMap<PathBuf, bool>,
+    /// Each path that was looked at, and whether there was a folder.
+    folders: BTreeMap<PathBuf, bool>,
+}
+
+impl Kept {
+    /// Whether compiling again would come to the same.
+    fn is_valid(&self, root: &Path) -> bool {
+        self.files.iter().all(|(path, is)| root.join(path).is_file() == *is)
+            && self.folders.iter().all(|(path, is)| root.join(path).is_dir() == *is)
+            && self
+                .read
+                .iter()
+                .all(|(path, digest)| std::fs::read(root.join(path)).is_ok_and(|bytes| Digest::of(&bytes) == *digest))
+    }
+}
+
 /// Compiles a file. What it names is looked for beside the file that names it, in `assets`, and in the packages.
-pub fn compile(root: &Path, assets: &Path, path: &Path) -> Result<Compiled, Fault> {
+pub fn compile(cache: &Cache, root: &Path, assets: &Path, path: &Path) -> Result<Compiled, Fault> {
+    let (name, folder) = (fs::display_name(root, path), fs::display_name(root, assets));
+    let key = [name.as_bytes(), folder.as_bytes()];
+    let make = || Ok(make(root, assets, path)?);
+    let kept = cache.get_valid_or_make("sass", &key, |kept: &Kept| kept.is_valid(root), make);
+    let Kept { css, warnings, read, .. } = kept.map_err(Error::into_fault)?;
+    Ok(Compiled { css, parts: read.into_keys().map(|path| root.join(path)).collect(), warnings })
+}
+
+fn make(root: &Path, assets: &Path, path: &Path) -> Result<Kept, Fault> {
     let files = Files::new(root, assets, path);
     let log = Log { root, lines: RefCell::default() };
     let options = Options::default().fs(&files).logger(&log).load_paths(&files.folders).allows_charset(false);
@@ -46,7 +84,8 @@ pub fn compile(root: &Path, assets: &Path, path: &Path) -> Result<Compiled, Faul
                 .hint("compile it with another one, as a `[[tool]]`"));
         }
     };
-    Ok(Compiled { css, parts: files.read.into_inner(), warnings: log.lines.into_inner() })
+    let Seen { read, files, folders } = files.seen.into_inner();
+    Ok(Kept { css, warnings: log.lines.into_inner(), read, files, folders })
 }
 
 fn fault(root: &Path, name: &str, kind: ErrorKind) -> Fault {
@@ -72,55 +111,82 @@ fn fault(root: &Path, name: &str, kind: ErrorKind) -> Fault {
     }
 }
 
-/// The files that Sass may see, and those that it has read.
+/// The files that Sass may see.
 #[derive(Debug)]
 struct Files<'a> {
     root: &'a Path,
     /// Where a file is looked for that isn't beside the one that names it.
     folders: Vec<PathBuf>,
-    read: RefCell<BTreeSet<PathBuf>>,
+    seen: RefCell<Seen>,
+}
+
+/// What was asked of the disk, and answered, as [`Kept`] has it.
+#[derive(Debug, Default)]
+struct Seen {
+    read: BTreeMap<PathBuf, Digest>,
+    files: BTreeMap<PathBuf, bool>,
+    folders: BTreeMap<PathBuf, bool>,
 }
 
 impl<'a> Files<'a> {
     fn new(root: &'a Path, assets: &Path, path: &Path) -> Self {
-        let mut folders = vec![assets.to_owned()];
-        folders.extend(path.ancestors().skip(1).map(|folder| folder.join("node_modules")).filter(|path| path.is_dir()));
-        Files { root, folders, read: RefCell::default() }
+        let mut files = Files { root, folders: vec![assets.to_owned()], seen: RefCell::default() };
+        let packages = path.ancestors().skip(1).map(|folder| folder.join("node_modules"));
+        let packages: Vec<PathBuf> = packages.filter(|path| files.is_folder(path)).collect();
+        files.folders.extend(packages);
+        files
+    }
+
+    fn key(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.root).unwrap_or(path).to_owned()
+    }
+
+    fn is_there(&self, path: &Path) -> bool {
+        let is_file = path.is_file();
+        self.seen.borrow_mut().files.insert(self.key(path), is_file);
+        is_file
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        let is_folder = path.is_dir();
+        self.seen.borrow_mut().folders.insert(self.key(path), is_folder);
+        is_folder
     }
 
     fn find(&self, path: &Path) -> Option<PathBuf> {
         let path = fs::normalize(path);
-        if path.is_file() {
+        if self.is_there(&path) {
             return Some(path);
         }
-        in_package(&path).or_else(|| self.elsewhere(&path))
+        self.in_package(&path).or_else(|| self.elsewhere(&path))
     }
 
     /// grass looks for a name with an extension beside the file only (`find_import` in its `visitor.rs`).
     fn elsewhere(&self, path: &Path) -> Option<PathBuf> {
-        let read = self.read.borrow();
-        let named = read
-            .iter()
-            .filter_map(|file| path.strip_prefix(file.parent()?).ok())
-            .min_by_key(|name| name.as_os_str().len())?;
-        self.folders.iter().map(|folder| folder.join(named)).find(|path| path.is_file())
+        let beside = |file: &PathBuf| Some(path.strip_prefix(self.root.join(file).parent()?).ok()?.to_owned());
+        let named: Option<PathBuf> = {
+            let seen = self.seen.borrow();
+            seen.read.keys().filter_map(beside).min_by_key(|name| name.as_os_str().len())
+        };
+        let named = named?;
+        self.folders.iter().map(|folder| folder.join(&named)).find(|path| self.is_there(path))
     }
-}
 
-/// `~name/…`, as webpack has it, and `pkg:name/…` (<https://sass-lang.com/documentation/at-rules/use/#pkg-urls>) mean packages.
-fn in_package(path: &Path) -> Option<PathBuf> {
-    let parts: Vec<&str> = path.components().map(|part| part.as_os_str().to_str()).collect::<Option<_>>()?;
-    let package = |part: &&str| part.strip_prefix('~').or_else(|| part.strip_prefix("pkg:")).map(str::to_owned);
-    let (at, name) = parts.iter().enumerate().find_map(|(at, part)| Some((at, package(part)?)))?;
-    let before: PathBuf = path.components().take(at).collect();
-    let inner: PathBuf = path.components().skip(at + 1).collect();
-    let mut candidates = before.ancestors().map(|folder| folder.join("node_modules").join(&name).join(&inner));
-    candidates.find(|path| path.is_file())
+    /// `~name/…`, as webpack has it, and `pkg:name/…` (<https://sass-lang.com/documentation/at-rules/use/#pkg-urls>) mean packages.
+    fn in_package(&self, path: &Path) -> Option<PathBuf> {
+        let parts: Vec<&str> = path.components().map(|part| part.as_os_str().to_str()).collect::<Option<_>>()?;
+        let package = |part: &&str| part.strip_prefix('~').or_else(|| part.strip_prefix("pkg:")).map(str::to_owned);
+        let (at, name) = parts.iter().enumerate().find_map(|(at, part)| Some((at, package(part)?)))?;
+        let before: PathBuf = path.components().take(at).collect();
+        let inner: PathBuf = path.components().skip(at + 1).collect();
+        let mut candidates = before.ancestors().map(|folder| folder.join("node_modules").join(&name).join(&inner));
+        candidates.find(|path| self.is_there(path))
+    }
 }
 
 impl Fs for Files<'_> {
     fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
+        self.is_folder(path)
     }
 
     fn is_file(&self, path: &Path) -> bool {
@@ -132,9 +198,10 @@ impl Fs for Files<'_> {
         if !within(self.root, path) {
             return Err(io::Error::other(format!("`{name}` leads out of the site's root")));
         }
-        let text = fs::read_text(path, &name).map_err(|error| io::Error::other(error.to_string()))?;
-        self.read.borrow_mut().insert(path.to_owned());
-        Ok(text.into_bytes())
+        let told = |error: Error| io::Error::other(error.to_string());
+        let bytes = fs::read(path).map_err(told)?;
+        self.seen.borrow_mut().read.insert(self.key(path), Digest::of(&bytes));
+        Ok(fs::to_text(bytes, &name).map_err(told)?.into_bytes())
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {

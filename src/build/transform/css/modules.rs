@@ -208,7 +208,10 @@ fn add(classes: &mut Vec<String>, class: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::build::cache::Cache;
     use crate::manifest::Mode;
 
     #[test]
@@ -225,7 +228,8 @@ mod tests {
             ".b { composes: d; background: url(./b.png) }\n.d { animation: f }\n@keyframes f { to { top: 0 } }\n",
         );
         let config = crate::config::Config::load(&root, None).unwrap();
-        let compiler = Compiler::new(&config, Mode::Production).unwrap();
+        let cache = Arc::new(Cache::open(&config));
+        let compiler = Compiler::new(&config, Mode::Production, &cache).unwrap();
         let module = compiler.module(&root.join("a.module.css")).unwrap();
         insta::assert_json_snapshot!(module.exports, @r#"
         {

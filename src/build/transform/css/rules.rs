@@ -24,6 +24,8 @@ pub struct UrlRewriter<'a, 'p> {
     pub urls: &'a dyn Urls,
     /// The rule that is being visited.
     pub at: Option<Location>,
+    /// What became of each URL, in order; none where it was left as it is.
+    pub written: Vec<Option<String>>,
     pub faults: Vec<Fault>,
 }
 
@@ -85,8 +87,12 @@ impl UrlRewriter<'_, '_> {
         let Some(at) = self.at else { return };
         let Some(part) = self.parts.get(at.source_index as usize) else { return };
         match self.resolve(part, url) {
-            Ok(Some(new)) => *url = new.into(),
-            Ok(None) => {}
+            Ok(new) => {
+                self.written.push(new.clone());
+                if let Some(new) = new {
+                    *url = new.into();
+                }
+            }
             Err(fault) => self.faults.push(self.locate(fault, part, at, url)),
         }
     }

@@ -218,12 +218,11 @@ impl Hooks {
         }
         match Import::of(path) {
             // Here, since the bundler would have another thread read it. What can't be read it tells itself.
-            Import::Code => Ok(self
-                .job
-                .host
-                .text(Path::new(path))
-                .ok()
-                .map(|code| HookLoadOutput { code, ..HookLoadOutput::default() })),
+            Import::Code => {
+                let code = self.job.host.text(Path::new(path)).ok();
+                code.iter().for_each(|code| Self::read_ahead(&ctx, args.id, code));
+                Ok(code.map(|code| HookLoadOutput { code, ..HookLoadOutput::default() }))
+            }
             Import::Sheet => self.sheet(path).map(Some),
             Import::Asset => {
                 let url = self.asset(&ctx, args.id, Path::new(path)).await?;
