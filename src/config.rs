@@ -25,9 +25,9 @@ mod transport;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
+pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;
-pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use serve::Serve;
 pub use storage::Storage;
 pub use targets::Targets;

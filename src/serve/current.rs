@@ -85,8 +85,7 @@ impl Current {
         let handle = Handle::new(sites(&environments, &stand_ins, other.as_deref(), &state));
         let load = AtomicU64::new(0);
         let state = Mutex::new(state);
-        let current =
-            Arc::new(Current { out, environments, other, bindings, stand_ins, policy, handle, state, load });
+        let current = Arc::new(Current { out, environments, other, bindings, stand_ins, policy, handle, state, load });
         if is_unfinished {
             current.complete(storage, 0);
         }

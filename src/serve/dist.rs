@@ -60,10 +60,10 @@ impl Release {
         let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
         let surroundings = surroundings(out, &manifest)?;
         let mut retention = Retention::new(policy, &loaded.storage);
-        let mut tables = Vec::with_capacity(environments.len());
+        let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
         for (index, environment) in environments.iter().enumerate() {
             let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings };
-            let mut table = dist.table(&dist.resources(&loaded, index)?)?;
+            let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
             }
@@ -98,13 +98,15 @@ type Resources<'a> = BTreeMap<&'a str, Resource>;
 type Look<'a> = (&'a str, &'a BTreeMap<String, String>);
 
 /// One set of fields for all that are equal. They are many kilobytes, and of files there may be a hundred thousand.
-#[derive(Default)]
-struct Pool<'a> {
+struct Pool<'a, 'p> {
     by_look: HashMap<Look<'a>, Arc<Fields>>,
-    by_headers: HashMap<Vec<(HeaderName, Vec<u8>)>, Arc<Fields>>,
+    /// Those of all environments.
+    by_headers: &'p mut ByHeaders,
 }
 
-impl<'a> Pool<'a> {
+type ByHeaders = HashMap<Vec<(HeaderName, Vec<u8>)>, Arc<Fields>>;
+
+impl<'a> Pool<'a, '_> {
     fn fields(&mut self, file: &'a File, headers: impl FnOnce() -> Result<HeaderMap>) -> Result<Arc<Fields>> {
         let look = (file.media_type.as_str(), &file.headers);
         // A document has a policy of its own.
@@ -129,8 +131,8 @@ fn is_document(file: &File) -> bool {
 }
 
 impl<'a> Dist<'a> {
-    fn resources(&self, loaded: &Loaded, environment: usize) -> Result<Resources<'a>> {
-        let mut pool = Pool::default();
+    fn resources(&self, loaded: &Loaded, environment: usize, by_headers: &mut ByHeaders) -> Result<Resources<'a>> {
+        let mut pool = Pool { by_look: HashMap::new(), by_headers };
         let mut resources = Resources::new();
         for (path, file) in &self.manifest.files {
             let (digest, bodies): (_, Arc<Bodies>) =
@@ -249,12 +251,12 @@ fn folder_of_index(stem: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::header::CACHE_CONTROL;
     use crate::encoding::Encoding;
     use crate::fingerprint::Digest;
     use crate::serve::Content;
     use crate::serve::fixture::Site;
     use crate::serve::table::Route;
+    use http::header::CACHE_CONTROL;
 
     const CSS: &str =
         "body { background: url(../img/a.png) } body { color: red } body { color: red } body { color: red }";

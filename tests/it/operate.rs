@@ -247,9 +247,8 @@ fn the_log_tells_what_was_really_sent() {
 }
 
 fn the_log_names_the_client_behind_a_proxy() {
-    let site = site().config(
-        "[serve]\ntrusted_proxies = [\"127.0.0.1\"]\naccess_log = { path = \"a.log\", format = \"json\" }\n",
-    );
+    let site = site()
+        .config("[serve]\ntrusted_proxies = [\"127.0.0.1\"]\naccess_log = { path = \"a.log\", format = \"json\" }\n");
     let mut server = serve(&site, &[]);
     let forwarded = [("x-forwarded-for", "203.0.113.9, 192.0.2.7"), ("x-forwarded-proto", "https")];
     get(&server.address, "/about", &forwarded);
