@@ -26,6 +26,7 @@ mod range;
 mod resource;
 mod server;
 mod signal;
+pub mod slack;
 mod system;
 mod table;
 mod tls;
