@@ -114,12 +114,12 @@ impl Current {
 
     /// Loads the build anew, aside: requests are answered meanwhile. If that fails, nothing changes.
     pub async fn reload(self: &Arc<Self>) -> Result<()> {
-        // Codings that are being made are given up: they would be of what is replaced.
-        let load = self.load.fetch_add(1, Ordering::Relaxed) + 1;
         let before = self.state().tables.clone();
         let loaded = release(self.out.clone(), self.bindings.clone(), self.policy.clone(), before).await;
         let Release { tables, probes, storage, is_unfinished } = loaded?;
         let mut state = self.state();
+        // Codings that are being made are given up: they would be of what is replaced.
+        let load = self.load.fetch_add(1, Ordering::Relaxed) + 1;
         let next = State::of(tables, probes, state.has_failed_over.clone());
         let old = std::mem::replace(&mut *state, next);
         self.swap(&state);
