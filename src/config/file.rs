@@ -26,7 +26,6 @@ pub struct File {
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
     pub security: Security,
-    pub serve: Serve,
     pub budget: Vec<Budget>,
     pub serve: Serve,
 }

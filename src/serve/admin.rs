@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 
 use super::body::Body;
 use super::metrics::{self, Metrics};
-use super::server::{Limits, Server};
+use super::limits::Limits;
+use super::server::Server;
 use super::status::{Phase, Status};
 use crate::error::{Error, Result};
 
@@ -282,7 +283,8 @@ mod tests {
     use super::*;
     use crate::serve::fixture::{Answer, Client};
     use crate::serve::status::Live;
-    use crate::serve::table::TableBuilder;
+    use crate::serve::table::Inventory;
+    use std::time::SystemTime;
 
     struct Fixture {
         admin: Admin,
@@ -309,7 +311,13 @@ mod tests {
     }
 
     fn live() -> Live {
-        Live::of(&TableBuilder::default().build(), "production", Duration::from_millis(250))
+        Live {
+            release: String::new(),
+            environment: "production".to_owned(),
+            loaded: SystemTime::now(),
+            took: Duration::from_millis(250),
+            inventory: Inventory::default(),
+        }
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ fn resource() -> Resource {
     Encoding::ALL
         .into_iter()
         .fold(Resource::new(&Digest::of(BODY), headers(), Bytes::from_static(BODY)), |resource, encoding| {
-            resource.variant(encoding, headers(), coded(encoding))
+            resource.variant(encoding, coded(encoding))
         })
 }
 

@@ -254,7 +254,7 @@ fn options<B>(table: &Table, request: &Request<B>) -> Response<Body> {
     let asks = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD].iter().all(|name| request.headers().contains_key(name));
     let resource = decoded_path(request.uri()).ok().filter(|_| asks).and_then(|path| table.get(&path));
     if let Some(Route::Resource(resource)) = resource
-        && let Some(origins) = resource.identity().headers.get(ACCESS_CONTROL_ALLOW_ORIGIN)
+        && let Some(origins) = resource.fields().own().get(ACCESS_CONTROL_ALLOW_ORIGIN)
     {
         response.headers_mut().extend([
             (ACCESS_CONTROL_ALLOW_ORIGIN, origins.clone()),

@@ -169,8 +169,8 @@ fn table() -> Table {
     let own = || HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     let resource = Resource::new(&Digest::of(PLAIN.as_bytes()), own(), bytes(PLAIN))
-        .variant(Encoding::Gzip, own(), bytes(GZIP))
-        .variant(Encoding::Brotli, own(), bytes(BROTLI));
+        .variant(Encoding::Gzip, bytes(GZIP))
+        .variant(Encoding::Brotli, bytes(BROTLI));
     let mut table = TableBuilder::default();
     table.resource("/a", resource);
     table.resource("/empty", Resource::new(&Digest::of(b""), own(), Bytes::new()));

@@ -181,13 +181,20 @@ mod tests {
     use crate::serve::{Handle, Handler};
     use http_body_util::BodyExt;
     use std::net::SocketAddr;
+    use std::time::SystemTime;
     use tower::ServiceExt;
 
     fn handler() -> (Handler, Arc<Status>) {
         let environment = Environment::new("development");
         let table = Site::new().asset("css/a.css", &"a { color: red }\n".repeat(20)).table(&environment).unwrap();
         let status = Arc::new(Status::default());
-        status.loaded(Live::of(&table, "development", Duration::ZERO));
+        status.loaded(Live {
+            release: table.release().to_string(),
+            environment: "development".to_owned(),
+            loaded: SystemTime::now(),
+            took: Duration::ZERO,
+            inventory: table.inventory(),
+        });
         (Handler::new(Handle::new(table)), status)
     }
 

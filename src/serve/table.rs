@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn what_urls_share_is_counted_once() {
         let mut table = TableBuilder::default();
-        let shared = Arc::new(resource("12345"));
-        table.resource("/a", Arc::clone(&shared));
+        let shared = resource("12345");
+        table.resource("/a", shared.clone());
         table.resource("/static/a", shared);
         table.resource("/b", resource("678"));
         table.redirect("/b/", "/b");

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::fingerprint::Digest;
 use crate::serve::fixture::PATIENCE;
+use crate::serve::stored::Verified;
 use crate::serve::{Content, Handle, Handler, Limits, Resource, Server, Stored, Table, TableBuilder, respond};
 
 /// One that is below a packet, some around the size of a slot, and one of several.
@@ -52,9 +53,10 @@ impl Proof {
     /// The same, from files.
     fn table(&self) -> Table {
         table(&self.bodies, |number, bytes| {
-            let path = self.folder.path().join(number.to_string());
-            std::fs::write(&path, bytes).unwrap();
-            Content::File(Arc::new(Stored::open(&path, bytes.len() as u64).unwrap()).segment())
+            let (folder, name) = (Arc::from(self.folder.path()), Arc::from(number.to_string()));
+            std::fs::write(self.folder.path().join(&*name), bytes).unwrap();
+            let (verified, file) = Verified::new(&folder, &name, None, bytes.len() as u64, Digest::of(bytes)).unwrap();
+            Content::File(Arc::new(Stored::new(verified, file)).segment())
         })
     }
 
