@@ -37,12 +37,6 @@ impl Terms<'_> {
         Ok(to_map(path, file, fields))
     }
 
-    /// Whether files that are no documents have the same headers in another environment.
-    pub fn agrees(&self, other: &Environment) -> bool {
-        let of = |environment: &Environment| (environment.shares_assets(), environment.cdn_tags.clone());
-        of(self.environment) == of(other)
-    }
-
     fn of_any(&self, path: &str, file: &File) -> Vec<(HeaderName, String)> {
         let Terms { environment, .. } = self;
         let name = HeaderName::from_static;
