@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::body::Body;
-use super::metrics::{self, Metrics};
 use super::limits::Limits;
+use super::metrics::{self, Metrics};
 use super::server::Server;
 use super::status::{Phase, Status};
 use crate::error::{Error, Result};

@@ -166,7 +166,10 @@ mod tests {
         let sites = Sites::load(&site.out(), &plain, None).unwrap();
         let path = format!("/{}", site.file_of("a.png"));
         let [a, b, c] = ["a", "b", "c"].map(|host| resource(sites.get(host).unwrap(), &path));
-        assert!(Arc::ptr_eq(a.fields(), b.fields()) && Arc::ptr_eq(a.bodies(), b.bodies()), "the same headers and bodies");
+        assert!(
+            Arc::ptr_eq(a.fields(), b.fields()) && Arc::ptr_eq(a.bodies(), b.bodies()),
+            "the same headers and bodies"
+        );
         assert!(!Arc::ptr_eq(a.fields(), c.fields()), "another origin is let in there");
         let address = |resource: &crate::serve::Resource| match &resource.identity().body {
             crate::serve::Content::Memory(bytes) => bytes.as_ptr(),
