@@ -22,7 +22,9 @@ pub fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
 fn hop(element: &str) -> Hop {
     let mut hop = Hop::default();
     for pair in split(element, ';') {
-        let Some((name, value)) = pair.split_once('=') else { return Hop::default() };
+        // A quote in a name would take in what a proxy has added to the right, and hide it.
+        let named = pair.split_once('=').filter(|(name, _)| !name.contains('"'));
+        let Some((name, value)) = named else { return Hop::default() };
         let Some(value) = unquoted(value.trim()) else { return Hop::default() };
         match name.trim().to_ascii_lowercase().as_str() {
             "for" => hop.address = address(&value),
@@ -129,7 +131,15 @@ mod tests {
 
     #[test]
     fn what_is_malformed_says_nothing() {
-        for line in ["for", "for=1.1.1.1;x", "for=\"1.1.1.1", "for=;proto=https", "for=1.1.1.1;host=a\"b", ""] {
+        for line in [
+            "for",
+            "for=1.1.1.1;x",
+            "for=\"1.1.1.1",
+            "for=;proto=https",
+            "for=1.1.1.1;host=a\"b",
+            "for=1.1.1.1;a\"b=c, for=2.2.2.2",
+            "",
+        ] {
             assert_eq!(read(&[line]), [Hop::default()], "{line}");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderMap};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, prometheus_text};
@@ -106,9 +106,12 @@ impl Counted {
 
 impl Kind {
     fn of(headers: &HeaderMap) -> Self {
-        let is_immutable = headers.get(CACHE_CONTROL).is_some_and(|value| {
-            value.as_bytes().ends_with(b"immutable") || memchr::memmem::find(value.as_bytes(), b"immutable").is_some()
-        });
+        const WORD: &[u8] = b"immutable";
+        // It mostly stands at the end. The value is short, and a searcher takes longer to set up than to go through it.
+        let is_immutable = headers
+            .get(CACHE_CONTROL)
+            .map(HeaderValue::as_bytes)
+            .is_some_and(|value| value.ends_with(WORD) || value.windows(WORD.len()).any(|part| part == WORD));
         if is_immutable { Kind::Asset } else { Kind::Document }
     }
 }
