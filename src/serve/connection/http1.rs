@@ -108,6 +108,7 @@ impl<T: Transport> Wire<T> {
         }
         let socket = self.io.socket();
         loop {
+            ready!(files.poll_soundness(cx))?;
             ready!(socket.poll_write_ready(cx))?;
             match files.write(socket, slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
