@@ -50,6 +50,7 @@ mod retention;
 mod server;
 mod signal;
 mod sites;
+pub mod slack;
 mod status;
 mod storage;
 mod stored;

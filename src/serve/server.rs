@@ -18,6 +18,7 @@ use tower::Service;
 use super::connection::{self, Order, Protocols, Registry, Stage};
 use super::connections::{Connections, Refusal};
 use super::limits::Limits;
+use super::slack::Slack;
 use super::tls::Tls;
 use super::{listen, system};
 use crate::error::{Error, Result};
@@ -93,11 +94,12 @@ impl Server {
         let mut looks = interval(connection::interval(&limits));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = pin!(shutdown);
+        let mut slack = Slack::default();
         loop {
             let (stream, address) = tokio::select! {
                 accepted = accept(&listener, &connections) => accepted,
                 _ = looks.tick() => {
-                    open.0.look(&limits);
+                    slack.look(open.0.look(&limits));
                     continue;
                 }
                 () = &mut shutdown => break,
@@ -125,7 +127,9 @@ impl Server {
             loop {
                 tokio::select! {
                     () = &mut emptied => return,
-                    _ = looks.tick() => open.0.look(&limits),
+                    _ = looks.tick() => {
+                        open.0.look(&limits);
+                    }
                 }
             }
         };

@@ -68,14 +68,17 @@ impl Registry {
         Ok(Place { registry: self.clone(), number, address: counted.map(|(block, _)| block), vitals })
     }
 
-    /// Looks at each connection, and tells it what it has to be told.
-    pub fn look(&self, limits: &Limits) {
+    /// Looks at each connection, and tells it what it has to be told. Says how many were told to rest.
+    pub fn look(&self, limits: &Limits) -> usize {
         let now = Instant::now();
+        let mut resting = 0;
         for (vitals, watch) in self.lock().connections.values_mut() {
             if let Some(order) = watch.look(vitals, limits, now) {
                 vitals.give(order);
+                resting += usize::from(order == Order::Rest);
             }
         }
+        resting
     }
 
     pub fn tell_all(&self, order: Order) {

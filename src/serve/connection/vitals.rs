@@ -222,11 +222,13 @@ pub struct Watch {
     requests: u64,
     /// Bytes at `since`.
     sent: u64,
+    /// It was told to rest since then.
+    has_rested: bool,
 }
 
 impl Watch {
     pub fn new(now: Instant) -> Self {
-        Watch { doing: Doing::Answering, since: now, requests: 0, sent: 0 }
+        Watch { doing: Doing::Answering, since: now, requests: 0, sent: 0, has_rested: false }
     }
 
     /// Looks at it, and says what it has to be told.
@@ -235,7 +237,7 @@ impl Watch {
         let sent = vitals.sent.load(Relaxed);
         let requests = vitals.requests();
         if doing != self.doing || (requests != self.requests && doing != Doing::Sending) {
-            *self = Watch { doing, since: now, requests, sent };
+            *self = Watch { doing, since: now, requests, sent, has_rested: false };
             return None;
         }
         let lasted = now.saturating_duration_since(self.since);
@@ -250,7 +252,7 @@ impl Watch {
                 if sent - self.sent < least {
                     return Some(Order::Cut);
                 }
-                *self = Watch { doing, since: now, requests, sent };
+                *self = Watch { doing, since: now, requests, sent, has_rested: false };
                 None
             }
             Doing::Shaking | Doing::Reading => (lasted >= limits.header_read).then_some(Order::Cut),
@@ -258,14 +260,23 @@ impl Watch {
                 let limit = if had_one { limits.idle } else { limits.header_read };
                 (lasted >= limit).then_some(Order::Cut)
             }
-            Doing::Idle if vitals.stage() == Stage::Http1 => (lasted >= rest_after(limits)).then_some(Order::Rest),
+            Doing::Idle if vitals.stage() == Stage::Http1 => self.rest(lasted, limits),
             Doing::Idle if !had_one => (lasted >= limits.header_read).then_some(Order::Cut),
             // RFC 9113 section 6.8: GOAWAY says which requests were taken, so that the client repeats the others elsewhere.
             Doing::Idle if lasted >= limits.idle + LINGER => Some(Order::Cut),
             Doing::Idle if lasted >= limits.idle => Some(Order::Close),
-            Doing::Idle => (lasted >= rest_after(limits)).then_some(Order::Rest),
+            Doing::Idle => self.rest(lasted, limits),
             Doing::Leaving => (lasted >= LINGER.min(limits.idle)).then_some(Order::Cut),
         }
+    }
+}
+
+impl Watch {
+    /// Once is enough.
+    fn rest(&mut self, lasted: Duration, limits: &Limits) -> Option<Order> {
+        let is_time = lasted >= rest_after(limits) && !self.has_rested;
+        self.has_rested |= is_time;
+        is_time.then_some(Order::Rest)
     }
 }
 
