@@ -84,8 +84,8 @@ where
         return None;
     }
     let parts = Pin::into_inner(connection).into_parts();
-    // hyper has asked for more than was left over, or it would not be idle.
-    Some(Resting { io: parts.io.into_inner().io, unread: parts.read_buf })
+    // hyper has asked for more than was left over, or it would not be idle. A copy, as even an empty part of its buffer keeps all of it.
+    Some(Resting { io: parts.io.into_inner().io, unread: Bytes::copy_from_slice(&parts.read_buf) })
 }
 
 /// What hyper reads from and writes to.
