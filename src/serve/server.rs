@@ -89,7 +89,7 @@ impl Server {
     {
         let Server { listener, limits, connections, tls, .. } = self;
         let stage = if tls.is_some() { Stage::Shaking } else { Stage::Waiting };
-        let protocols = Arc::new(Protocols::new(tls));
+        let protocols = Arc::new(Protocols::new(tls, Arc::clone(&connections)));
         let open = AllOpen(Registry::default());
         let mut looks = interval(connection::interval(&limits));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -84,8 +84,8 @@ where
         return None;
     }
     let parts = Pin::into_inner(connection).into_parts();
-    // hyper has asked for more than was left over, or it would not be idle.
-    Some(Resting { io: parts.io.into_inner().io, unread: parts.read_buf })
+    // hyper has asked for more than was left over, or it would not be idle. A copy, as even an empty part of its buffer keeps all of it.
+    Some(Resting { io: parts.io.into_inner().io, unread: Bytes::copy_from_slice(&parts.read_buf) })
 }
 
 /// What hyper reads from and writes to.
@@ -108,6 +108,7 @@ impl<T: Transport> Wire<T> {
         }
         let socket = self.io.socket();
         loop {
+            ready!(files.poll_soundness(cx))?;
             ready!(socket.poll_write_ready(cx))?;
             match files.write(socket, slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

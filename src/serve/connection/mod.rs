@@ -31,6 +31,7 @@ use http1::Resting;
 use transport::Transport;
 use vitals::Vitals;
 
+use super::connections::{Connections, Refusal};
 use super::peer::Peer;
 use super::tls::Tls;
 
@@ -54,11 +55,13 @@ pub struct Protocols {
     http1: hyper::server::conn::http1::Builder,
     http2: hyper::server::conn::http2::Builder<http2::InPlace>,
     tls: Option<Tls>,
+    connections: Arc<Connections>,
 }
 
 impl Protocols {
-    pub fn new(tls: Option<Tls>) -> Self {
-        Protocols { http1: http1::builder(), http2: http2::builder(), tls }
+    /// Handshakes that fail are counted.
+    pub fn new(tls: Option<Tls>, connections: Arc<Connections>) -> Self {
+        Protocols { http1: http1::builder(), http2: http2::builder(), tls, connections }
     }
 
     /// Serves a connection until it ends.
@@ -117,7 +120,10 @@ impl Protocols {
             }
         })
         .await;
-        let Some(stream) = accepted else { return };
+        let Some(stream) = accepted else {
+            self.connections.refuse(Refusal::Handshake);
+            return;
+        };
         if stream.get_ref().1.alpn_protocol() == Some(super::tls::HTTP_2) {
             return http2::serve(stream, service, peer, vitals, &self.http2).await;
         }

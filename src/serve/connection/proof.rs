@@ -205,7 +205,7 @@ async fn disturbed(disturb: impl FnOnce(&std::path::Path)) -> (Vec<u8>, Bytes) {
     let address = server.local_addr();
     tokio::spawn(server.run(Handler::new(Handle::new(proof.table())), std::future::pending()));
     let mut stream = connect(address, Some(4096)).await;
-    stream.write_all(b"GET /6 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /6 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 1000];
     stream.read_exact(&mut answer).await.unwrap();
     disturb(&proof.folder.path().join("6"));
@@ -222,4 +222,22 @@ async fn a_file_that_becomes_shorter_ends_the_connection() {
     .await;
     assert!(sent.len() < body.len(), "{} bytes", sent.len());
     assert!(body.starts_with(&sent));
+}
+
+#[tokio::test]
+async fn a_file_that_is_overwritten_ends_the_connection() {
+    let (sent, body) = disturbed(|path| {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 1000], LENGTHS[6] as u64 - 1000).unwrap();
+    })
+    .await;
+    assert!(sent.len() < body.len(), "{} bytes", sent.len());
+    assert!(body.starts_with(&sent));
+}
+
+/// As a build does it with files that have not changed: it shows, and is no change.
+#[tokio::test]
+async fn a_link_to_a_file_leaves_its_answer_whole() {
+    let (sent, body) = disturbed(|path| std::fs::hard_link(path, path.with_extension("link")).unwrap()).await;
+    assert!(sent == body, "{} bytes of {}", sent.len(), body.len());
 }

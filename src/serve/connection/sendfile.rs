@@ -7,17 +7,22 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::serve::body::{Body, End};
 use crate::serve::content::{Content, Segment};
+use crate::serve::stored::Standing;
 
 /// Bytes of the largest piece.
 const SLOT: usize = 1 << 20;
@@ -52,6 +57,8 @@ pub struct Files {
 struct Queue {
     pieces: VecDeque<Piece>,
     next_slot: usize,
+    /// A doubt about the first piece's file, which is being settled.
+    verifying: Option<JoinHandle<bool>>,
 }
 
 #[derive(Debug)]
@@ -90,16 +97,42 @@ impl Files {
         Bytes::from_static(hole.get(slot * SLOT..slot * SLOT + length).unwrap_or_default())
     }
 
+    /// Whether the file of the next piece is what it was. A doubt is settled aside, as that reads the file.
+    pub fn poll_soundness(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(verifying) = &mut queue.verifying {
+                let is_sound = ready!(Pin::new(verifying).poll(cx)).unwrap_or(false);
+                queue.verifying = None;
+                if !is_sound {
+                    return Poll::Ready(Err(changed()));
+                }
+            }
+            let Some(piece) = queue.pieces.front() else { return Poll::Ready(Ok(())) };
+            match piece.segment.stored().standing() {
+                Standing::Same => return Poll::Ready(Ok(())),
+                Standing::Changed => return Poll::Ready(Err(changed())),
+                Standing::Doubtful => {
+                    let stored = Arc::clone(piece.segment.stored());
+                    queue.verifying = Some(tokio::task::spawn_blocking(move || stored.verify()));
+                }
+            }
+        }
+    }
+
     /// Writes slices, some of them of the hole, until one does not go in whole.
+    ///
+    /// The first piece was asked for its soundness just before.
     ///
     /// Fails with [`io::ErrorKind::WouldBlock`] if nothing was written, and with others if the connection must end.
     pub fn write(&self, socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut written = 0;
+        let mut is_sound = true;
         let mut rest = slices;
         while let Some((first, others)) = rest.split_first() {
             let (result, wanted) = if let Some(at) = place(first) {
                 rest = others;
-                (self.write_piece(socket, at, first.len()), first.len())
+                (self.write_piece(socket, at, first.len(), mem::take(&mut is_sound)), first.len())
             } else {
                 let count = rest.iter().position(|slice| place(slice).is_some()).unwrap_or(rest.len());
                 let (memory, others) = rest.split_at(count);
@@ -121,7 +154,7 @@ impl Files {
     }
 
     /// The piece that a slice stands for, from where it was sent up to.
-    fn write_piece(&self, socket: &TcpStream, at: usize, length: usize) -> io::Result<usize> {
+    fn write_piece(&self, socket: &TcpStream, at: usize, length: usize, is_sound: bool) -> io::Result<usize> {
         let mut queue = self.lock();
         let piece = queue.pieces.front_mut().ok_or_else(out_of_step)?;
         if at / SLOT != piece.slot || at % SLOT != piece.sent || length != piece.length - piece.sent {
@@ -129,8 +162,8 @@ impl Files {
         }
         let stored = piece.segment.stored();
         // Of a file that has changed, the end is never sent: the client sees that its answer is not whole.
-        if !stored.is_unchanged() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has changed while it was sent"));
+        if !is_sound && !stored.is_unchanged() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         let from = piece.segment.range().start + piece.sent as u64;
         let count = socket.try_io(Interest::WRITABLE, || send(socket, stored.file(), from, length))?;
@@ -149,6 +182,10 @@ impl Files {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn changed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the file has changed while it was sent")
 }
 
 /// Something between the body and the socket has not handed the slices on as they were.

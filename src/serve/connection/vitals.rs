@@ -173,6 +173,10 @@ impl Vitals {
     }
 
     pub fn ends(&self) {
+        // What came of its body, or else that would be taken for a part of the next head. If it is one, it is handed back at rest.
+        if self.has_body.load(Relaxed) {
+            self.heard.store(self.received.load(Relaxed), Relaxed);
+        }
         self.open.fetch_sub(1, Release);
     }
 
@@ -409,6 +413,18 @@ mod tests {
         vitals.give(Order::Rest);
         assert!(!vitals.take_rest());
         assert_eq!(vitals.order(), Some(Order::Cut));
+    }
+
+    #[test]
+    fn a_body_is_no_part_of_the_next_head() {
+        let vitals = Vitals::new(Stage::Http1);
+        vitals.received(100);
+        vitals.begins(true);
+        vitals.received(5000);
+        vitals.answers();
+        vitals.ends();
+        vitals.found_nothing_to_read();
+        assert!(vitals.is_idle());
     }
 
     #[test]
