@@ -856,6 +856,11 @@ fn curl_sees_the_same() {
             (&["--data", "a=b"], "/about", "405"),
             (&["--path-as-is"], "/../about", "404"),
         ] {
+            // curl before 8.3 takes the RST_STREAM that lets it off sending the rest (RFC 9113 section 8.1) for a failure, if it has not
+            // read the answer by then.
+            if arguments.contains(&"--data") && version != "--http1.1" {
+                continue;
+            }
             let url = format!("http://{}{path}", served.server.address);
             let out = std::process::Command::new("curl")
                 .args([

@@ -105,7 +105,7 @@ fn each_foreign_crate_has_one_home() {
         ("oxipng", vec!["build/transform/image.rs"]),
         ("prometheus_client", vec!["serve/metrics.rs"]),
         ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
-        ("rustls", vec!["serve/tls.rs"]),
+        ("rustls::", vec!["serve/tls.rs"]),
         ("rustls_native_certs", vec!["serve/failover.rs"]),
         ("s3s", vec!["preview/bucket.rs"]),
         ("sd_notify", vec!["serve/system.rs"]),
