@@ -63,6 +63,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let options = Options {
         front: front(&config),
         limits: limits(&config, args),
+        sendfile: config.serve.transport.sendfile.unwrap_or(true),
         tls,
         operation: operation(&config, args),
         policy: policy(&config, args),

@@ -166,6 +166,7 @@ pub struct Serve {
     pub idle_timeout: Option<f64>,
     pub write_timeout: Option<f64>,
     pub min_write_rate: Option<u64>,
+    pub sendfile: Option<bool>,
     pub connections: Option<usize>,
     pub connections_per_address: Option<usize>,
     pub access_log: Option<AccessLog>,

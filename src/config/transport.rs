@@ -20,6 +20,8 @@ pub struct Transport {
     pub write_timeout: Option<Duration>,
     /// Bytes a second that it has to take.
     pub min_write_rate: Option<u64>,
+    /// Whether files are sent by `sendfile`.
+    pub sendfile: Option<bool>,
     /// In all.
     pub connections: Option<usize>,
     pub connections_per_address: Option<usize>,
@@ -60,6 +62,7 @@ impl Transport {
             idle_timeout: seconds("idle_timeout", serve.idle_timeout, 0.1)?,
             write_timeout: seconds("write_timeout", serve.write_timeout, 0.1)?,
             min_write_rate: serve.min_write_rate,
+            sendfile: serve.sendfile,
             connections: serve.connections,
             connections_per_address: serve.connections_per_address,
         })

@@ -97,6 +97,8 @@ pub struct Options {
     /// `HOST:PORT`; port 0 takes a free one. Not used if the service manager hands over a socket.
     pub listen: String,
     pub limits: Limits,
+    /// Whether files are sent by `sendfile`, where they can be.
+    pub sendfile: bool,
     /// Without it, requests are taken in the clear.
     pub tls: Option<TlsFiles>,
     /// How much is held in memory.
@@ -116,6 +118,7 @@ impl Options {
             front: Front::default(),
             listen: listen.into(),
             limits: Limits::default(),
+            sendfile: true,
             tls: None,
             policy: Policy::default(),
             operation: Operation::default(),
@@ -162,7 +165,7 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
         Some(server) => server,
         None => Server::bind(&options.listen).await?,
     };
-    server = server.with_limits(options.limits).counting(operator.connections());
+    server = server.with_limits(options.limits).with_sendfile(options.sendfile).counting(operator.connections());
     if let Some(tls) = tls.clone() {
         server = server.with_tls(tls);
     }

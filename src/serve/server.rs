@@ -37,6 +37,7 @@ pub struct Server {
     limits: Limits,
     connections: Arc<Connections>,
     tls: Option<Tls>,
+    sendfile: bool,
 }
 
 impl Server {
@@ -55,7 +56,14 @@ impl Server {
 
     fn new(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        Ok(Server { listener, address, limits: Limits::default(), connections: Arc::default(), tls: None })
+        Ok(Server {
+            listener,
+            address,
+            limits: Limits::default(),
+            connections: Arc::default(),
+            tls: None,
+            sendfile: true,
+        })
     }
 
     pub fn with_limits(self, limits: Limits) -> Self {
@@ -65,6 +73,12 @@ impl Server {
     /// Speaks TLS, and nothing else.
     pub fn with_tls(self, tls: Tls) -> Self {
         Server { tls: Some(tls), ..self }
+    }
+
+    /// Whether files may be sent by the system, which takes them from its cache when they go out. What overwrites one in place meanwhile,
+    /// as no build does, is sent too.
+    pub fn with_sendfile(self, sendfile: bool) -> Self {
+        Server { sendfile, ..self }
     }
 
     /// Counts its connections there.
@@ -87,9 +101,9 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Server { listener, limits, connections, tls, .. } = self;
+        let Server { listener, limits, connections, tls, sendfile, .. } = self;
         let stage = if tls.is_some() { Stage::Shaking } else { Stage::Waiting };
-        let protocols = Arc::new(Protocols::new(tls, Arc::clone(&connections)));
+        let protocols = Arc::new(Protocols::new(tls, Arc::clone(&connections), sendfile));
         let open = AllOpen(Registry::default());
         let mut looks = interval(connection::interval(&limits));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

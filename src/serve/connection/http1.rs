@@ -42,7 +42,7 @@ pub async fn serve<T, S, B>(
     service: S,
     peer: Peer,
     vitals: &Arc<Vitals>,
-    builder: &Builder,
+    (builder, sendfile): (&Builder, bool),
 ) -> Option<Resting<T>>
 where
     T: Transport,
@@ -52,7 +52,7 @@ where
 {
     vitals.unheard(resting.unread.len());
     vitals.enter(Stage::Http1);
-    let files = T::SENDS_FILES.then(Arc::<Files>::default);
+    let files = (T::SENDS_FILES && sendfile).then(Arc::<Files>::default);
     let io = Wire {
         io: resting.io,
         unread: resting.unread,

@@ -56,12 +56,17 @@ pub struct Protocols {
     http2: hyper::server::conn::http2::Builder<http2::InPlace>,
     tls: Option<Tls>,
     connections: Arc<Connections>,
+    sendfile: bool,
 }
 
 impl Protocols {
     /// Handshakes that fail are counted.
-    pub fn new(tls: Option<Tls>, connections: Arc<Connections>) -> Self {
-        Protocols { http1: http1::builder(), http2: http2::builder(), tls, connections }
+    pub fn new(tls: Option<Tls>, connections: Arc<Connections>, sendfile: bool) -> Self {
+        Protocols { http1: http1::builder(), http2: http2::builder(), tls, connections, sendfile }
+    }
+
+    fn http1(&self) -> (&hyper::server::conn::http1::Builder, bool) {
+        (&self.http1, self.sendfile)
     }
 
     /// Serves a connection until it ends.
@@ -96,7 +101,7 @@ impl Protocols {
                     wait = LONG.min(wait * 2);
                 }
                 Begin::Http2 => return http2::serve(resting.io, service, peer, vitals, &self.http2).await,
-                Begin::Http1 => match http1::serve(resting, service.clone(), peer, vitals, &self.http1).await {
+                Begin::Http1 => match http1::serve(resting, service.clone(), peer, vitals, self.http1()).await {
                     Some(rests) => resting = rests,
                     None => return,
                 },
@@ -130,7 +135,7 @@ impl Protocols {
         let mut resting = Resting { io: stream, unread: Bytes::new() };
         // What the handshake has brought along, rustls holds already.
         loop {
-            match http1::serve(resting, service.clone(), peer, vitals, &self.http1).await {
+            match http1::serve(resting, service.clone(), peer, vitals, self.http1()).await {
                 Some(rests) => resting = rests,
                 None => return,
             }
