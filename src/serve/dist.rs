@@ -59,10 +59,11 @@ impl Release {
         let manifest = Manifest::load(out)?;
         let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
         let surroundings = surroundings(out, &manifest)?;
+        let shares_assets = environments.iter().any(Environment::shares_assets);
         let mut retention = Retention::new(policy, &loaded.storage);
         let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings };
+            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings, shares_assets };
             let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -81,6 +82,7 @@ struct Dist<'a> {
     environment: &'a Environment,
     manifest: &'a Manifest,
     surroundings: &'a Surroundings,
+    shares_assets: bool,
 }
 
 /// Stylesheets are read for it.
@@ -149,7 +151,8 @@ impl<'a> Dist<'a> {
         let bytes = identity.map(|part| part.content.read()).transpose().map_err(Error::io("read", path))?;
         // What is in no known encoding can't be hashed as a browser would.
         let document = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let terms = Terms { manifest: self.manifest, environment: self.environment, surroundings: self.surroundings };
+        let Dist { environment, manifest, surroundings, shares_assets, .. } = *self;
+        let terms = Terms { manifest, environment, surroundings, shares_assets };
         terms.headers(path, file, document)?.map_err(|error| self.fault(error.to_string()))
     }
 

@@ -15,6 +15,9 @@ pub struct Terms<'a> {
     pub manifest: &'a Manifest,
     pub environment: &'a Environment,
     pub surroundings: &'a Surroundings,
+    /// Whether other origins are to be let in to assets: where one of the environments that are served together has pages
+    /// elsewhere. Whichever of them a CDN gets an asset from, it keeps the headers for a year, and gives them to all.
+    pub shares_assets: bool,
 }
 
 /// Why a header can't be sent.
@@ -56,7 +59,7 @@ impl Terms<'_> {
             }
             Kind::Asset => {
                 fields.push((CACHE_CONTROL, file.cache_control().to_owned()));
-                if environment.shares_assets() {
+                if self.shares_assets {
                     // Fonts, modules and whatever carries `integrity` are fetched by CORS. The answer is the same for every
                     // origin, so that it does not vary by it: https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches
                     fields.push((name("access-control-allow-origin"), "*".to_owned()));
@@ -87,7 +90,7 @@ impl Terms<'_> {
     fn resource_policy(&self, file: &File) -> &'static str {
         match file.kind {
             Kind::Page => "same-origin",
-            _ if self.environment.shares_assets() => "cross-origin",
+            _ if self.shares_assets => "cross-origin",
             _ => "same-site",
         }
     }
@@ -121,7 +124,12 @@ mod tests {
 
     fn headers(site: &Site, environment: &Environment, path: &str, document: Option<&str>) -> HeaderMap {
         let surroundings = Surroundings::default();
-        let terms = Terms { manifest: &site.manifest, environment, surroundings: &surroundings };
+        let terms = Terms {
+            manifest: &site.manifest,
+            environment,
+            surroundings: &surroundings,
+            shares_assets: environment.shares_assets(),
+        };
         terms.headers(path, &site.manifest.files[path], document).unwrap().unwrap()
     }
 

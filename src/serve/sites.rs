@@ -30,9 +30,15 @@ impl From<Table> for Sites {
 
 impl Sites {
     /// The tables of several environments. The one named `other` is for hosts that none of them names.
+    ///
+    /// A CDN that fetches from here may ask for its own host, so an environment also has that of its assets.
     pub fn new<'e>(tables: impl IntoIterator<Item = (&'e Environment, Arc<Table>)>, other: Option<&str>) -> Self {
         let mut sites = Sites { named: HashMap::new(), below: Vec::new(), other: None };
+        let mut of_assets = Vec::new();
         for (environment, table) in tables {
+            if let Some(host) = environment.asset_base.origin().and_then(|origin| origin.split("//").nth(1)) {
+                of_assets.push((name(host).into_owned(), Arc::clone(&table)));
+            }
             if other == Some(environment.name.as_str()) {
                 sites.other = Some(Arc::clone(&table));
             }
@@ -44,6 +50,11 @@ impl Sites {
             }
         }
         sites.below.sort_by_key(|(end, _)| std::cmp::Reverse(end.len()));
+        if !(sites.named.is_empty() && sites.below.is_empty()) {
+            for (host, table) in of_assets {
+                sites.named.entry(host).or_insert(table);
+            }
+        }
         sites
     }
 
@@ -144,6 +155,8 @@ mod tests {
             ("a.b.example.com", "preview"),
             ("x.very.deep.example.com", "deep"),
             ("very.deep.example.com", "preview"),
+            ("CDN.example.com:443", "production"),
+            ("p.example.com", "preview"),
             ("example.com", "development"),
             (".example.com", "development"),
             ("www.example.com.evil", "development"),
@@ -166,11 +179,16 @@ mod tests {
         let sites = Sites::load(&site.out(), &plain, None).unwrap();
         let path = format!("/{}", site.file_of("a.png"));
         let [a, b, c] = ["a", "b", "c"].map(|host| resource(sites.get(host).unwrap(), &path));
-        assert!(
-            Arc::ptr_eq(a.fields(), b.fields()) && Arc::ptr_eq(a.bodies(), b.bodies()),
-            "the same headers and bodies"
-        );
-        assert!(!Arc::ptr_eq(a.fields(), c.fields()), "another origin is let in there");
+        for other in [b, c] {
+            let is_shared = Arc::ptr_eq(a.fields(), other.fields()) && Arc::ptr_eq(a.bodies(), other.bodies());
+            assert!(is_shared, "the same headers and bodies");
+        }
+        let lets_in = |resource: &crate::serve::Resource| {
+            resource.identity().headers().contains_key("access-control-allow-origin")
+        };
+        assert!(lets_in(a), "a CDN may have it from any of them");
+        let alone = Sites::load(&site.out(), &plain[..2], None).unwrap();
+        assert!(!lets_in(resource(alone.get("a").unwrap(), &path)));
         let address = |resource: &crate::serve::Resource| match &resource.identity().body {
             crate::serve::Content::Memory(bytes) => bytes.as_ptr(),
             other => panic!("{other:?}"),
