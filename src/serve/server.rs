@@ -335,8 +335,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_says_nothing_or_half_a_request_is_hung_up_on() {
-        let soon = Duration::from_millis(100);
-        let limits = Limits { header_read: soon, idle: soon, ..Limits::default() };
+        let short = Duration::from_millis(200);
+        let limits = Limits { header_read: short, idle: short, ..Limits::default() };
         let running = start(handler(), limits).await;
         for start in ["", "P", "GET / HTTP/1.1\r\nhost: a\r\n"] {
             let mut client = Client::connect(running.address).await;
