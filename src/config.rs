@@ -9,18 +9,30 @@ use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 
+mod access_log;
 mod budget;
+mod failover;
 mod file;
+mod front;
 mod keep;
 mod pattern;
+mod security;
+mod serve;
+mod storage;
 mod targets;
 mod tool;
+mod transport;
 
-pub use budget::{Budget, Limit, Measure};
+pub use access_log::{AccessLog, LogFormat, LogPath};
+pub use budget::{Budget, Limit, Measure, parse_size};
+pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;
+pub use serve::Serve;
+pub use storage::Storage;
 pub use targets::Targets;
 pub use tool::Tool;
+pub use transport::{Certificate, Transport};
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "fingerpost.toml";
@@ -55,6 +67,7 @@ pub struct Config {
     pub context: BTreeMap<String, serde_json::Value>,
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
+    pub serve: Serve,
     pub budgets: Vec<Budget>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
@@ -98,6 +111,7 @@ pub struct Bundle {
 #[derive(Debug, Clone)]
 pub struct HeaderRule {
     pub pattern: Pattern,
+    /// By lower-case name; an empty value stands for a header that is left out.
     pub set: BTreeMap<String, String>,
 }
 
@@ -254,18 +268,25 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
     };
     let mut warnings = Vec::new();
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
+    let has_development = file.env.contains_key("development");
     for (name, env) in file.env {
-        for (key, given) in [("cdn", env.cdn.is_some()), ("keep", env.keep.is_some()), ("hosts", !env.hosts.is_empty())]
-        {
+        for (key, given) in [("cdn", env.cdn.is_some()), ("keep", env.keep.is_some())] {
             if given {
                 warnings.push(format!("`{key}` of `[env.{name}]` has no effect yet"));
             }
         }
-        let resolved = resolve_environment(text, &name, &env)?;
+        let mut resolved = resolve_environment(text, &name, &env)?;
+        for written in [&file.security, &env.security] {
+            security::apply(text, written, &mut resolved.security)?;
+        }
         environments.insert(name, resolved);
+    }
+    if let Some(development) = environments.get_mut("development").filter(|_| !has_development) {
+        security::apply(text, &file.security, &mut development.security)?;
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
+    let serve = Serve::resolve(root, text, file.serve, &environments)?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -289,6 +310,7 @@ fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fault> 
         context: file.context,
         environments,
         headers,
+        serve,
         budgets,
         warnings,
     })
@@ -377,16 +399,24 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
         }
         out.site = Some(site.trim_end_matches('/').to_owned());
     }
-    out.hosts.clone_from(&env.hosts);
+    out.hosts = env.hosts.iter().map(|host| front::host(text, host)).collect::<Result<_, _>>()?;
     out.endpoint.clone_from(&env.endpoint);
     out.region.clone_from(&env.region);
     out.website = env.website;
-    if let Some(value) = &env.cdn_cache_control {
-        http::HeaderValue::from_str(value).map_err(|_| {
-            text.fault(format!("`{value}` can't be a header's value"), value)
-                .hint("write directives such as `max-age=60`")
-        })?;
-        out.cdn_cache_control = Some(value.clone());
+    let directives = |value: &Option<String>| match value {
+        Some(value) if http::HeaderValue::from_str(value).is_err() => Err(text
+            .fault(format!("`{value}` can't be a header's value"), value)
+            .hint("write directives such as `max-age=60`")),
+        value => Ok(value.clone()),
+    };
+    out.cdn_cache_control = directives(&env.cdn_cache_control)?;
+    out.surrogate_control = directives(&env.surrogate_control)?;
+    out.stale_while_revalidate = env.stale_while_revalidate;
+    out.stale_if_error = env.stale_if_error;
+    out.cdn_tags.clone_from(&env.cdn_tags);
+    out.preload_headers = env.preload_headers.unwrap_or(out.preload_headers);
+    if let Some(failover) = &env.failover {
+        out.failover = failover::resolve(text, failover)?;
     }
     Ok(out)
 }
@@ -394,12 +424,13 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
 fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault> {
     let pattern = Pattern::new(text, &rule.pattern)?;
     let mut set = BTreeMap::new();
-    for (name, value) in rule.set {
+    let unset = rule.unset.into_iter().map(|name| (name, String::new()));
+    for (name, value) in rule.set.into_iter().chain(unset) {
         let valid =
             http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(&value).is_ok();
         if !valid {
             return Err(text
-                .fault(format!("`{name}: {value}` is no header"), &value)
+                .fault(format!("`{name}: {value}` is no header"), if value.is_empty() { &name } else { &value })
                 .hint("see RFC 9110 section 5 for what names and values may hold"));
         }
         let name = name.to_ascii_lowercase();
@@ -416,7 +447,10 @@ fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault
                 | "vary"
         ) {
             return Err(text
-                .fault(format!("`{name}` can't be set: it follows from what is sent"), &value)
+                .fault(
+                    format!("`{name}` can't be set: it follows from what is sent"),
+                    if value.is_empty() { &name } else { &value },
+                )
                 .hint("leave it out of `[[headers]]`"));
         }
         set.insert(name, value);
@@ -446,6 +480,7 @@ fn quoted(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Enforcement;
 
     fn parse(text: &str) -> Result<Config> {
         Config::parse(Path::new("/site"), "fingerpost.toml", text)
@@ -502,11 +537,63 @@ mod tests {
             ("[[headers]]\nmatch = \"[\"\nset = {}", "no pattern"),
             ("[[headers]]\nmatch = \"*\"\nset = { \"a b\" = \"c\" }", "no header"),
             ("[[headers]]\nmatch = \"*\"\nset = { ETag = \"c\" }", "can't be set"),
+            ("[serve]\naccess_log = { path = \"\" }", "an empty `path`"),
+            ("[serve]\naccess_log = { path = \"a\", sample = 1.5 }", "no part of requests"),
+            ("[serve]\naccess_log = { path = \"a\", format = \"xml\" }", "unknown variant `xml`"),
+            ("[serve]\naccess_log = { path = \"a\", fromat = \"json\" }", "unknown key `fromat`"),
+            ("[[headers]]\nmatch = \"*\"\nunset = [\"Vary\"]", "can't be set"),
+            ("[[headers]]\nmatch = \"*\"\nunset = [\"a b\"]", "no header"),
+            ("[env.x]\nhosts = [\"https://a\"]", "no host"),
+            ("[env.x]\nhosts = [\"a\"]\n[env.y]\nhosts = [\"A\"]", "two environments"),
+            ("[env.x]\ncdn_tags = [\"tags\"]", "unknown variant `tags`"),
+            ("[env.x]\nsurrogate_control = \"a\\nb\"", "can't be a header's value"),
+            ("[security]\npolicy = \"lax\"", "unknown variant `lax`"),
+            ("[security]\nallow = { script = [\"https://a\"] }", "there is no directive `script`"),
+            ("[security]\nallow = { img-src = [\"a; b\"] }", "no source"),
+            ("[security]\nframe_ancestors = \"a; b\"", "no list of sources"),
+            ("[security]\nreport_to = \"/csp\"", "no absolute URL"),
+            ("[env.x.security]\nhsts = \"forever\"", "says no `max-age`"),
+            ("[serve]\ntrusted_proxies = [\"10.0.0\"]", "no network"),
+            ("[serve]\nunknown_host = \"prod\"", "no environment `prod`"),
+            ("[serve]\nunknown_host = \"refuse\"", "refuses every host"),
+            ("[serve]\nproxy_headers = \"via\"", "unknown variant `via`"),
+            ("[serve]\ncdn_id = \"a b\"", "no name"),
             ("[build", "unclosed"),
         ] {
             let got = fault(text);
             assert!(got.contains(want), "{text}: {got}");
         }
+    }
+
+    #[test]
+    fn an_environment_has_the_sites_security_but_for_its_own() {
+        let config = parse(
+            "[security]\nhsts = \"max-age=60\"\nallow = { connect-src = [\"https://a\"] }\n\
+             [env.x.security]\npolicy = \"report-only\"\nallow = { connect-src = [\"https://b\"], img-src = [\"*\"] }",
+        )
+        .unwrap();
+        let (development, x) = (&config.environments["development"].security, &config.environments["x"].security);
+        assert_eq!((development.hsts.as_deref(), x.hsts.as_deref()), (Some("max-age=60"), Some("max-age=60")));
+        assert_eq!((development.policy, x.policy), (Enforcement::Enforce, Enforcement::ReportOnly));
+        assert_eq!(development.allow["connect-src"], ["https://a"]);
+        assert_eq!(x.allow["connect-src"], ["https://a", "https://b"]);
+        assert_eq!(x.allow["img-src"], ["*"]);
+        assert_eq!(parse("").unwrap().environments["development"].security.hsts, None);
+    }
+
+    #[test]
+    fn hosts_are_names_in_lower_case() {
+        let config = parse("[env.x]\nhosts = [\"WWW.Example.com\", \"*.example.com\", \"[::1]\"]").unwrap();
+        assert_eq!(config.environments["x"].hosts, ["www.example.com", "*.example.com", "[::1]"]);
+    }
+
+    #[test]
+    fn headers_can_be_left_out() {
+        let config = parse("[[headers]]\nmatch = \"*\"\nset = { a = \"\" }\nunset = [\"X-Frame-Options\"]").unwrap();
+        assert_eq!(
+            config.headers[0].set,
+            BTreeMap::from(["a", "x-frame-options"].map(|name| (name.to_owned(), String::new())))
+        );
     }
 
     #[test]

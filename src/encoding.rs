@@ -20,6 +20,15 @@ pub enum Encoding {
     Gzip,
 }
 
+/// How much time compressing may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// All that the library knows: for what is done once per build.
+    Most,
+    /// Some tens of megabytes a second, for what is done while somebody waits. The result is a tenth larger.
+    Little,
+}
+
 impl Encoding {
     pub const ALL: [Encoding; 3] = [Encoding::Brotli, Encoding::Zstd, Encoding::Gzip];
 
@@ -51,6 +60,16 @@ impl Encoding {
             Encoding::Gzip => gzip(bytes),
         }
     }
+
+    /// As [`Encoding::compress`], but at a level that takes no more time than it may.
+    pub fn compress_with(self, effort: Effort, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match (self, effort) {
+            (_, Effort::Most) => self.compress(bytes),
+            (Encoding::Brotli, Effort::Little) => quick_brotli(bytes),
+            (Encoding::Zstd, Effort::Little) => zstd::bulk::compress(bytes, 6),
+            (Encoding::Gzip, Effort::Little) => gzip_at(libdeflater::CompressionLvl::default(), bytes),
+        }
+    }
 }
 
 impl fmt::Display for Encoding {
@@ -73,6 +92,16 @@ fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
         return brotli_parts(bytes, &params, parts);
     }
     let mut out = Vec::with_capacity(bytes.len() / 3);
+    let mut writer = brotli::CompressorWriter::with_params(&mut out, 1 << 16, &params);
+    writer.write_all(bytes)?;
+    writer.flush()?;
+    drop(writer);
+    Ok(out)
+}
+
+fn quick_brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let params = BrotliEncoderParams { quality: 5, size_hint: bytes.len(), ..Default::default() };
+    let mut out = Vec::with_capacity(bytes.len() / 2);
     let mut writer = brotli::CompressorWriter::with_params(&mut out, 1 << 16, &params);
     writer.write_all(bytes)?;
     writer.flush()?;
@@ -108,7 +137,11 @@ fn zstandard(bytes: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
+    gzip_at(libdeflater::CompressionLvl::best(), bytes)
+}
+
+fn gzip_at(level: libdeflater::CompressionLvl, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressor = libdeflater::Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
     let length = compressor.gzip_compress(bytes, &mut out).map_err(|error| io::Error::other(error.to_string()))?;
     out.truncate(length);
@@ -139,6 +172,9 @@ mod tests {
             let packed = encoding.compress(text.as_bytes()).expect("compresses");
             assert!(packed.len() < text.len() / 10, "{encoding}: {}", packed.len());
             assert_eq!(packed, encoding.compress(text.as_bytes()).expect("compresses"), "{encoding} repeats");
+            assert!(
+                encoding.compress_with(Effort::Little, text.as_bytes()).expect("compresses").len() < text.len() / 10
+            );
             let plain = match encoding {
                 Encoding::Brotli => {
                     let mut out = Vec::new();

@@ -2,8 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::asset::url_path;
+
+mod security;
+mod tags;
+
+pub use security::{Enforcement, Security};
+pub use tags::{TagHeader, tag};
 
 /// A resolved environment. The one named `development` always exists, with everything at its default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +20,8 @@ pub struct Environment {
     pub asset_base: AssetBase,
     /// The origin of the pages, `https://www.example.com`, without a slash at its end; for URLs that must be absolute.
     pub site: Option<String>,
+    /// The hosts whose pages are this environment's, in lower case and without a port; `*.` at the start stands for any
+    /// subdomain.
     pub hosts: Vec<String>,
     pub store: Option<StoreUrl>,
     /// The endpoint of an S3 API that is not AWS.
@@ -22,12 +31,46 @@ pub struct Environment {
     pub website: Option<bool>,
     /// `CDN-Cache-Control` for pages (RFC 9213).
     pub cdn_cache_control: Option<String>,
+    /// `Surrogate-Control` for pages, which older CDNs read (<https://www.w3.org/TR/edge-arch/>).
+    pub surrogate_control: Option<String>,
+    /// For how many seconds after they have become stale pages may be shown while they are asked for anew (RFC 5861 section 3).
+    pub stale_while_revalidate: Option<u32>,
+    /// For how many seconds pages may be shown while the server fails (RFC 5861 section 4).
+    pub stale_if_error: Option<u32>,
+    /// The headers that tell a CDN what to purge together.
+    pub cdn_tags: Vec<TagHeader>,
+    /// Whether pages name what they need in a `Link` header (RFC 8288).
+    pub preload_headers: bool,
+    pub security: Security,
+    /// How a server finds out that assets are not to be had from another origin; none if it does not ask.
+    pub failover: Option<Failover>,
+}
+
+/// When pages are bound to the server's own origin in place of one that fails, and when back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failover {
+    /// Between two probes, more or less.
+    pub interval: Duration,
+    /// For a whole probe.
+    pub timeout: Duration,
+    /// So many probes have to fail in a row before pages are bound to the server's origin.
+    pub fail_after: u32,
+    /// So many have to succeed in a row before they are bound back.
+    pub recover_after: u32,
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        Failover { interval: Duration::from_secs(10), timeout: Duration::from_secs(5), fail_after: 3, recover_after: 3 }
+    }
 }
 
 impl Environment {
     pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
         Environment {
-            name: name.into(),
+            security: Security::of(&name),
+            name,
             asset_base: AssetBase::default(),
             site: None,
             hosts: Vec::new(),
@@ -36,7 +79,36 @@ impl Environment {
             region: None,
             website: None,
             cdn_cache_control: None,
+            failover: Some(Failover::default()),
+            surrogate_control: None,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            cdn_tags: Vec::new(),
+            preload_headers: true,
         }
+    }
+
+    /// `Cache-Control` of pages. What is `no-cache` may never be shown stale (RFC 9111 section 5.2.2.4), so where staleness is
+    /// allowed, they are stale at once instead.
+    pub fn page_cache_control(&self) -> String {
+        let mut directives = "no-cache".to_owned();
+        if self.stale_while_revalidate.is_some() || self.stale_if_error.is_some() {
+            "public, max-age=0".clone_into(&mut directives);
+        }
+        for (name, seconds) in
+            [("stale-while-revalidate", self.stale_while_revalidate), ("stale-if-error", self.stale_if_error)]
+        {
+            if let Some(seconds) = seconds {
+                directives.push_str(&format!(", {name}={seconds}"));
+            }
+        }
+        directives
+    }
+
+    /// Whether pages and assets are of different origins, or pages of several, so that other origins have to be let in to the
+    /// assets.
+    pub fn shares_assets(&self) -> bool {
+        self.asset_base.is_other_origin() || self.hosts.len() > 1 || self.hosts.iter().any(|host| host.contains('*'))
     }
 }
 
@@ -57,6 +129,13 @@ impl AssetBase {
     /// Whether assets come from another origin than the pages, as far as the configuration tells.
     pub fn is_other_origin(&self) -> bool {
         self.0.contains("//")
+    }
+
+    /// `https://cdn.example.com` or `//cdn.example.com`, where it is another origin.
+    pub fn origin(&self) -> Option<&str> {
+        let start = self.0.find("//")? + 2;
+        let end = self.0.get(start..)?.find('/').map_or(self.0.len(), |at| start + at);
+        self.0.get(..end)
     }
 }
 
@@ -146,6 +225,28 @@ mod tests {
         for bad in ["", "cdn.example.com", "https://", "/a//b", "https://x/?a", "ftp://x/", "/a b/"] {
             assert!(bad.parse::<AssetBase>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn origins_have_no_path() {
+        for (text, want) in [
+            ("/v1/", None),
+            ("https://c.example/", Some("https://c.example")),
+            ("https://c.example:8443/a/b/", Some("https://c.example:8443")),
+            ("//c.example/x/", Some("//c.example")),
+        ] {
+            assert_eq!(text.parse::<AssetBase>().unwrap().origin(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn pages_that_may_be_stale_say_so() {
+        let mut environment = Environment::new("production");
+        assert_eq!(environment.page_cache_control(), "no-cache");
+        environment.stale_if_error = Some(600);
+        assert_eq!(environment.page_cache_control(), "public, max-age=0, stale-if-error=600");
+        environment.stale_while_revalidate = Some(5);
+        assert_eq!(environment.page_cache_control(), "public, max-age=0, stale-while-revalidate=5, stale-if-error=600");
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config(_) | Error::Usage { .. } => 2,
-            Error::Listen { source, .. } if source.kind() == io::ErrorKind::InvalidInput => 2,
+            Error::Listen { source, address } if is_no_address(source, address) => 2,
             Error::Check { .. } => 3,
             Error::Store { .. } | Error::Publish { .. } => 4,
             _ => 1,
@@ -155,6 +155,16 @@ fn io_help(source: &io::Error, path: &Path) -> Option<String> {
     })
 }
 
+/// Whether what was written can't be listened on, whoever else listens: it is no address, or none of this machine.
+fn is_no_address(source: &io::Error, address: &str) -> bool {
+    match source.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => true,
+        // A name that could not be looked up has no kind of its own.
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => false,
+        _ => address.parse::<std::net::SocketAddr>().is_err(),
+    }
+}
+
 fn listen_help(source: &io::Error, address: &str) -> Option<String> {
     match source.kind() {
         io::ErrorKind::AddrInUse => Some(format!(
@@ -164,6 +174,12 @@ fn listen_help(source: &io::Error, address: &str) -> Option<String> {
         io::ErrorKind::InvalidInput => Some("write it as `HOST:PORT`, such as `127.0.0.1:8080`".to_owned()),
         io::ErrorKind::PermissionDenied => {
             Some("ports below 1024 need the right to bind them; pass a higher one with `--listen`".to_owned())
+        }
+        io::ErrorKind::AddrNotAvailable => Some(
+            "no network interface of this machine has that address; `0.0.0.0` stands for all that there are".to_owned(),
+        ),
+        _ if is_no_address(source, address) => {
+            Some("that name could not be looked up; write an address, such as `127.0.0.1:8080`".to_owned())
         }
         _ => None,
     }

@@ -12,10 +12,13 @@ use crate::error::{Fault, Result};
 
 mod css_urls;
 mod dimensions;
+mod references;
 mod srcset;
 mod strings;
+mod tags;
 
 pub use strings::rewrite_strings;
+pub use tags::{Tag, Visitor, visit};
 
 /// What kind of place a URL stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,14 +122,21 @@ fn walk(name: &str, html: &str, walk: Walk<'_>) -> Result<String> {
             Ok(())
         }))
         .with_strict(false);
-    rewrite_str(html, settings).map_err(|error| {
-        Fault::new(format!("could not parse the page `{name}`: {error}")).hint("check its HTML").into()
-    })
+    rewrite_str(html, settings).map_err(|error| parse_fault(name, &error).into())
+}
+
+fn parse_fault(name: &str, error: &lol_html::errors::RewritingError) -> Fault {
+    Fault::new(format!("could not parse the page `{name}`: {error}")).hint("check its HTML")
 }
 
 /// The URLs of a stylesheet's text, as [`edit`] does for `<style>`.
 pub fn edit_css(css: &str, edit: impl FnMut(&str) -> Option<String>) -> Option<String> {
     css_urls::rewrite(css, edit)
+}
+
+/// The URLs of a `srcset`.
+pub fn srcset_urls(value: &str) -> impl Iterator<Item = &str> {
+    srcset::candidates(value).filter_map(|(url, _)| value.get(url))
 }
 
 struct Walk<'e> {
@@ -149,7 +159,7 @@ impl Walk<'_> {
         match tag.as_str() {
             "base" => {
                 if let Some(href) = element.get_attribute("href") {
-                    self.editor.base(&unescape(href.trim()));
+                    self.editor.base(&references::decode(href.trim()));
                 }
             }
             "script" => self.script(element)?,
@@ -173,7 +183,7 @@ impl Walk<'_> {
             }
         }
         if let Some(value) = element.get_attribute("style") {
-            let new = css_urls::rewrite(&unescape(&value), |url| self.plain(Place::Other, url));
+            let new = css_urls::rewrite(&references::decode(&value), |url| self.plain(Place::Other, url));
             set(element, "style", new.map(|css| css.replace('&', "&amp;")))?;
         }
         Ok(())
@@ -292,7 +302,7 @@ impl Walk<'_> {
 
     fn attribute(&mut self, element: &mut Element<'_, '_>, name: &str, place: Place) -> HandlerResult {
         let Some(value) = element.get_attribute(name) else { return Ok(()) };
-        let Some(link) = self.editor.url(place, unescape(value.trim()).as_str()) else { return Ok(()) };
+        let Some(link) = self.editor.url(place, references::decode(value.trim()).as_str()) else { return Ok(()) };
         element.set_attribute(name, &link.url.replace('&', "&amp;"))?;
         let takes_integrity = matches!(place, Place::Script { .. } | Place::Stylesheet | Place::Preload);
         if takes_integrity && (link.other_origin || element.has_attribute("integrity")) {
@@ -354,20 +364,6 @@ fn set(element: &mut Element<'_, '_>, name: &str, value: Option<String>) -> Hand
         element.set_attribute(name, &value)?;
     }
     Ok(())
-}
-
-/// The character references that templates and minifiers write into attributes; lol_html gives values as they stand.
-fn unescape(value: &str) -> String {
-    if !value.contains('&') {
-        return value.to_owned();
-    }
-    value
-        .replace("&quot;", "\"")
-        .replace("&#34;", "\"")
-        .replace("&#39;", "'")
-        .replace("&#x27;", "'")
-        .replace("&#x2f;", "/")
-        .replace("&amp;", "&")
 }
 
 #[cfg(test)]

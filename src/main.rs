@@ -17,5 +17,11 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = libmimalloc_sys::mi_option_res
 fn main() -> ExitCode {
     // SAFETY: it sets a number in the allocator's table of options, atomically; nothing else runs yet.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, PURGE_DELAY_MS) };
-    fingerpost::cli::main()
+    fingerpost::cli::main(give_back)
+}
+
+/// What this thread has freed goes back to the system. The allocator would do so when the thread next asks for memory.
+fn give_back() {
+    // SAFETY: it looks through what the allocator itself has on this thread, and takes no pointer.
+    unsafe { libmimalloc_sys::mi_collect(true) };
 }

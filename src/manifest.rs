@@ -70,7 +70,7 @@ pub struct File {
     pub headers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A fingerprinted file: the same in every environment, cached for ever.
@@ -132,15 +132,17 @@ impl Manifest {
             std::io::ErrorKind::NotFound => bad(&path, "there is no such file"),
             _ => Error::io("read", &path)(error),
         })?;
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| bad(&path, error))?;
+        Manifest::parse(&text).map_err(|reason| bad(&path, reason))
+    }
+
+    /// Reads a manifest's text; the error says what is wrong with it.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let manifest: Manifest = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if manifest.version != VERSION {
-            return Err(bad(
-                &path,
-                format!("it is of version {}, this program reads version {VERSION}", manifest.version),
-            ));
+            return Err(format!("it is of version {}, this program reads version {VERSION}", manifest.version));
         }
         if let Some(missing) = manifest.entries.values().find(|entry| !manifest.files.contains_key(&entry.file)) {
-            return Err(bad(&path, format!("an entry names `{}`, which is not among the files", missing.file)));
+            return Err(format!("an entry names `{}`, which is not among the files", missing.file));
         }
         Ok(manifest)
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -17,6 +18,7 @@ mod preview;
 mod publish;
 mod serve;
 mod terminal;
+mod trace;
 
 use terminal::Terminal;
 
@@ -115,8 +117,10 @@ fn below(config: &Config, path: Option<&Path>, default: &Path) -> PathBuf {
     path.map_or_else(|| default.to_owned(), |path| crate::fs::normalize(&config.root.join(path)))
 }
 
-/// Runs the program; the process's arguments are its input.
-pub fn main() -> ExitCode {
+/// Runs the program; the process's arguments are its input. `give_back` makes the allocator give the system what the thread that
+/// calls it has freed.
+pub fn main(give_back: fn()) -> ExitCode {
+    let _ = GIVE_BACK.set(give_back);
     let cli = Cli::parse();
     let terminal = Terminal::new(&cli.global);
     match run(&cli, &terminal) {
@@ -144,7 +148,15 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
     }
 }
 
+/// As [`main`] was told.
+static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
+
 /// Threads for what waits: sockets, signals, stores.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Runtime::new().map_err(Error::io("start threads in", "."))?.block_on(work)
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all();
+    if let Some(give_back) = GIVE_BACK.get() {
+        threads.on_thread_park(|| crate::serve::slack::give_back(*give_back));
+    }
+    threads.build().map_err(Error::io("start threads in", "."))?.block_on(work)
 }

@@ -1,41 +1,161 @@
 //! `fingerpost serve`
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::terminal::Terminal;
-use super::{Global, below, block_on};
+use super::{Global, below, block_on, trace};
+use crate::config::{AccessLog, Config, LogPath, UnknownHost, parse_size};
 use crate::error::Result;
-use crate::serve::{self, Event, Options};
+use crate::serve::access_log::{Output, Settings};
+use crate::serve::{self, Change, Event, Front, Limits, Operation, Options, Policy, Proxies, TlsFiles};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The environment that pages are bound to
-    #[arg(short, long, default_value = "development", value_name = "NAME", env = "FINGERPOST_ENV")]
-    env: String,
+    /// The environment that pages are bound to [default: the one that has the request's host, or else development]
+    #[arg(short, long, value_name = "NAME", env = "FINGERPOST_ENV")]
+    env: Option<String>,
     /// The output folder of a build [default: dist]
     #[arg(long, value_name = "DIR", env = "FINGERPOST_OUT")]
     out: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", env = "FINGERPOST_LISTEN")]
     listen: String,
+    /// The server's certificate and those that lead up to a root, in PEM; it makes the server speak TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "FINGERPOST_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "FINGERPOST_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// How long requests under way may take when the server stops [default: 10]
+    #[arg(long, value_name = "SECONDS", env = "FINGERPOST_DRAIN")]
+    drain: Option<u64>,
+    /// Where to answer about health and metrics, and take reloads; a port alone is of this machine only [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "FINGERPOST_ADMIN")]
+    admin: Option<String>,
+    /// Where to write a line for each answer; `-` is stdout [default: nowhere]
+    #[arg(long, value_name = "FILE", env = "FINGERPOST_ACCESS_LOG")]
+    access_log: Option<String>,
+    /// Say in each answer how long it took to find, in `Server-Timing`
+    #[arg(long, env = "FINGERPOST_SERVER_TIMING")]
+    server_timing: bool,
+    /// What to trace on stderr: a level, or `TARGET=LEVEL` separated by commas [default: nothing]
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
+    log: Option<String>,
+    /// How much of the site is held in memory, such as `64 MiB`; the rest stays in its files [default: 256 MiB]
+    #[arg(long, value_name = "SIZE", env = "FINGERPOST_MEMORY", value_parser = size)]
+    memory: Option<u64>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "write bytes as a number, or a text such as `170 KB` or `1.5 MiB`".to_owned())
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    if let Some(filter) = &args.log {
+        trace::start(filter, terminal)?;
+    }
     let config = global.load()?;
+    let out = below(&config, args.out.as_deref(), &config.out);
+    let tls = tls(&config, args);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let options = Options {
-        out: below(&config, args.out.as_deref(), &config.out),
-        environment: config.environment(&args.env)?.clone(),
-        listen: args.listen.clone(),
+        front: front(&config),
+        limits: limits(&config, args),
+        sendfile: config.serve.transport.sendfile.unwrap_or(true),
+        tls,
+        operation: operation(&config, args),
+        policy: policy(&config, args),
+        ..environments(&config, args, out)?
     };
-    block_on(serve::run(options, |event| tell(&event, terminal)))
+    block_on(serve::run(options, |event| tell(&event, scheme, terminal)))
 }
 
-fn tell(event: &Event, terminal: &Terminal) {
+/// The environment that is asked for, or those that the request's host chooses among.
+fn environments(config: &Config, args: &Args, out: PathBuf) -> Result<Options> {
+    let other = match (&args.env, &config.serve.front.unknown_host) {
+        (Some(name), _) => return Ok(Options::new(out, config.environment(name)?.clone(), &args.listen)),
+        (None, UnknownHost::Environment(name)) => Some(name),
+        (None, UnknownHost::Refuse) => None,
+    };
+    let is_served = |name: &String, hosts: &[String]| !hosts.is_empty() || Some(name) == other;
+    let environments = config.environments.values().filter(|env| is_served(&env.name, &env.hosts));
+    Ok(Options {
+        environments: environments.cloned().collect(),
+        other: other.cloned(),
+        ..Options::new(out, config.environment("development")?.clone(), &args.listen)
+    })
+}
+
+fn front(config: &Config) -> Front {
+    let front = &config.serve.front;
+    Front {
+        proxies: Proxies::new(front.trusted_proxies.clone(), front.proxy_headers),
+        cdn_id: Some(front.cdn_id.clone()),
+    }
+}
+
+fn limits(config: &Config, args: &Args) -> Limits {
+    let limits = Limits::from(&config.serve.transport);
+    match args.drain {
+        Some(seconds) => Limits { grace: Duration::from_secs(seconds), ..limits },
+        None => limits,
+    }
+}
+
+fn policy(config: &Config, args: &Args) -> Policy {
+    let storage = &config.serve.storage;
+    Policy {
+        memory: args.memory.unwrap_or(storage.memory),
+        largest_in_memory: storage.largest_in_memory,
+        keep_releases: storage.keep_releases,
+        encodings: if storage.compress { config.encodings.clone() } else { Vec::new() },
+    }
+}
+
+fn tls(config: &Config, args: &Args) -> Option<TlsFiles> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: config.root.join(cert), key: config.root.join(key) }),
+        _ => config.serve.transport.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() }),
+    }
+}
+
+fn operation(config: &Config, args: &Args) -> Operation {
+    let mut log = config.serve.access_log.clone();
+    if let Some(written) = &args.access_log {
+        let path = LogPath::new(&config.root, written);
+        log = Some(AccessLog { path: path.clone(), ..log.unwrap_or_else(|| AccessLog::new(path)) });
+    }
+    Operation {
+        admin: args.admin.clone(),
+        access_log: log.map(settings),
+        server_timing: args.server_timing || config.serve.server_timing,
+    }
+}
+
+fn settings(log: AccessLog) -> Settings {
+    let stdout: fn() -> Box<dyn Write + Send> = || Box::new(std::io::stdout());
+    let output = match log.path {
+        LogPath::Stdout => Output::Writer(stdout),
+        LogPath::File(path) => Output::File(path),
+    };
+    Settings { output, format: log.format, sample: log.sample }
+}
+
+fn tell(event: &Event, scheme: &str, terminal: &Terminal) {
     match event {
-        // Said however quiet: programs wait for it.
-        Event::Listening(address) => terminal.must_say(&format!("listening on http://{address}")),
+        // Said however quiet: programs wait for these.
+        Event::Admin(address) => terminal.must_say(&format!("admin on http://{address}")),
+        Event::Listening(address) => terminal.must_say(&format!("listening on {scheme}://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) => terminal.complain(error),
+        Event::Failover(Change::Failed { base, failures, error }) => terminal
+            .must_say(&format!("warning: assets are served from here, as `{base}` failed {failures} times: {error}")),
+        Event::Failover(Change::Recovered { base, successes, after }) => terminal.must_say(&format!(
+            "assets are served from `{base}` again: it answered {successes} times, after {} s",
+            after.as_secs()
+        )),
         Event::Stopping => terminal.say("finishing the requests under way"),
     }
 }

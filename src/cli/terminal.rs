@@ -60,6 +60,10 @@ impl Terminal {
         self.json
     }
 
+    pub fn color(&self) -> bool {
+        self.color
+    }
+
     pub fn verbose(&self) -> bool {
         self.verbose
     }

@@ -49,22 +49,26 @@ pub enum Size {
     Text(String),
 }
 
+impl Size {
+    pub(super) fn bytes(&self, text: &Text) -> Result<u64, Fault> {
+        match self {
+            Size::Bytes(bytes) => Ok(*bytes),
+            Size::Text(size) => parse_size(size).ok_or_else(|| {
+                text.fault(format!("`{size}` is no size"), size)
+                    .hint("write bytes as a number, or a text such as `170 KB` or `1.5 MiB`")
+            }),
+        }
+    }
+}
+
 impl Budget {
     pub(super) fn resolve(text: &Text, budget: file::Budget) -> Result<Self, Fault> {
         let pattern = Pattern::new(text, &budget.pattern)?;
         let given = [(Measure::Br, &budget.max_br), (Measure::Gzip, &budget.max_gzip), (Measure::Raw, &budget.max_raw)];
         let mut limits = Vec::new();
         for (measure, size) in given {
-            match size {
-                None => {}
-                Some(Size::Bytes(bytes)) => limits.push(Limit { measure, bytes: *bytes }),
-                Some(Size::Text(size)) => {
-                    let bytes = parse(size).ok_or_else(|| {
-                        text.fault(format!("`{size}` is no size"), size)
-                            .hint("write bytes as a number, or a text such as `170 KB` or `1.5 MiB`")
-                    })?;
-                    limits.push(Limit { measure, bytes });
-                }
+            if let Some(size) = size {
+                limits.push(Limit { measure, bytes: size.bytes(text)? });
             }
         }
         if limits.is_empty() {
@@ -77,7 +81,7 @@ impl Budget {
 }
 
 /// `170 KB` are 170,000 bytes and `1.5 MiB` 1,572,864, as IEC 80000-13 has it; a fraction of a byte is left out.
-fn parse(size: &str) -> Option<u64> {
+pub fn parse_size(size: &str) -> Option<u64> {
     let size = size.trim();
     let unit = size.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(size.len());
     let (number, unit) = size.split_at(unit);
@@ -116,7 +120,7 @@ mod tests {
             ("170 kilos", None),
             ("inf", None),
         ] {
-            assert_eq!(parse(text), want, "{text}");
+            assert_eq!(parse_size(text), want, "{text}");
         }
     }
 }

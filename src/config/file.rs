@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::access_log::LogFormat;
 use super::budget::Size;
-use super::{Images, SourceMaps, nearest, quoted};
+use super::{Images, ProxyHeaders, SourceMaps, nearest, quoted};
+use crate::environment::{Enforcement, TagHeader};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -23,7 +25,9 @@ pub struct File {
     pub context: BTreeMap<String, serde_json::Value>,
     pub env: BTreeMap<String, Environment>,
     pub headers: Vec<Headers>,
+    pub security: Security,
     pub budget: Vec<Budget>,
+    pub serve: Serve,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +128,25 @@ pub struct Environment {
     pub cdn: Option<BTreeMap<String, String>>,
     pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
+    pub failover: Option<Failover>,
+    pub surrogate_control: Option<String>,
+    pub stale_while_revalidate: Option<u32>,
+    pub stale_if_error: Option<u32>,
+    pub cdn_tags: Vec<TagHeader>,
+    pub preload_headers: Option<bool>,
+    pub security: Security,
+}
+
+/// `[security]`, and what an environment has instead.
+#[derive(Deserialize, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    pub policy: Option<Enforcement>,
+    pub inline_styles: Option<bool>,
+    pub allow: BTreeMap<String, Vec<String>>,
+    pub frame_ancestors: Option<String>,
+    pub report_to: Option<String>,
+    pub hsts: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -134,12 +157,66 @@ pub struct Retention {
     days: Option<u32>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    pub tls: Option<Tls>,
+    pub drain: Option<f64>,
+    pub header_timeout: Option<f64>,
+    pub idle_timeout: Option<f64>,
+    pub write_timeout: Option<f64>,
+    pub min_write_rate: Option<u64>,
+    pub sendfile: Option<bool>,
+    pub connections: Option<usize>,
+    pub connections_per_address: Option<usize>,
+    pub access_log: Option<AccessLog>,
+    pub server_timing: bool,
+    pub memory: Option<Size>,
+    pub largest_in_memory: Option<Size>,
+    pub keep_releases: Option<u8>,
+    pub compress: Option<bool>,
+    pub unknown_host: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub proxy_headers: ProxyHeaders,
+    pub cdn_id: Option<String>,
+}
+
+/// `true` and `false` turn it on and off.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`failover` is `true`, `false` or a table of `interval`, `timeout`, `fail_after`, `recover_after`"
+)]
+pub enum Failover {
+    On(bool),
+    With(FailoverKeys),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverKeys {
+    pub interval: Option<f64>,
+    pub timeout: Option<f64>,
+    pub fail_after: Option<u32>,
+    pub recover_after: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub cert: String,
+    pub key: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Headers {
     #[serde(rename = "match")]
     pub pattern: String,
+    #[serde(default)]
     pub set: BTreeMap<String, String>,
+    #[serde(default)]
+    pub unset: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +229,15 @@ pub struct Budget {
     pub max_raw: Option<Size>,
     #[serde(default)]
     pub total: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessLog {
+    pub path: String,
+    #[serde(default)]
+    pub format: LogFormat,
+    pub sample: Option<f64>,
 }
 
 /// Parses the text; a fault points at the place, and an unknown key names the nearest known one.

@@ -15,10 +15,10 @@ pub fn of(attribute: impl Fn(&str) -> Option<String>, sizes: &mut Sizes<'_>) -> 
     }
     let mut shown = Vec::new();
     if let Some(src) = attribute("src") {
-        shown.push(sizes(&super::unescape(src.trim())));
+        shown.push(sizes(&super::references::decode(src.trim())));
     }
     if let Some(value) = attribute("srcset") {
-        let value = super::unescape(&value);
+        let value = super::references::decode(&value);
         for (url, descriptor) in srcset::candidates(&value) {
             shown.push(sizes(&value[url]).and_then(|size| at_density(size, descriptor)));
         }

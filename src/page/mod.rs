@@ -1,6 +1,14 @@
 //! Everything that depends on the environment: a page is bound to one when it is served or published, never when it is built.
 
+mod csp;
+mod headers;
+mod links;
 mod rewrite;
+mod surroundings;
+mod survey;
+
+pub use headers::headers;
+pub use surroundings::Surroundings;
 
 use crate::environment::Environment;
 use crate::error::Result;

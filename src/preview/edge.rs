@@ -32,8 +32,8 @@ pub async fn table<S: Store>(store: &S) -> Result<Table> {
             for encoding in Encoding::ALL {
                 let variant = File::sidecar(key, encoding);
                 if exists(&variant) {
-                    let (headers, body) = fetch(store, &variant).await?;
-                    resource = resource.variant(encoding, headers, body);
+                    let (_, body) = fetch(store, &variant).await?;
+                    resource = resource.variant(encoding, body);
                 }
             }
             Ok::<_, Error>((key, resource))

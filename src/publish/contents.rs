@@ -227,15 +227,22 @@ fn anew(page: Vec<u8>, encodings: impl Iterator<Item = Encoding>) -> io::Result<
     Ok(representations)
 }
 
+/// What the site's headers come to in a store. Policies and the like are an HTTP server's: no store has a place for them.
 fn headers(file: &File, environment: &Environment) -> BTreeMap<String, String> {
+    let cache_control = match file.kind {
+        Kind::Page => environment.page_cache_control(),
+        Kind::Asset | Kind::Public => file.cache_control().to_owned(),
+    };
     let mut headers = BTreeMap::from([
         ("content-type".to_owned(), file.media_type.clone()),
-        ("cache-control".to_owned(), file.cache_control().to_owned()),
+        ("cache-control".to_owned(), cache_control),
     ]);
     if let (Kind::Page, Some(value)) = (file.kind, &environment.cdn_cache_control) {
         headers.insert("cdn-cache-control".to_owned(), value.clone());
     }
     headers.extend(file.headers.clone());
+    // An empty one is left out.
+    headers.retain(|_, value| !value.is_empty());
     headers
 }
 
@@ -263,6 +270,7 @@ mod tests {
             .public(".env", "SECRET=1\n")
             .public(".fingerpost/maps/a.js.map", "{}")
             .header("index.html", "x-frame-options", "DENY")
+            .header("index.html", "x-own", "")
             .header("robots.txt", "cache-control", "public, max-age=60");
         site.environment.cdn_cache_control = Some("max-age=600".to_owned());
         let built = site.build();

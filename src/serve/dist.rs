@@ -1,23 +1,26 @@
-//! The table of a build: every file of an output folder, verified, bound to an environment, under all the URLs that name it.
+//! The tables of a build: every file of an output folder, bound to an environment, under all the URLs that name it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rayon::prelude::*;
 
-use super::resource::{CDN_CACHE_CONTROL, Resource};
+use super::failover::Probe;
+use super::fields::Fields;
+use super::headers::Terms;
+use super::load::{Loaded, fault};
+use super::resource::{Bodies, Resource};
+use super::retention::Retention;
+use super::storage::{Policy, Storage};
 use super::table::{Table, TableBuilder};
-use crate::asset::{LogicalPath, decode_url_path};
-use crate::encoding::Encoding;
+use crate::asset::decode_url_path;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::fingerprint::Digest;
 use crate::fs;
-use crate::manifest::{self, File, Kind, Manifest};
-use crate::page;
+use crate::manifest::{File, Kind, Manifest};
+use crate::page::Surroundings;
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -27,146 +30,192 @@ impl Table {
     ///
     /// Fails with [`Error::Manifest`] where a file is not what the manifest says.
     pub fn load(out: &Path, environment: &Environment) -> Result<Table> {
-        let dist = Dist { out, environment, manifest: Manifest::load(out)? };
-        let resources = dist.resources()?;
-        dist.table(&resources)
+        let mut release = Release::load(out, std::slice::from_ref(environment), &Policy::default(), &[])?;
+        Ok(release.tables.pop().unwrap_or_default())
+    }
+}
+
+/// A build, ready to be served.
+pub(super) struct Release {
+    /// One for each environment.
+    pub(super) tables: Vec<Table>,
+    /// Files that tell whether another origin has this release.
+    pub(super) probes: Vec<Probe>,
+    /// Counts what the tables hold.
+    pub(super) storage: Storage,
+    /// Whether there are codings yet to be made, for what the build has not compressed.
+    pub(super) is_unfinished: bool,
+}
+
+impl Release {
+    /// Loads the build in `out` for several environments. What the tables of the same environments `before` hold is taken again
+    /// where it can be, and their fingerprinted files stay for as many releases as the policy says. Blocks meanwhile.
+    pub(super) fn load(
+        out: &Path,
+        environments: &[Environment],
+        policy: &Policy,
+        before: &[Arc<Table>],
+    ) -> Result<Release> {
+        let manifest = Manifest::load(out)?;
+        let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
+        let surroundings = surroundings(out, &manifest)?;
+        let shares_assets = environments.iter().any(Environment::shares_assets);
+        let mut retention = Retention::new(policy, &loaded.storage);
+        let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
+        for (index, environment) in environments.iter().enumerate() {
+            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings, shares_assets };
+            let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
+            if let Some(before) = before.get(index) {
+                retention.keep(&mut table, before, &manifest.release);
+            }
+            tables.push(table);
+        }
+        let held = loaded.storage.held();
+        let tables = tables.into_iter().map(|table| table.build_of(manifest.release.clone(), held)).collect();
+        let (probes, is_unfinished) = (Probe::choose(&manifest), loaded.is_unfinished);
+        Ok(Release { tables, probes, storage: loaded.storage, is_unfinished })
     }
 }
 
 struct Dist<'a> {
     out: &'a Path,
     environment: &'a Environment,
-    manifest: Manifest,
+    manifest: &'a Manifest,
+    surroundings: &'a Surroundings,
+    shares_assets: bool,
+}
+
+/// Stylesheets are read for it.
+fn surroundings(out: &Path, manifest: &Manifest) -> Result<Surroundings> {
+    let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
+    let text = |(path, _): (&String, &File)| Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned());
+    let texts: Vec<String> = sheets.map(text).collect::<Result<_>>()?;
+    Ok(Surroundings::of(manifest, texts.iter().map(String::as_str)))
 }
 
 /// By the path below the output folder.
-type Resources<'a> = BTreeMap<&'a str, Arc<Resource>>;
+type Resources<'a> = BTreeMap<&'a str, Resource>;
 
-impl Dist<'_> {
-    fn resources(&self) -> Result<Resources<'_>> {
-        let files = self.manifest.files.par_iter();
-        files.map(|(path, file)| Ok((path.as_str(), Arc::new(self.resource(path, file)?)))).collect()
+/// What the headers of a fingerprinted file depend on.
+type Look<'a> = (&'a str, &'a BTreeMap<String, String>);
+
+/// One set of fields for all that are equal. They are many kilobytes, and of files there may be a hundred thousand.
+struct Pool<'a, 'p> {
+    by_look: HashMap<Look<'a>, Arc<Fields>>,
+    /// Those of all environments.
+    by_headers: &'p mut ByHeaders,
+}
+
+type ByHeaders = HashMap<Vec<(HeaderName, Vec<u8>)>, Arc<Fields>>;
+
+impl<'a> Pool<'a, '_> {
+    fn fields(&mut self, file: &'a File, headers: impl FnOnce() -> Result<HeaderMap>) -> Result<Arc<Fields>> {
+        let look = (file.media_type.as_str(), &file.headers);
+        // A document has a policy of its own.
+        let is_of_a_kind = file.kind == Kind::Asset && !is_document(file);
+        if is_of_a_kind && let Some(fields) = self.by_look.get(&look) {
+            return Ok(Arc::clone(fields));
+        }
+        let headers = headers()?;
+        let mut key: Vec<(HeaderName, Vec<u8>)> =
+            headers.iter().map(|(name, value)| (name.clone(), value.as_bytes().to_vec())).collect();
+        key.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        let fields = Arc::clone(self.by_headers.entry(key).or_insert_with(|| Arc::new(Fields::new(headers))));
+        if is_of_a_kind {
+            self.by_look.insert(look, Arc::clone(&fields));
+        }
+        Ok(fields)
+    }
+}
+
+fn is_document(file: &File) -> bool {
+    file.media_type.starts_with("text/html")
+}
+
+impl<'a> Dist<'a> {
+    fn resources(&self, loaded: &Loaded, environment: usize, by_headers: &mut ByHeaders) -> Result<Resources<'a>> {
+        let mut pool = Pool { by_look: HashMap::new(), by_headers };
+        let mut resources = Resources::new();
+        for (path, file) in &self.manifest.files {
+            let (digest, bodies): (_, Arc<Bodies>) =
+                loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
+            let fields = pool.fields(file, || self.headers(path, file, &bodies))?;
+            let resource = Resource::of(&digest, fields, bodies);
+            resources.insert(path, if file.kind == Kind::Asset { resource.aged(0) } else { resource });
+        }
+        Ok(resources)
     }
 
-    fn resource(&self, path: &str, file: &File) -> Result<Resource> {
-        if LogicalPath::new(path).is_err() {
-            return Err(self.fault(format!("it names `{path}`, which is not below the output folder")));
-        }
-        let headers = self.headers(path, file)?;
-        let body = self.read(path, file.length, &file.digest)?;
-        if file.kind == Kind::Page {
-            let bound = page::bind(&self.manifest, self.environment, path, &body)?;
-            if bound != body {
-                return compressed(path, file, headers, bound);
-            }
-        }
-        let mut resource = Resource::new(&file.digest, headers.clone(), body.into());
-        for (encoding, variant) in &file.variants {
-            let body = self.read(&File::sidecar(path, *encoding), variant.length, &variant.digest)?;
-            resource = resource.variant(*encoding, headers.clone(), body.into());
-        }
-        Ok(resource)
-    }
-
-    fn headers(&self, path: &str, file: &File) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        let media_type = HeaderValue::from_str(&file.media_type)
-            .map_err(|_| self.fault(format!("the type of `{path}` is no header value")))?;
-        headers.insert(CONTENT_TYPE, media_type);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(file.cache_control()));
-        if let Some(value) = &self.environment.cdn_cache_control
-            && file.kind == Kind::Page
-        {
-            let value = HeaderValue::from_str(value).map_err(|_| Error::Usage {
-                message: format!(
-                    "`cdn_cache_control` of the environment `{}` is no header value",
-                    self.environment.name
-                ),
-                help: "write directives such as `max-age=60, stale-while-revalidate=600`".to_owned(),
-            })?;
-            headers.insert(CDN_CACHE_CONTROL, value);
-        }
-        for (name, value) in &file.headers {
-            let field = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
-            let (name, value) =
-                field.ok_or_else(|| self.fault(format!("`{name}: {value}` of `{path}` is no header")))?;
-            headers.insert(name, value);
-        }
-        Ok(headers)
-    }
-
-    /// Reads a file that has to be what was built.
-    fn read(&self, path: &str, length: u64, digest: &Digest) -> Result<Vec<u8>> {
-        let bytes = fs::read(&self.out.join(path))?;
-        if bytes.len() as u64 != length || Digest::of(&bytes) != *digest {
-            let out = self.out.display();
-            return Err(self.fault(format!("`{path}` is not what it says: `{out}` was changed after it was built")));
-        }
-        Ok(bytes)
+    fn headers(&self, path: &str, file: &File, bodies: &Bodies) -> Result<HeaderMap> {
+        let identity = bodies.part(None).filter(|_| is_document(file));
+        let bytes = identity.map(|part| part.content.read()).transpose().map_err(Error::io("read", path))?;
+        // What is in no known encoding can't be hashed as a browser would.
+        let document = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let Dist { environment, manifest, surroundings, shares_assets, .. } = *self;
+        let terms = Terms { manifest, environment, surroundings, shares_assets };
+        terms.headers(path, file, document)?.map_err(|error| self.fault(error.to_string()))
     }
 
     fn fault(&self, reason: String) -> Error {
-        Error::Manifest { path: self.out.join(manifest::PATH), reason }
+        fault(self.out, reason)
     }
 
     /// Files come first, so that each keeps the path that it has in the output folder, whatever else would be reachable there.
-    fn table(&self, resources: &Resources) -> Result<Table> {
+    fn table(&self, resources: &Resources) -> Result<TableBuilder> {
         let mut table = TableBuilder::default();
-        if let Some(page) = resources.get(NOT_FOUND) {
-            table.not_found(Resource::clone(page));
+        if let Some(hsts) = &self.environment.security.hsts {
+            table.hsts(HeaderValue::try_from(hsts).map_err(|_| self.fault(format!("`{hsts}` is no header value")))?);
         }
+        table.reserve(resources.len() + self.manifest.entries.len() + self.manifest.chunks.len());
+        if let Some(page) = resources.get(NOT_FOUND) {
+            table.not_found(page.clone());
+        }
+        // A stylesheet that is fetched as `/static/css/a.css` asks for `../img/b-….png` below `/static/` too.
+        table.alias("/static/", format!("/{}/", self.manifest.prefix));
         let served = || resources.iter().filter(|(path, _)| **path != NOT_FOUND);
         for (path, resource) in served() {
-            table.resource(format!("/{path}"), Arc::clone(resource));
+            table.resource(format!("/{path}"), resource.clone());
         }
         self.stable_names(&mut table, resources)?;
         if let Some(base) = self.base() {
             for (path, resource) in served() {
-                table.resource(format!("{base}{path}"), Arc::clone(resource));
+                table.resource(format!("{base}{path}"), resource.clone());
             }
         }
         let is_asset = |path: &str| self.manifest.files.get(path).is_some_and(|file| file.kind == Kind::Asset);
-        let (assets, documents): (Vec<_>, Vec<_>) = served().partition(|(path, _)| is_asset(path));
-        for (path, resource) in assets {
-            self.below_static(&mut table, path, resource);
-        }
-        for (path, resource) in &documents {
+        let documents = || served().filter(|(path, _)| !is_asset(path));
+        for (path, resource) in documents() {
             clean_url(&mut table, path, resource);
         }
         // Redirects give way to every resource.
-        for (path, _) in &documents {
+        for (path, _) in documents() {
             clean_redirect(&mut table, path);
         }
-        Ok(table.build())
+        Ok(table)
     }
 
     /// Names that go on to name what changes: those that an app which knows of no fingerprints writes, and those of chunks.
     fn stable_names(&self, table: &mut TableBuilder, resources: &Resources) -> Result<()> {
-        let stable = |file: &str| -> Result<Arc<Resource>> {
+        let mut no_cache: HashMap<*const Fields, Arc<Fields>> = HashMap::new();
+        let mut stable = |file: &str| -> Result<Resource> {
             let resource = resources.get(file).ok_or_else(|| self.fault(format!("`{file}` is not among the files")))?;
-            Ok(Arc::new(Resource::clone(resource).with_cache_control(HeaderValue::from_static("no-cache"))))
+            let fields = no_cache.entry(Arc::as_ptr(resource.fields())).or_insert_with(|| {
+                Arc::new(resource.fields().with_cache_control(HeaderValue::from_static("no-cache")))
+            });
+            Ok(resource.clone().with_fields(Arc::clone(fields)))
         };
         for (logical, entry) in &self.manifest.entries {
             let resource = stable(&entry.file)?;
-            table.resource(format!("/static/{logical}"), Arc::clone(&resource));
             table.resource(format!("/{}/{logical}", self.manifest.prefix), resource);
         }
         for (name, file) in &self.manifest.chunks {
             let resource = stable(file)?;
-            self.below_static(table, name, &resource);
             if let Some(base) = self.base() {
-                table.resource(format!("{base}{name}"), Arc::clone(&resource));
+                table.resource(format!("{base}{name}"), resource.clone());
             }
             table.resource(format!("/{name}"), resource);
         }
         Ok(())
-    }
-
-    /// A stylesheet that is fetched as `/static/css/a.css` asks for `../img/b-….png` below `/static/` too.
-    fn below_static(&self, table: &mut TableBuilder, path: &str, resource: &Arc<Resource>) {
-        if let Some(rest) = path.strip_prefix(&self.manifest.prefix).and_then(|rest| rest.strip_prefix('/')) {
-            table.resource(format!("/static/{rest}"), Arc::clone(resource));
-        }
     }
 
     /// The decoded path that assets have in this environment, where that is another path of this server: `/v1/`.
@@ -176,27 +225,14 @@ impl Dist<'_> {
     }
 }
 
-/// A page that binding has changed, compressed anew in the codings that its file has.
-fn compressed(path: &str, file: &File, headers: HeaderMap, bytes: Vec<u8>) -> Result<Resource> {
-    let bytes = Bytes::from(bytes);
-    let mut resource = Resource::new(&Digest::of(&bytes), headers.clone(), bytes.clone());
-    for encoding in file.variants.keys() {
-        let body = Encoding::compress(*encoding, &bytes).map_err(Error::io("compress", path))?;
-        if body.len() < bytes.len() {
-            resource = resource.variant(*encoding, headers.clone(), body.into_boxed_slice().into());
-        }
-    }
-    Ok(resource)
-}
-
 /// `about.html` is at `/about` too, `docs/index.html` at `/docs/`.
-fn clean_url(table: &mut TableBuilder, path: &str, resource: &Arc<Resource>) {
+fn clean_url(table: &mut TableBuilder, path: &str, resource: &Resource) {
     if let Some(stem) = path.strip_suffix(".html") {
         let url = match folder_of_index(stem) {
             Some(folder) => format!("/{folder}"),
             None => format!("/{stem}"),
         };
-        table.resource(url, Arc::clone(resource));
+        table.resource(url, resource.clone());
     }
 }
 
@@ -218,8 +254,12 @@ fn folder_of_index(stem: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding::Encoding;
+    use crate::fingerprint::Digest;
+    use crate::serve::Content;
     use crate::serve::fixture::Site;
     use crate::serve::table::Route;
+    use http::header::CACHE_CONTROL;
 
     const CSS: &str =
         "body { background: url(../img/a.png) } body { color: red } body { color: red } body { color: red }";
@@ -232,7 +272,7 @@ mod tests {
     fn at(table: &Table, path: &str) -> String {
         match table.get(path) {
             Some(Route::Resource(resource)) => {
-                let headers = &resource.identity().headers;
+                let headers = resource.identity().headers();
                 format!("200 {} {}", headers[CACHE_CONTROL].to_str().unwrap(), headers["etag"].to_str().unwrap())
             }
             Some(Route::Redirect(to)) => format!("308 {to}"),
@@ -332,7 +372,7 @@ mod tests {
         for path in ["/404.html", "/404", "/404/"] {
             assert_eq!(at(&table, path), "-", "{path}");
         }
-        let headers = &table.not_found().unwrap().identity().headers;
+        let headers = table.not_found().unwrap().identity().headers();
         assert_eq!(headers[CACHE_CONTROL], "no-store");
         assert!(!headers.contains_key("etag"));
     }
@@ -358,7 +398,7 @@ mod tests {
         let css = format!("/{}", site.file_of("a.css"));
         let table = site.table(&environment).unwrap();
         let headers = |path: &str| match table.get(path) {
-            Some(Route::Resource(resource)) => resource.identity().headers.clone(),
+            Some(Route::Resource(resource)) => resource.identity().headers(),
             other => panic!("{path}: {other:?}"),
         };
         assert_eq!(headers("/")["cdn-cache-control"], "max-age=60");
@@ -366,7 +406,7 @@ mod tests {
         assert_eq!(headers("/")[CACHE_CONTROL], "private");
         assert!(!headers(&css).contains_key("cdn-cache-control"));
         environment.cdn_cache_control = Some("a\nb".to_owned());
-        assert_eq!(site.table(&environment).unwrap_err().exit_code(), 2);
+        assert!(site.table(&environment).unwrap_err().to_string().contains("of `index.html` is no header"));
     }
 
     #[test]
@@ -375,7 +415,8 @@ mod tests {
         let file = site.file_of("a.css");
         let table = site.table(&environment()).unwrap();
         let Some(Route::Resource(resource)) = table.get(&format!("/{file}")) else { panic!("it is there") };
-        let seen: Vec<_> = resource.representations().map(|r| (r.encoding, r.body.len())).collect();
+        let length = |encoding| resource.representation(encoding).unwrap().body.length();
+        let seen: Vec<_> = resource.encodings().map(|encoding| (encoding, length(encoding))).collect();
         assert_eq!(seen.len(), 4);
         assert_eq!(seen[0].0, Some(Encoding::Brotli));
         assert!(seen[0].1 < seen[3].1 / 10);
@@ -383,13 +424,17 @@ mod tests {
 
     #[test]
     fn a_bound_page_is_compressed_anew() {
-        let text = CSS.repeat(20);
-        let site = Site::new().page("index.html", &text);
-        let file = &site.manifest.files["index.html"];
-        let resource = compressed("index.html", file, HeaderMap::new(), text.replace("red", "blue").into()).unwrap();
-        let print = Digest::of(text.replace("red", "blue").as_bytes()).fingerprint();
-        let tags: Vec<&str> = resource.representations().map(|r| r.headers["etag"].to_str().unwrap()).collect();
+        let text = "<a href=/x>x</a>".repeat(20);
+        let meta = "<meta name=fingerpost:environment content=''>";
+        let site = Site::new().page("index.html", &format!("{meta}{text}"));
+        let table = site.table(&Environment::new("staging")).unwrap();
+        let page = table.resource("/").unwrap();
+        let identity = page.identity().body.read().unwrap();
+        assert!(String::from_utf8_lossy(&identity).contains("staging"));
+        let print = Digest::of(&identity).fingerprint();
         let print = print.as_str();
+        let tag = |encoding| page.representation(encoding).unwrap().etag.unwrap().to_str().unwrap().to_owned();
+        let tags: Vec<String> = page.encodings().map(tag).collect();
         assert_eq!(
             tags,
             [
@@ -399,8 +444,122 @@ mod tests {
                 format!("\"{print}\"")
             ]
         );
-        let resource = compressed("index.html", file, HeaderMap::new(), b"x".to_vec()).unwrap();
-        assert!(!resource.is_negotiated(), "what grows is left out");
+    }
+
+    /// Where the bodies of a file are, the identity last: `m`emory, `f`ile, `c`losed.
+    fn places(table: &Table, path: &str) -> String {
+        let resource = table.resource(path).unwrap();
+        let place = |encoding| match resource.representation(encoding).unwrap().body {
+            Content::Memory(_) => 'm',
+            Content::File(_) => 'f',
+            Content::Closed(_) => 'c',
+        };
+        resource.encodings().map(place).collect()
+    }
+
+    fn load(site: &Site, policy: &Policy, before: &[Arc<Table>]) -> Arc<Table> {
+        site.write_manifest();
+        let mut release = Release::load(&site.out(), &[environment()], policy, before).unwrap();
+        Arc::new(release.tables.pop().unwrap())
+    }
+
+    #[test]
+    fn what_memory_has_no_room_for_stays_in_its_file() {
+        let text = CSS.repeat(40);
+        let site = Site::new().asset("a.css", &text).asset("b.png", "not much");
+        let (css, png) = (format!("/{}", site.file_of("a.css")), format!("/{}", site.file_of("b.png")));
+        let policy = Policy { memory: 1000, ..Policy::default() };
+        let table = load(&site, &policy, &[]);
+        assert_eq!((places(&table, &css).as_str(), places(&table, &png).as_str()), ("mmmf", "m"));
+        assert!(table.held() <= 1000);
+        let none = Policy { memory: 0, ..Policy::default() };
+        assert_eq!(places(&load(&site, &none, &[]), &css), "ffff");
+        let small = Policy { largest_in_memory: 10, ..Policy::default() };
+        assert_eq!(places(&load(&site, &small, &[]), &png), "m");
+        assert_eq!(places(&load(&site, &small, &[]), &css), "ffff");
+        let body = |table: &Table| table.resource(&css).unwrap().identity().body.read().unwrap();
+        assert_eq!(body(&table), text);
+    }
+
+    #[test]
+    fn equal_bodies_are_held_once() {
+        let text = CSS.repeat(40);
+        let site = Site::new().public("a.css", &text).public("b.css", &text);
+        let table = site.table(&environment()).unwrap();
+        let address = |path| match table.resource(path).unwrap().identity().body {
+            Content::Memory(bytes) => bytes.as_ptr(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(address("/a.css"), address("/b.css"));
+        assert!(table.held() < 2 * text.len() as u64);
+    }
+
+    #[test]
+    fn a_reload_takes_again_what_is_the_same() {
+        let text = CSS.repeat(40);
+        let site = Site::new().asset("a.css", &text).public("b.bin", &"b".repeat(5000));
+        let css = format!("/{}", site.file_of("a.css"));
+        let policy = Policy { largest_in_memory: 4000, ..Policy::default() };
+        let first = load(&site, &policy, &[]);
+        let second = load(&site, &policy, &[Arc::clone(&first)]);
+        let same = |path: &str| {
+            let content = |table: &Table| table.resource(path).unwrap().identity().body.clone();
+            match (content(&first), content(&second)) {
+                (Content::Memory(a), Content::Memory(b)) => a.as_ptr() == b.as_ptr(),
+                (Content::File(a), Content::File(b)) => Arc::ptr_eq(a.stored(), b.stored()),
+                _ => false,
+            }
+        };
+        assert!(same(&css) && same("/b.bin"));
+        assert_eq!(first.held(), second.held());
+    }
+
+    /// A release of one stylesheet, whose text is `a` and the number.
+    fn release(number: usize) -> Site {
+        let mut site = Site::new().asset("a.css", &format!("{CSS}a{number}"));
+        site.manifest.release = crate::release::ReleaseId::of(&Digest::of(&[number as u8]));
+        site
+    }
+
+    #[test]
+    fn fingerprinted_files_of_the_last_releases_stay() {
+        let policy = Policy { keep_releases: 2, ..Policy::default() };
+        let sites: Vec<Site> = (0..4).map(release).collect();
+        let paths: Vec<String> = sites.iter().map(|site| format!("/{}", site.file_of("a.css"))).collect();
+        let mut table = load(&sites[0], &policy, &[]);
+        for (index, site) in sites.iter().enumerate().skip(1) {
+            table = load(site, &policy, &[table]);
+            assert_eq!(at(&table, "/static/a.css"), ok("no-cache", &format!("{CSS}a{index}")), "the newest");
+        }
+        assert_eq!(at(&table, &paths[0]), "-", "three releases ago");
+        for index in 1..4 {
+            assert_eq!(at(&table, &paths[index]), ok(FOREVER, &format!("{CSS}a{index}")));
+        }
+        let again = load(&sites[3], &policy, &[Arc::clone(&table)]);
+        assert_ne!(at(&again, &paths[1]), "-", "the same release again is no new one");
+        let back = load(&sites[1], &policy, &[again]);
+        assert_eq!(at(&back, "/static/a.css"), ok("no-cache", &format!("{CSS}a1")));
+        assert_ne!(at(&back, &paths[3]), "-");
+        let none = Policy { keep_releases: 0, ..policy };
+        assert_eq!(at(&load(&sites[0], &none, &[back]), &paths[1]), "-");
+    }
+
+    #[test]
+    fn what_stays_falls_to_a_file_and_outlives_its_folder() {
+        let policy = Policy { memory: 400, ..Policy::default() };
+        let (old, new) = (release(0), release(1));
+        let path = format!("/{}", old.file_of("a.css"));
+        let first = load(&old, &policy, &[]);
+        drop(old);
+        let table = load(&new, &policy, &[first]);
+        assert!(table.held() <= 400);
+        let resource = table.resource(&path).unwrap();
+        assert!(places(&table, &path).contains('f'));
+        assert_eq!(resource.identity().body.read().unwrap(), format!("{CSS}a0"));
+        for encoding in resource.encodings().flatten() {
+            let body = resource.representation(Some(encoding)).unwrap().body.read().unwrap();
+            assert_eq!(body, encoding.compress(format!("{CSS}a0").as_bytes()).unwrap());
+        }
     }
 
     #[test]
@@ -416,6 +575,38 @@ mod tests {
             assert!(error.contains(&format!("`{path}` is not what it says")), "{error}");
             assert!(error.contains("was changed after it was built"), "{error}");
         }
+    }
+
+    #[test]
+    fn documents_have_the_policy_of_what_is_sent() {
+        let site = Site::new()
+            .page("index.html", "<link rel=stylesheet href=/static/a.css><script>1</script>")
+            .page("app.webmanifest", "{}")
+            .page("404.html", "<script>2</script>")
+            .public("own.html", "<script>3</script>")
+            .asset("a.css", "@import 'https://fonts.example/a.css';");
+        let mut environment = environment();
+        environment.asset_base = "https://cdn.example.com/".parse().unwrap();
+        let table = site.table(&environment).unwrap();
+        let policy = |headers: &HeaderMap| {
+            headers.get("content-security-policy").map(|value| value.to_str().unwrap().to_owned())
+        };
+        let at = |path: &str| match table.get(path) {
+            Some(Route::Resource(resource)) => resource.identity().headers(),
+            other => panic!("{path}: {other:?}"),
+        };
+        let hash = |text: &[u8]| Digest::of(text).integrity().as_str().to_owned();
+        let page = policy(&at("/")).unwrap();
+        assert!(
+            page.contains(&hash(b"1"))
+                && page.contains("style-src 'self' https://cdn.example.com/ https://fonts.example "),
+            "{page}"
+        );
+        assert!(at("/")["link"].to_str().unwrap().starts_with("<https://cdn.example.com/assets/a-"));
+        assert!(policy(&table.not_found().unwrap().identity().headers()).unwrap().contains(&hash(b"2")));
+        assert!(policy(&at("/own.html")).unwrap().contains(&hash(b"3")));
+        assert_eq!(policy(&at("/app.webmanifest")), None);
+        assert_eq!(policy(&at(&format!("/{}", site.file_of("a.css")))), None);
     }
 
     #[test]

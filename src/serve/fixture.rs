@@ -1,10 +1,12 @@
 //! For tests: a built site, as a build would have left it in its output folder, and a client that speaks to a server byte by byte.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderValue, Request};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::asset::{LogicalPath, media_type};
@@ -15,7 +17,9 @@ use crate::fingerprint::Digest;
 use crate::fs;
 use crate::manifest::{self, Entry, File, Kind, Manifest, Mode, Variant};
 use crate::release::ReleaseId;
-use crate::serve::Table;
+use crate::serve::client::Proxies;
+use crate::serve::log_line::Record;
+use crate::serve::{Peer, Table};
 
 pub struct Site {
     folder: tempfile::TempDir,
@@ -99,8 +103,8 @@ impl Site {
 }
 
 /// A connection. Nothing on it takes longer than [`PATIENCE`], or the test fails.
-pub struct Client {
-    stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
 }
 
@@ -124,7 +128,17 @@ impl Answer {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        Client { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+        Client::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub fn over(stream: S) -> Self {
+        Client { stream, unread: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -170,5 +184,22 @@ impl Client {
         let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.unread)).await;
         // A reset is a close, too.
         read.expect("the server answers in time").unwrap_or(0) > 0
+    }
+}
+
+/// What an access log is told of an answer.
+pub fn record() -> Record {
+    let mut request = Request::get("/css/a.css?x=1").header(HOST, "a.example").header(USER_AGENT, "curl/8");
+    let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5)), is_tls: true };
+    request.extensions_mut().unwrap().insert(peer);
+    Record {
+        time: UNIX_EPOCH + Duration::from_millis(1_000_000_000_250),
+        status: 200,
+        kind: "asset",
+        encoding: Some(HeaderValue::from_static("br")),
+        bytes: 2326,
+        took: Duration::from_micros(1500),
+        release: Some("0123456789abcdef".to_owned()),
+        ..Record::of(&request.body(()).unwrap(), &Proxies::default())
     }
 }

@@ -2,59 +2,102 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    LOCATION, RANGE, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, ORIGIN, RANGE, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
-use http_body_util::Full;
 
+use super::answer::Answer;
+use super::body::Body;
+use super::client::{self, Proxies};
 use super::conditional::{self, Outcome};
+use super::content::Content;
+use super::loops;
 use super::negotiate::Accepted;
 use super::range::{self, Selected};
 use super::resource::{Representation, Resource};
 use super::table::{Handle, Route, Table};
 use crate::asset::decode_url_path;
 
-/// What is answered with: bytes that are all there already.
-pub type Body = Full<Bytes>;
-
 /// Bytes of the longest path that is looked up; a longer one is answered 414 (RFC 9110 section 4.1 asks for 8,000 at least).
 const LONGEST_PATH: usize = 8 * 1024;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// Request headers that a script of another origin may set, and that mean something here.
+const ASKABLE: HeaderValue = HeaderValue::from_static("if-match, if-none-match, if-range, range");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// A [`Handle`]'s table as a tower service, for [`Server::run`](super::Server::run) or to be wrapped in layers before.
+/// A [`Handle`]'s tables as a tower service, for [`Server::run`](super::Server::run) or to be wrapped in layers before.
 #[derive(Debug, Clone)]
-pub struct Handler(Handle);
+pub struct Handler {
+    handle: Handle,
+    front: Arc<Front>,
+}
+
+/// What is known of what stands before the server.
+#[derive(Debug, Clone, Default)]
+pub struct Front {
+    pub proxies: Proxies,
+    /// The server's own name in `CDN-Loop` (RFC 8586); without one, nobody looks for it.
+    pub cdn_id: Option<String>,
+}
 
 impl Handler {
     pub fn new(handle: Handle) -> Self {
-        Handler(handle)
+        Handler { handle, front: Arc::default() }
+    }
+
+    pub fn behind(self, front: Front) -> Self {
+        Handler { front: Arc::new(front), ..self }
+    }
+
+    fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
+        let sites = self.handle.load();
+        let client = self.front.proxies.client(request);
+        let host = || client.host.as_deref().or_else(|| client::host(request.uri(), request.headers()));
+        let table = match sites.is_one() {
+            true => sites.other(),
+            // What is no host is answered by `respond`, whichever table it is given.
+            false => sites.get(host().unwrap_or_default()),
+        };
+        let is_loop = self.front.cdn_id.as_ref().is_some_and(|id| loops::names(request.headers(), id));
+        let mut response = match table {
+            _ if is_loop => error(StatusCode::LOOP_DETECTED),
+            Some(table) => respond(table, request),
+            None if !has_right_host(request) => error(StatusCode::BAD_REQUEST),
+            None => error(StatusCode::MISDIRECTED_REQUEST),
+        };
+        // RFC 6797 section 7.2: in the clear it must not be sent.
+        if client.is_secure
+            && let Some(hsts) = table.and_then(Table::hsts)
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        response
     }
 }
 
 impl<B> tower::Service<Request<B>> for Handler {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let table = self.0.load();
-        ready(Ok(guarded(|| respond(&table, &request))))
+        Answer::checked(guarded(|| self.respond(&request)))
     }
 }
 
@@ -68,7 +111,7 @@ pub fn respond<B>(table: &Table, request: &Request<B>) -> Response<Body> {
     let response = match *request.method() {
         _ if !has_right_host(request) => error(StatusCode::BAD_REQUEST),
         Method::GET | Method::HEAD => retrieve(table, request),
-        Method::OPTIONS => options(),
+        Method::OPTIONS => options(table, request),
         _ => with(error(StatusCode::METHOD_NOT_ALLOWED), ALLOW, METHODS),
     };
     match *request.method() {
@@ -124,10 +167,10 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
     let Some(representation) = Accepted::of(headers).select(resource) else {
         return refuse(StatusCode::NOT_ACCEPTABLE);
     };
-    let Some(etag) = &representation.etag else { return whole(representation) };
+    let Some(etag) = &representation.etag else { return whole(&representation) };
     match conditional::evaluate(headers, etag) {
         Outcome::NotModified => {
-            return answer(StatusCode::NOT_MODIFIED, representation.not_modified.clone(), Bytes::new());
+            return answer(StatusCode::NOT_MODIFIED, representation.not_modified(), Bytes::new());
         }
         Outcome::Failed => return refuse(StatusCode::PRECONDITION_FAILED),
         Outcome::Proceed => {}
@@ -137,13 +180,13 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
         Method::GET => only(headers, RANGE).filter(|_| conditional::range_applies(headers, etag)),
         _ => None,
     };
-    let length = representation.body.len();
+    let length = representation.body.length();
     match asked.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
-        Selected::Whole => whole(representation),
-        Selected::One(range) => part(representation, range),
+        Selected::Whole => whole(&representation),
+        Selected::One(range) => part(&representation, range),
         // Whether `Content-Encoding` is about the parts or about the multipart is said nowhere, so these are sent whole.
-        Selected::Several(_) if representation.encoding.is_some() => whole(representation),
-        Selected::Several(ranges) => parts(representation, etag, &ranges),
+        Selected::Several(_) if representation.encoding.is_some() => whole(&representation),
+        Selected::Several(ranges) => parts(&representation, etag, &ranges),
         Selected::Unsatisfiable => {
             let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE);
             set(response.headers_mut(), CONTENT_RANGE, format!("bytes */{length}"));
@@ -160,26 +203,26 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
 }
 
 fn whole(representation: &Representation) -> Response<Body> {
-    answer(StatusCode::OK, representation.headers.clone(), representation.body.clone())
+    answer(StatusCode::OK, representation.headers(), representation.body.clone())
 }
 
 /// RFC 9110 section 15.3.7.1.
-fn part(representation: &Representation, range: Range<usize>) -> Response<Body> {
-    let mut headers = representation.headers.clone();
-    set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.len()));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
+fn part(representation: &Representation, range: Range<u64>) -> Response<Body> {
+    let mut headers = representation.headers();
+    set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.length()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     answer(StatusCode::PARTIAL_CONTENT, headers, representation.body.slice(range))
 }
 
 /// RFC 9110 section 15.3.7.2.
-fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<usize>]) -> Response<Body> {
+fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<u64>]) -> Response<Body> {
     // Content that holds its own digest is not to be found, so this stands nowhere in it.
     let boundary = etag.to_str().unwrap_or_default().trim_matches('"');
-    let mut headers = representation.headers.clone();
-    let body = range::multipart(&representation.body, ranges, headers.get(CONTENT_TYPE), boundary);
+    let mut headers = representation.headers();
+    let body = Body::of(range::multipart(representation.body, ranges, headers.get(CONTENT_TYPE), boundary));
     set(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    answer(StatusCode::PARTIAL_CONTENT, headers, body)
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.remaining()));
+    with_body(StatusCode::PARTIAL_CONTENT, headers, body)
 }
 
 /// 308, so that the method stays what it is; with the query, which says something to the page's scripts.
@@ -200,25 +243,49 @@ fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
 
 fn not_found(table: &Table, headers: &HeaderMap) -> Response<Body> {
     let Some(page) = table.not_found() else { return error(StatusCode::NOT_FOUND) };
-    let representation = Accepted::of(headers).select(page).unwrap_or(page.identity());
-    answer(StatusCode::NOT_FOUND, representation.headers.clone(), representation.body.clone())
+    let representation = Accepted::of(headers).select(page).unwrap_or_else(|| page.identity());
+    answer(StatusCode::NOT_FOUND, representation.headers(), representation.body.clone())
 }
 
-fn options() -> Response<Body> {
+/// What may be done, and to what is for other origins too, what those may do (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).
+fn options<B>(table: &Table, request: &Request<B>) -> Response<Body> {
     let headers = HeaderMap::from_iter([(ALLOW, METHODS), (CACHE_CONTROL, NO_STORE)]);
-    answer(StatusCode::NO_CONTENT, headers, Bytes::new())
+    let mut response = answer(StatusCode::NO_CONTENT, headers, Bytes::new());
+    let asks = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD].iter().all(|name| request.headers().contains_key(name));
+    let resource = decoded_path(request.uri()).ok().filter(|_| asks).and_then(|path| table.get(&path));
+    if let Some(Route::Resource(resource)) = resource
+        && let Some(origins) = resource.fields().own().get(ACCESS_CONTROL_ALLOW_ORIGIN)
+    {
+        response.headers_mut().extend([
+            (ACCESS_CONTROL_ALLOW_ORIGIN, origins.clone()),
+            (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+            (ACCESS_CONTROL_ALLOW_HEADERS, ASKABLE),
+            // Chromium keeps it for two hours at most, Firefox for a day.
+            (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
+        ]);
+    }
+    response
 }
 
 /// An error's answer: nothing may store it, and it has no validator.
 pub fn error(status: StatusCode) -> Response<Body> {
     let body = Bytes::from(format!("{status}\n"));
     let length = HeaderValue::from(body.len());
-    let headers = HeaderMap::from_iter([(CACHE_CONTROL, NO_STORE), (CONTENT_TYPE, TEXT), (CONTENT_LENGTH, length)]);
+    let headers = HeaderMap::from_iter([
+        (CACHE_CONTROL, NO_STORE),
+        (CONTENT_TYPE, TEXT),
+        (CONTENT_LENGTH, length),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ]);
     answer(status, headers, body)
 }
 
-fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
+fn answer(status: StatusCode, headers: HeaderMap, content: impl Into<Content>) -> Response<Body> {
+    with_body(status, headers, Body::new(content))
+}
+
+fn with_body(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -259,8 +326,8 @@ mod tests {
         headers.insert(CONTENT_TYPE, TEXT);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
         let digest = crate::fingerprint::Digest::of(b"0123456789");
-        let plain = Resource::new(&digest, headers.clone(), Bytes::from_static(b"0123456789"));
-        let coded = plain.clone().variant(Encoding::Brotli, headers, Bytes::from_static(b"br-body"));
+        let plain = Resource::new(&digest, headers, Bytes::from_static(b"0123456789"));
+        let coded = plain.clone().variant(Encoding::Brotli, Bytes::from_static(b"br-body"));
         let mut table = TableBuilder::default();
         table.resource("/a.txt", coded);
         table.resource("/plain.txt", plain);
@@ -492,6 +559,142 @@ mod tests {
             }
         }
         assert_eq!(body(respond(&table, &request("GET", "/missing", &[]))), lost.as_bytes());
+    }
+
+    /// What a handler answers, asked by someone at `peer`.
+    fn through(handler: &Handler, peer: (&str, bool), request: Request<()>) -> Response<Body> {
+        let mut request = request;
+        let address = format!("{}:1", peer.0).parse().unwrap();
+        request.extensions_mut().insert(crate::serve::Peer { address, is_tls: peer.1 });
+        handler.respond(&request)
+    }
+
+    fn front() -> Front {
+        let networks = vec!["10.0.0.0/8".parse().unwrap()];
+        Front { proxies: Proxies::new(networks, Default::default()), cdn_id: Some("fingerpost".to_owned()) }
+    }
+
+    #[test]
+    fn hsts_is_for_who_speaks_tls() {
+        let site = Site::new().page("index.html", "x");
+        let table = |name: &str| site.table(&Environment::new(name)).unwrap();
+        let handler = Handler::new(Handle::new(table("production"))).behind(front());
+        let https = ("x-forwarded-proto", "https");
+        for (peer, headers, want) in [
+            (("192.0.2.1", true), &[][..], true),
+            (("192.0.2.1", false), &[], false),
+            (("192.0.2.1", false), &[https], false),
+            (("10.0.0.1", false), &[https], true),
+            (("10.0.0.1", true), &[("x-forwarded-proto", "http")], false),
+        ] {
+            for (method, target) in [("GET", "/"), ("GET", "/missing"), ("POST", "/")] {
+                let response = through(&handler, peer, request(method, target, headers));
+                let says = response.headers().get(STRICT_TRANSPORT_SECURITY).map(|value| value.to_str().unwrap());
+                assert_eq!(says, want.then_some("max-age=31536000"), "{peer:?} {headers:?} {target}");
+            }
+        }
+        let development = Handler::new(Handle::new(table("development")));
+        let response = through(&development, ("192.0.2.1", true), request("GET", "/", &[]));
+        assert!(!response.headers().contains_key(STRICT_TRANSPORT_SECURITY));
+    }
+
+    #[test]
+    fn the_host_chooses_the_environment() {
+        let site = Site::new().page("index.html", "<meta name=fingerpost:environment content=>");
+        site.write_manifest();
+        let environment = |name: &str, host: &str| {
+            let mut environment = Environment::new(name);
+            environment.hosts = vec![host.to_owned()];
+            environment
+        };
+        let environments = [environment("a", "a.example"), environment("b", "b.example")];
+        let handler = |other| {
+            let sites = crate::serve::Sites::load(&site.out(), &environments, other).unwrap();
+            Handler::new(Handle::new(sites)).behind(front())
+        };
+        let ask = |handler: &Handler, peer: &str, target: &str, headers: &[(&str, &str)]| {
+            let request =
+                headers.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
+            let response = through(handler, (peer, false), request.body(()).unwrap());
+            match response.status().as_u16() {
+                200 => String::from_utf8(body(response))
+                    .unwrap()
+                    .replace(['"', '>'], "")
+                    .rsplit('=')
+                    .next()
+                    .unwrap()
+                    .to_owned(),
+                status => status.to_string(),
+            }
+        };
+        let forwarded = ("x-forwarded-host", "b.example");
+        for (peer, target, headers, lax, strict) in [
+            ("192.0.2.1", "/", &[("host", "B.example:80")][..], "b", "b"),
+            ("192.0.2.1", "http://b.example/", &[("host", "a.example")], "b", "b"),
+            ("192.0.2.1", "/", &[("host", "c.example")], "a", "421"),
+            ("192.0.2.1", "/", &[("host", "a.example"), forwarded], "a", "a"),
+            ("10.0.0.1", "/", &[("host", "a.example"), forwarded, ("x-forwarded-for", "192.0.2.1")], "b", "b"),
+            ("192.0.2.1", "/", &[], "400", "400"),
+            ("192.0.2.1", "/", &[("host", "b/x")], "400", "400"),
+            ("192.0.2.1", "/", &[("host", "b.example"), ("host", "a.example")], "400", "400"),
+        ] {
+            assert_eq!(ask(&handler(Some("a")), peer, target, headers), lax, "{target} {headers:?}");
+            assert_eq!(ask(&handler(None), peer, target, headers), strict, "{target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_comes_round_is_stopped() {
+        let handler = Handler::new(Handle::new(table())).behind(front());
+        let ask = |handler: &Handler, value| {
+            through(handler, ("192.0.2.1", false), request("GET", "/a.txt", &[("cdn-loop", value)]))
+        };
+        assert_is_error(&ask(&handler, "cdn.example, fingerpost; x=1"), 508);
+        assert_eq!(ask(&handler, "cdn.example").status(), 200);
+        assert_eq!(ask(&Handler::new(Handle::new(table())), "fingerpost").status(), 200);
+    }
+
+    #[test]
+    fn other_origins_may_ask_for_what_lets_them_in() {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        let digest = crate::fingerprint::Digest::of(b"x");
+        let mut builder = TableBuilder::default();
+        builder.resource("/open.js", Resource::new(&digest, headers, Bytes::from_static(b"x")));
+        builder.resource("/closed.js", Resource::new(&digest, HeaderMap::new(), Bytes::from_static(b"x")));
+        let table = builder.build();
+        let preflight = [
+            ("origin", "https://a.example"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "range"),
+        ];
+        let ask = |target: &str, headers: &[(&str, &str)]| respond(&table, &request("OPTIONS", target, headers));
+        let open = ask("/open.js", &preflight);
+        assert_eq!(open.status(), 204);
+        for (name, value) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+            ("access-control-allow-headers", "if-match, if-none-match, if-range, range"),
+            ("access-control-max-age", "86400"),
+        ] {
+            assert_eq!(open.headers()[name], value);
+        }
+        assert!(!open.headers().contains_key(VARY));
+        for response in [
+            ask("/closed.js", &preflight),
+            ask("/missing.js", &preflight),
+            ask("/open.js", &preflight[..1]),
+            ask("*", &preflight),
+        ] {
+            assert_eq!(response.status(), 204);
+            assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+        }
+        assert_eq!(respond(&table, &request("GET", "/open.js", &[])).headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    }
+
+    #[test]
+    fn errors_are_not_sniffed() {
+        assert_eq!(get("/missing", &[]).headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
     }
 
     #[test]

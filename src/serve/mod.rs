@@ -5,78 +5,231 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
+pub mod access_log;
+mod admin;
+mod answer;
+mod body;
+mod client;
+mod completion;
 mod conditional;
+mod connection;
+mod connections;
+mod content;
+mod current;
 mod dist;
+mod failover;
+mod fields;
 #[cfg(test)]
 mod fixture;
+mod forwarded;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
+mod headers;
+mod limits;
+mod listen;
+mod load;
+mod log_line;
+mod loops;
+mod metrics;
+#[cfg(test)]
+mod model;
 mod negotiate;
+mod observe;
+mod operate;
+mod peer;
 mod range;
 mod resource;
+mod retention;
 mod server;
 mod signal;
+mod sites;
+pub mod slack;
+mod status;
+mod storage;
+mod stored;
+mod system;
 mod table;
+mod tls;
 
-pub use handler::{Body, Handler, error, respond};
+use operate::Operator;
+use system::Notice;
+
+pub use answer::Answer;
+pub use body::{Body, End, OnEnd};
+pub use client::{Client, Proxies};
+pub use connections::{Connections, Open, Refusal};
+pub use content::{Closed, Content, Segment};
+pub use current::Current;
+pub use failover::{Change, ProbeError};
+pub use handler::{Front, Handler, error, respond};
+pub use limits::Limits;
+pub use loops::{append as append_cdn_loop, names as is_in_cdn_loop};
+pub use observe::{Observed, Observer};
+pub use operate::Operation;
+pub use peer::Peer;
 pub use resource::Resource;
-pub use server::{Limits, Server};
+pub use server::Server;
 pub use signal::{Signal, Signals};
-pub use table::{Handle, Route, Table, TableBuilder};
+pub use sites::Sites;
+pub use status::{Failover, Live, Phase, Status};
+pub use storage::Policy;
+pub use stored::{Standing, Stored};
+pub use table::{Handle, Inventory, Route, Table, TableBuilder};
+pub use tls::{Tls, TlsFiles};
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The output folder of a build.
     pub out: PathBuf,
-    pub environment: Environment,
-    /// `HOST:PORT`; port 0 takes a free one.
+    /// One, or several that are told apart by their hosts.
+    pub environments: Vec<Environment>,
+    /// The name of the one that is for hosts which none of them names; without it, those are refused.
+    pub other: Option<String>,
+    pub front: Front,
+    /// `HOST:PORT`; port 0 takes a free one. Not used if the service manager hands over a socket.
     pub listen: String,
+    pub limits: Limits,
+    /// Whether files are sent by `sendfile`, where they can be.
+    pub sendfile: bool,
+    /// Without it, requests are taken in the clear.
+    pub tls: Option<TlsFiles>,
+    /// How much is held in memory.
+    pub policy: Policy,
+    pub operation: Operation,
+}
+
+impl Options {
+    /// One environment for every host, and all else as it is by default.
+    pub fn new(out: impl Into<PathBuf>, environment: Environment, listen: impl Into<String>) -> Self {
+        let other = Some(environment.name.clone());
+        let environment = Environment { hosts: Vec::new(), ..environment };
+        Options {
+            out: out.into(),
+            environments: vec![environment],
+            other,
+            front: Front::default(),
+            listen: listen.into(),
+            limits: Limits::default(),
+            sendfile: true,
+            tls: None,
+            policy: Policy::default(),
+            operation: Operation::default(),
+        }
+    }
+
+    /// What the environments are called, for those who watch.
+    fn environment(&self) -> String {
+        let names: Vec<&str> = self.environments.iter().map(|environment| environment.name.as_str()).collect();
+        names.join(",")
+    }
 }
 
 /// What happens while serving, for people to know.
 #[derive(Debug)]
 pub enum Event {
+    /// The admin listener answers here.
+    Admin(SocketAddr),
     /// Connections are accepted here.
     Listening(SocketAddr),
     Reloaded,
     /// What is served is still the release from before.
     ReloadFailed(Error),
+    /// Assets are to be had from another origin no longer, or again.
+    Failover(Change),
     /// Requests under way are being finished.
     Stopping,
 }
 
-/// Serves a build until it is told to stop; SIGHUP loads the build anew.
+/// Serves a build until it is told to stop; SIGHUP, or the admin listener, loads the build and the certificate anew. A service
+/// manager is told how it goes.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
-    let handle = Handle::new(load(&options).await?);
-    let server = Server::bind(&options.listen).await?;
+    system::raise_file_limit();
+    let mut operator = Operator::start(&options.operation, options.front.proxies.clone()).await?;
+    if let Some(address) = operator.admin_addr() {
+        observer(Event::Admin(address));
+    }
+    let tls = options.tls.clone().map(Tls::load).transpose()?;
+    let environment = options.environment();
+    let start = Instant::now();
+    let Options { out, environments, other, policy, .. } = options.clone();
+    let current = Current::load(out, environments, other, policy).await?;
+    let mut server = match Server::from_system()? {
+        Some(server) => server,
+        None => Server::bind(&options.listen).await?,
+    };
+    server = server.with_limits(options.limits).with_sendfile(options.sendfile).counting(operator.connections());
+    if let Some(tls) = tls.clone() {
+        server = server.with_tls(tls);
+    }
+    operator.loaded(&current, &environment, start.elapsed());
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
+    tracing::info!(address = %server.local_addr(), environment, "listening");
     observer(Event::Listening(server.local_addr()));
-    let shutdown = async {
-        while signals.next().await == Signal::Reload {
-            match load(&options).await {
-                Ok(table) => {
-                    handle.swap(table);
+    system::notify(Notice::Ready);
+    let service = operator.observe(Handler::new(current.handle().clone()).behind(options.front.clone()));
+    let status = operator.status();
+    let asked = async {
+        loop {
+            let asker = tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Stop => break,
+                    Signal::Reload => {
+                        operator.reopen_log();
+                        None
+                    }
+                },
+                asker = operator.reload_asked() => Some(asker),
+            };
+            system::notify(Notice::Reloading);
+            let start = Instant::now();
+            match reload(&current, tls.as_ref()).await {
+                Ok(()) => {
+                    operator.loaded(&current, &environment, start.elapsed());
+                    operator.reloaded(Ok(()), asker);
                     observer(Event::Reloaded);
                 }
-                Err(error) => observer(Event::ReloadFailed(error)),
+                Err(error) => {
+                    operator.reloaded(Err(&error), asker);
+                    observer(Event::ReloadFailed(error));
+                }
             }
+            system::notify(Notice::Ready);
         }
+        system::notify(Notice::Stopping);
+        operator.draining();
         observer(Event::Stopping);
     };
-    server.run(Handler::new(handle.clone()), shutdown).await;
+    let fail_over = current.fail_over(|change| {
+        status.failed_over(match change {
+            Change::Failed { .. } => Failover::Origin,
+            Change::Recovered { .. } => Failover::Base,
+        });
+        observer(Event::Failover(change));
+    });
+    let shutdown = async {
+        tokio::select! {
+            () = asked => {}
+            () = fail_over => {}
+        }
+    };
+    server.run(service, shutdown).await;
+    current.stop();
     Ok(())
 }
 
-/// Loads aside, so that requests are answered meanwhile.
-async fn load(options: &Options) -> Result<Table> {
-    let Options { out, environment, .. } = options.clone();
-    let loaded = tokio::task::spawn_blocking(move || Table::load(&out, &environment)).await;
-    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: options.out.clone(), reason: error.to_string() }))
+/// The certificate first: one that can't be read leaves all as it was.
+async fn reload(current: &Arc<Current>, tls: Option<&Tls>) -> Result<()> {
+    tls.map_or(Ok(()), Tls::reload)?;
+    current.reload().await
 }
 
 #[cfg(all(test, unix))]
@@ -98,8 +251,7 @@ mod tests {
     async fn signals_reload_and_stop() {
         let site = Site::new().page("index.html", "one");
         site.write_manifest();
-        let options =
-            Options { out: site.out(), environment: Environment::new("development"), listen: "127.0.0.1:0".to_owned() };
+        let options = Options::new(site.out(), Environment::new("development"), "127.0.0.1:0");
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(run(options, move |event| sender.send(event).unwrap()));
         let Event::Listening(address) = next(&mut events).await else { panic!("it listens first") };
@@ -127,11 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_build_nothing_listens() {
-        let options = Options {
-            out: PathBuf::from("/nonexistent"),
-            environment: Environment::new("development"),
-            listen: "127.0.0.1:0".to_owned(),
-        };
+        let options = Options::new("/nonexistent", Environment::new("development"), "127.0.0.1:0");
         let error = run(options, |event| panic!("{event:?}")).await.unwrap_err();
         assert!(error.to_string().contains("there is no such file"), "{error}");
     }

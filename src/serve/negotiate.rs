@@ -54,16 +54,16 @@ impl Accepted {
     }
 
     /// The representation that the client likes best, the preferred one among equals; `None` if it accepts none (406).
-    pub(super) fn select<'a>(&self, resource: &'a Resource) -> Option<&'a Representation> {
+    pub(super) fn select<'a>(&self, resource: &'a Resource) -> Option<Representation<'a>> {
         let mut best = None;
         let mut most = UNACCEPTABLE;
-        for representation in resource.representations() {
-            let weight = self.weight(representation.encoding);
+        for encoding in resource.encodings() {
+            let weight = self.weight(encoding);
             if weight > most {
-                (best, most) = (Some(representation), weight);
+                (best, most) = (Some(encoding), weight);
             }
         }
-        best
+        resource.representation(best?)
     }
 
     fn weight(&self, encoding: Option<Encoding>) -> Weight {
@@ -118,7 +118,7 @@ mod tests {
 
     fn resource(encodings: &[Encoding]) -> Resource {
         let resource = Resource::new(&Digest::of(b""), HeaderMap::new(), Bytes::new());
-        encodings.iter().fold(resource, |resource, e| resource.variant(*e, HeaderMap::new(), Bytes::new()))
+        encodings.iter().fold(resource, |resource, e| resource.variant(*e, Bytes::new()))
     }
 
     fn headers(lines: &[&[u8]]) -> HeaderMap {
@@ -126,7 +126,7 @@ mod tests {
         lines.map(|line| (ACCEPT_ENCODING, line)).collect()
     }
 
-    fn token(representation: Option<&Representation>) -> &'static str {
+    fn token(representation: Option<Representation>) -> &'static str {
         match representation {
             Some(representation) => representation.encoding.map_or("identity", Encoding::token),
             None => "406",

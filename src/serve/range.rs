@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use http::HeaderValue;
+
+use super::content::Content;
 
 /// More are not answered one by one: RFC 9110 section 17.15 lets a server ignore what costs more than the whole.
 const MOST: usize = 16;
@@ -13,15 +14,15 @@ const MOST: usize = 16;
 pub enum Selected {
     /// 200: the field is ignored (section 14.2), as it is no valid set of byte ranges, or one that is too costly.
     Whole,
-    One(Range<usize>),
+    One(Range<u64>),
     /// At least two, in the order that was asked for, none of which overlap.
-    Several(Vec<Range<usize>>),
+    Several(Vec<Range<u64>>),
     /// 416: all begin past the end.
     Unsatisfiable,
 }
 
 /// Reads the field for a representation of `length` bytes.
-pub fn select(field: &[u8], length: usize) -> Selected {
+pub fn select(field: &[u8], length: u64) -> Selected {
     let mut unit_and_set = field.splitn(2, |byte| *byte == b'=');
     let (Some(unit), Some(set)) = (unit_and_set.next(), unit_and_set.next()) else { return Selected::Whole };
     // `Content-Range` can't name a byte of what is empty, neither as satisfied nor, for a suffix, as unsatisfiable.
@@ -51,7 +52,7 @@ pub fn select(field: &[u8], length: usize) -> Selected {
 }
 
 /// One range, `Some(None)` if it can't be satisfied, `None` if it is malformed.
-fn resolve(spec: &[u8], length: usize) -> Option<Option<Range<usize>>> {
+fn resolve(spec: &[u8], length: u64) -> Option<Option<Range<u64>>> {
     let dash = spec.iter().position(|byte| *byte == b'-')?;
     let (first, last) = (spec.get(..dash)?, spec.get(dash + 1..)?);
     let range = match (first, last) {
@@ -70,44 +71,51 @@ fn resolve(spec: &[u8], length: usize) -> Option<Option<Range<usize>>> {
 }
 
 /// Digits; a number past all lengths is as good as the largest.
-fn number(digits: &[u8]) -> Option<usize> {
-    digits.iter().try_fold(0usize, |number, byte| {
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |number, byte| {
         let digit = char::from(*byte).to_digit(10)?;
-        Some(number.saturating_mul(10).saturating_add(digit as usize))
+        Some(number.saturating_mul(10).saturating_add(digit.into()))
     })
 }
 
-fn overlap(ranges: &[Range<usize>]) -> bool {
-    let mut sorted: Vec<&Range<usize>> = ranges.iter().collect();
+fn overlap(ranges: &[Range<u64>]) -> bool {
+    let mut sorted: Vec<&Range<u64>> = ranges.iter().collect();
     sorted.sort_unstable_by_key(|range| range.start);
     sorted.iter().zip(sorted.iter().skip(1)).any(|(before, after)| after.start < before.end)
 }
 
 /// `Content-Range` of a part, section 14.4.
-pub fn content_range(range: &Range<usize>, length: usize) -> String {
+pub fn content_range(range: &Range<u64>, length: u64) -> String {
     format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1))
 }
 
 /// A `multipart/byteranges` body, section 14.6. The boundary has to be one that the content does not hold.
-pub fn multipart(body: &Bytes, ranges: &[Range<usize>], media_type: Option<&HeaderValue>, boundary: &str) -> Bytes {
-    let mut out = Vec::with_capacity(ranges.iter().map(|range| range.len() + 200).sum());
+pub fn multipart(
+    content: &Content,
+    ranges: &[Range<u64>],
+    media_type: Option<&HeaderValue>,
+    boundary: &str,
+) -> Vec<Content> {
+    let mut contents = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
-        out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
+        let mut head = format!("\r\n--{boundary}\r\n").into_bytes();
         if let Some(media_type) = media_type {
-            out.extend_from_slice(b"content-type: ");
-            out.extend_from_slice(media_type.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            head.extend_from_slice(b"content-type: ");
+            head.extend_from_slice(media_type.as_bytes());
+            head.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(format!("content-range: {}\r\n\r\n", content_range(range, body.len())).as_bytes());
-        out.extend_from_slice(body.get(range.clone()).unwrap_or_default());
+        head.extend_from_slice(format!("content-range: {}\r\n\r\n", content_range(range, content.length())).as_bytes());
+        contents.push(Content::Memory(head.into()));
+        contents.push(content.slice(range.clone()));
     }
-    out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    out.into()
+    contents.push(Content::Memory(format!("\r\n--{boundary}--\r\n").into()));
+    contents
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     #[test]
@@ -184,8 +192,15 @@ mod tests {
 
     #[test]
     fn parts_say_what_they_are() {
-        let body = Bytes::from_static(b"0123456789");
-        let out = multipart(&body, &[0..2, 5..6], Some(&HeaderValue::from_static("text/plain")), "b");
+        let body = Content::Memory(Bytes::from_static(b"0123456789"));
+        let contents = multipart(&body, &[0..2, 5..6], Some(&HeaderValue::from_static("text/plain")), "b");
+        let out: Vec<u8> = contents
+            .iter()
+            .flat_map(|content| match content {
+                Content::Memory(bytes) => bytes.to_vec(),
+                Content::File(_) | Content::Closed(_) => panic!("nothing here is a file"),
+            })
+            .collect();
         assert_eq!(
             std::str::from_utf8(&out).unwrap(),
             "\r\n--b\r\ncontent-type: text/plain\r\ncontent-range: bytes 0-1/10\r\n\r\n01\
@@ -203,23 +218,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_are_disjoint_and_within(specs in prop::collection::vec(spec(), 1..20), length in 0..40usize) {
+        fn ranges_are_disjoint_and_within(specs in prop::collection::vec(spec(), 1..20), length in 0..40u64) {
             let ranges = match select(format!("bytes={}", specs.join(",")).as_bytes(), length) {
                 Selected::One(range) => vec![range],
                 Selected::Several(ranges) => ranges,
                 _ => vec![],
             };
-            let mut seen = vec![false; length];
+            let mut seen = vec![false; usize::try_from(length).unwrap()];
             for range in ranges {
                 prop_assert!(!range.is_empty() && range.end <= length);
-                for byte in &mut seen[range] {
+                for byte in &mut seen[range.start as usize..range.end as usize] {
                     prop_assert!(!std::mem::replace(byte, true));
                 }
             }
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..40), length in 0..20usize) {
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..40), length in 0..20u64) {
             select(&[b"bytes=".as_slice(), &bytes].concat(), length);
             select(&bytes, length);
         }

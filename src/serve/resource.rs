@@ -1,135 +1,229 @@
-//! What a URL names: a resource with its representations, whose headers are all computed before the first request.
+//! What a URL names: a resource with its representations.
 
-use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, LAST_MODIFIED, VARY,
-};
+use std::sync::Arc;
 
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::content::Content;
+use super::fields::{Fields, Form};
 use crate::encoding::Encoding;
-use crate::fingerprint::{Digest, Fingerprint};
+use crate::fingerprint::Digest;
 
 /// `CDN-Cache-Control`, RFC 9213 section 3.1.
 pub(super) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// A resource, RFC 9110 section 3.1: the identity representation and those in a content coding.
+/// `Surrogate-Control`, <https://www.w3.org/TR/edge-arch/>.
+pub(super) const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// What is said to caches before us alone, and of what may be stored.
+pub(super) const OF_CACHES: [HeaderName; 5] = [
+    CDN_CACHE_CONTROL,
+    SURROGATE_CONTROL,
+    HeaderName::from_static("surrogate-key"),
+    HeaderName::from_static("cache-tag"),
+    HeaderName::from_static("edge-cache-tag"),
+];
+
+/// A resource, RFC 9110 section 3.1: the identity representation and those in a content coding. Clones share all of it.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    fingerprint: Fingerprint,
-    identity: Representation,
+    /// The first bytes of the identity's digest, for the validators; an error's body has none.
+    print: Option<u64>,
+    fields: Arc<Fields>,
+    bodies: Arc<Bodies>,
+    /// Of a fingerprinted file at its own URL: how many releases ago it was part of one. Others have nothing to last for.
+    age: Option<u8>,
+}
+
+/// The bodies of a resource's representations.
+#[derive(Debug, Clone)]
+pub struct Bodies {
+    identity: Part,
     /// In the order of preference among equals, see [`Encoding`].
-    encoded: Vec<Representation>,
+    encoded: Box<[(Encoding, Part)]>,
+}
+
+/// The body of one representation.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) content: Content,
+    /// The first half of its digest: enough to know it again.
+    pub(super) seal: u128,
+    /// A hash of the identity of the file that it was read from, 0 if nothing follows from that.
+    pub(super) source: u64,
 }
 
 /// One representation, RFC 9110 section 3.2: a body with the headers of its 200 and its 304.
-#[derive(Debug, Clone)]
-pub(super) struct Representation {
+#[derive(Debug)]
+pub(super) struct Representation<'a> {
     pub(super) encoding: Option<Encoding>,
     /// Strong, and unlike that of any other representation of the resource: RFC 9110 section 8.8.3.3.
     pub(super) etag: Option<HeaderValue>,
-    pub(super) headers: HeaderMap,
-    pub(super) not_modified: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: &'a Content,
+    fields: &'a Fields,
+    is_negotiated: bool,
+}
+
+impl Part {
+    pub(super) fn new(digest: &Digest, content: Content, source: u64) -> Self {
+        Part { content, seal: digest.seal(), source }
+    }
+}
+
+impl Bodies {
+    pub(super) fn new(identity: Part, mut encoded: Vec<(Encoding, Part)>) -> Self {
+        encoded.sort_by_key(|(encoding, _)| *encoding);
+        encoded.dedup_by_key(|(encoding, _)| *encoding);
+        Bodies { identity, encoded: encoded.into() }
+    }
+
+    pub(super) fn part(&self, encoding: Option<Encoding>) -> Option<&Part> {
+        match encoding {
+            None => Some(&self.identity),
+            Some(encoding) => self.encoded.iter().find(|(other, _)| *other == encoding).map(|(_, part)| part),
+        }
+    }
+
+    /// The codings first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (Option<Encoding>, &Part)> {
+        let encoded = self.encoded.iter().map(|(encoding, part)| (Some(*encoding), part));
+        encoded.chain(std::iter::once((None, &self.identity)))
+    }
+
+    /// The same bodies, each content changed; those that nothing is made of are left out, and with the identity all.
+    pub(super) fn map(&self, mut change: impl FnMut(&Content) -> Option<Content>) -> Option<Self> {
+        let mut part = |part: &Part| Some(Part { content: change(&part.content)?, ..*part });
+        let identity = part(&self.identity)?;
+        let encoded = self.encoded.iter().filter_map(|(encoding, other)| Some((*encoding, part(other)?)));
+        Some(Bodies { identity, encoded: encoded.collect() })
+    }
 }
 
 impl Resource {
     /// A resource of one representation, without a coding. `digest` is that of `body`; `headers` are those that don't follow
     /// from the bytes: `Content-Type`, `Cache-Control` and what the user set. Those that do follow are overwritten.
-    pub fn new(digest: &Digest, headers: HeaderMap, body: Bytes) -> Self {
-        let fingerprint = digest.fingerprint();
-        let identity = Representation::new(&fingerprint, None, headers, body);
-        Resource { fingerprint, identity, encoded: Vec::new() }
+    pub fn new(digest: &Digest, headers: HeaderMap, body: impl Into<Content>) -> Self {
+        let identity = Part::new(digest, body.into(), 0);
+        Resource::of(digest, Arc::new(Fields::new(headers)), Arc::new(Bodies::new(identity, Vec::new())))
     }
 
-    /// Adds the same content in a coding, with the headers that this representation has by itself (see [`Resource::new`]).
-    pub fn variant(mut self, encoding: Encoding, headers: HeaderMap, body: Bytes) -> Self {
-        self.encoded.retain(|other| other.encoding != Some(encoding));
-        self.encoded.push(Representation::new(&self.fingerprint, Some(encoding), headers, body));
-        self.encoded.sort_by_key(|representation| representation.encoding);
-        self.each(|representation| representation.set(VARY, HeaderValue::from_static("accept-encoding")));
+    /// `digest` is that of the identity; the fields may be those of many.
+    pub(super) fn of(digest: &Digest, fields: Arc<Fields>, bodies: Arc<Bodies>) -> Self {
+        Resource { print: Some(digest.print()), fields, bodies, age: None }
+    }
+
+    /// Adds the same content in a coding; its headers are those of the identity, but for what follows from the coding.
+    pub fn variant(mut self, encoding: Encoding, body: impl Into<Content>) -> Self {
+        // Whoever makes a resource in this way never asks for it by its digest.
+        let part = Part { content: body.into(), seal: 0, source: 0 };
+        let others = self.bodies.encoded.iter().filter(|(other, _)| *other != encoding).cloned();
+        let encoded = others.chain([(encoding, part)]).collect();
+        self.bodies = Arc::new(Bodies::new(self.bodies.identity.clone(), encoded));
         self
     }
 
     /// The same content with another `Cache-Control` (RFC 9111 section 5.2), for a URL that is not the content's own.
-    pub fn with_cache_control(mut self, value: HeaderValue) -> Self {
-        self.each(|representation| representation.set(CACHE_CONTROL, value.clone()));
-        self
+    pub fn with_cache_control(self, value: HeaderValue) -> Self {
+        let fields = Arc::new(self.fields.with_cache_control(value));
+        self.with_fields(fields)
+    }
+
+    /// For another URL than the content's own.
+    pub(super) fn with_fields(self, fields: Arc<Fields>) -> Self {
+        Resource { fields, age: None, ..self }
+    }
+
+    /// A fingerprinted file, which was part of a release so many releases ago.
+    pub(super) fn aged(self, releases: u8) -> Self {
+        Resource { age: Some(releases), ..self }
+    }
+
+    pub(super) fn age(&self) -> Option<u8> {
+        self.age
+    }
+
+    pub(super) fn with_bodies(self, bodies: Arc<Bodies>) -> Self {
+        Resource { bodies, ..self }
     }
 
     /// The content as the body of an error: nothing may store it, nothing can be asked of it again.
-    pub(super) fn into_error(mut self) -> Self {
-        self.each(|representation| {
-            representation.etag = None;
-            for name in [ETAG, ACCEPT_RANGES, CDN_CACHE_CONTROL] {
-                representation.headers.remove(name);
-            }
-            representation.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        });
-        self
+    pub(super) fn into_error(self) -> Self {
+        Resource { print: None, fields: Arc::new(self.fields.of_error()), bodies: self.bodies, age: None }
     }
 
-    pub(super) fn identity(&self) -> &Representation {
-        &self.identity
+    pub(super) fn fields(&self) -> &Arc<Fields> {
+        &self.fields
     }
 
-    /// Every representation, the preferred ones first, the identity last.
-    pub(super) fn representations(&self) -> impl Iterator<Item = &Representation> {
-        self.encoded.iter().chain(std::iter::once(&self.identity))
+    pub(super) fn bodies(&self) -> &Arc<Bodies> {
+        &self.bodies
+    }
+
+    pub(super) fn identity(&self) -> Representation<'_> {
+        self.view(None, &self.bodies.identity)
+    }
+
+    /// The representation in a coding, `None` for the identity, if there is one.
+    pub(super) fn representation(&self, encoding: Option<Encoding>) -> Option<Representation<'_>> {
+        Some(self.view(encoding, self.bodies.part(encoding)?))
+    }
+
+    /// The coding of every representation, the preferred ones first, the identity (`None`) last.
+    pub(super) fn encodings(&self) -> impl Iterator<Item = Option<Encoding>> {
+        self.bodies.parts().map(|(encoding, _)| encoding)
     }
 
     /// Whether the answer depends on `Accept-Encoding`; if so, every answer has to say it (RFC 9110 section 12.5.5).
     pub(super) fn is_negotiated(&self) -> bool {
-        !self.encoded.is_empty()
+        !self.bodies.encoded.is_empty()
     }
 
-    fn each(&mut self, change: impl Fn(&mut Representation)) {
-        change(&mut self.identity);
-        self.encoded.iter_mut().for_each(change);
+    fn view<'a>(&'a self, encoding: Option<Encoding>, part: &'a Part) -> Representation<'a> {
+        Representation {
+            encoding,
+            etag: self.print.and_then(|print| etag(print, encoding)),
+            body: &part.content,
+            fields: &self.fields,
+            is_negotiated: self.is_negotiated(),
+        }
     }
 }
 
-impl Representation {
-    fn new(fingerprint: &Fingerprint, encoding: Option<Encoding>, mut headers: HeaderMap, body: Bytes) -> Self {
-        let etag = match encoding {
-            None => format!("\"{}\"", fingerprint.as_str()),
-            Some(encoding) => format!("\"{}-{encoding}\"", fingerprint.as_str()),
-        };
-        // Hex digits and a token are always a header's value.
-        let etag = HeaderValue::try_from(etag).ok();
-        match &etag {
-            Some(etag) => headers.insert(ETAG, etag.clone()),
-            None => headers.remove(ETAG),
-        };
-        match encoding {
-            Some(encoding) => headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token())),
-            None => headers.remove(CONTENT_ENCODING),
-        };
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        // A time would be a second validator, which `conditional` doesn't compare.
-        headers.remove(LAST_MODIFIED);
-        let not_modified = not_modified(&headers);
-        Representation { encoding, etag, headers, not_modified, body }
+impl Representation<'_> {
+    /// The headers of its 200.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.fields.whole(self.form(), self.etag.clone(), self.body.length())
     }
 
-    fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.insert(&name, value.clone());
-        self.not_modified.insert(name, value);
+    /// The headers of its 304.
+    pub(super) fn not_modified(&self) -> HeaderMap {
+        self.fields.not_modified(self.form(), self.etag.clone())
+    }
+
+    fn form(&self) -> Form {
+        Form { encoding: self.encoding, is_negotiated: self.is_negotiated }
     }
 }
 
-/// RFC 9110 section 15.4.5: a 304 repeats what guides a cache, not what describes the content.
-fn not_modified(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES] {
-        headers.remove(name);
+/// The fingerprint in quotes, and the coding. Made for each answer: kept, it would take more than all else that a file needs.
+fn etag(print: u64, encoding: Option<Encoding>) -> Option<HeaderValue> {
+    let mut text = Vec::with_capacity(24);
+    text.push(b'"');
+    text.extend((0..16).map(|place| b"0123456789abcdef"[(print >> (60 - 4 * place)) as usize & 15]));
+    if let Some(encoding) = encoding {
+        text.push(b'-');
+        text.extend_from_slice(encoding.token().as_bytes());
     }
-    headers
+    text.push(b'"');
+    // Hex digits and a token are always a header's value.
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
 
     fn headers() -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -141,17 +235,18 @@ mod tests {
 
     fn resource() -> Resource {
         Resource::new(&Digest::of(b"plain"), headers(), Bytes::from_static(b"plain"))
-            .variant(Encoding::Gzip, headers(), Bytes::from_static(b"gz"))
-            .variant(Encoding::Brotli, headers(), Bytes::from_static(b"br"))
+            .variant(Encoding::Gzip, Bytes::from_static(b"gz"))
+            .variant(Encoding::Brotli, Bytes::from_static(b"br"))
     }
 
     #[test]
     fn each_representation_has_its_own_validator_coding_and_length() {
         let print = Digest::of(b"plain").fingerprint();
         let seen: Vec<String> = resource()
-            .representations()
-            .map(|r| {
-                let of = |name| r.headers.get(name).map_or("-", |value| value.to_str().unwrap());
+            .encodings()
+            .map(|encoding| {
+                let headers = resource().representation(encoding).unwrap().headers();
+                let of = |name| headers.get(name).map_or("-", |value| value.to_str().unwrap());
                 format!("{} {} {} {}", of(ETAG), of(CONTENT_ENCODING), of(CONTENT_LENGTH), of(VARY))
             })
             .collect();
@@ -169,7 +264,8 @@ mod tests {
     #[test]
     fn a_304_guides_caches_and_describes_nothing() {
         let resource = resource();
-        let mut names: Vec<&str> = resource.identity().not_modified.keys().map(HeaderName::as_str).collect();
+        let headers = resource.identity().not_modified();
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["cache-control", "etag", "vary", "x-own"]);
     }
@@ -178,7 +274,7 @@ mod tests {
     fn one_representation_does_not_vary() {
         let resource = Resource::new(&Digest::of(b""), headers(), Bytes::new());
         assert!(!resource.is_negotiated());
-        assert!(!resource.identity().headers.contains_key(VARY));
+        assert!(!resource.identity().headers().contains_key(VARY));
     }
 
     #[test]
@@ -188,7 +284,7 @@ mod tests {
             wrong.insert(name, HeaderValue::from_static("7"));
         }
         let resource = Resource::new(&Digest::of(b"x"), wrong, Bytes::from_static(b"x"));
-        let headers = &resource.identity().headers;
+        let headers = resource.identity().headers();
         assert_eq!(headers[CONTENT_LENGTH], "1");
         assert_ne!(headers[ETAG], "7");
         assert!(!headers.contains_key(CONTENT_ENCODING) && !headers.contains_key(LAST_MODIFIED));
@@ -197,9 +293,10 @@ mod tests {
     #[test]
     fn another_cache_control_is_in_the_304_too() {
         let resource = resource().with_cache_control(HeaderValue::from_static("no-cache"));
-        for representation in resource.representations() {
-            assert_eq!(representation.headers[CACHE_CONTROL], "no-cache");
-            assert_eq!(representation.not_modified[CACHE_CONTROL], "no-cache");
+        for encoding in resource.encodings() {
+            let representation = resource.representation(encoding).unwrap();
+            assert_eq!(representation.headers()[CACHE_CONTROL], "no-cache");
+            assert_eq!(representation.not_modified()[CACHE_CONTROL], "no-cache");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The server: accepts connections, speaks HTTP/1.1 and HTTP/2 (in the clear, by prior knowledge) on them, and stops without cutting
-//! off a request.
+//! The server: accepts connections, within limits, and stops without cutting off a request.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -7,27 +6,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tower::{Service, ServiceExt};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tower::Service;
 
+use super::connection::{self, Order, Protocols, Registry, Stage};
+use super::connections::{Connections, Refusal};
+use super::limits::Limits;
+use super::slack::Slack;
+use super::tls::Tls;
+use super::{listen, system};
 use crate::error::{Error, Result};
-
-/// Bytes of a request's line and headers in HTTP/1.1; hyper answers 431 to more.
-const LARGEST_HEAD: usize = 32 * 1024;
 
 /// How long to leave accepting alone after it failed for want of something that others have to give back (EMFILE, ENOMEM).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long connections may take to end when they have been told to end now.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A socket that listens already, and is served from by [`Server::run`].
 #[derive(Debug)]
@@ -35,36 +35,55 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
-}
-
-/// How long a server waits.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// For the whole head of a request, on an idle connection too.
-    pub header_read: Duration,
-    /// For requests under way when the server stops.
-    pub grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { header_read: Duration::from_secs(30), grace: Duration::from_secs(10) }
-    }
+    connections: Arc<Connections>,
+    tls: Option<Tls>,
+    sendfile: bool,
 }
 
 impl Server {
     /// Listens on `HOST:PORT`; port 0 takes a free one. From here on connections are taken in, and wait for [`Server::run`].
     pub async fn bind(address: &str) -> Result<Self> {
-        let listen = async {
-            let listener = TcpListener::bind(address).await?;
-            let address = listener.local_addr()?;
-            Ok(Server { listener, address, limits: Limits::default() })
-        };
-        listen.await.map_err(|source| Error::Listen { address: address.to_owned(), source })
+        let bound = listen::bind(address).await.and_then(Server::new);
+        bound.map_err(|source| Error::Listen { address: address.to_owned(), source })
+    }
+
+    /// Takes over the socket that the system listens on for this process (systemd's socket activation), if it does.
+    pub fn from_system() -> Result<Option<Self>> {
+        let Some(listener) = system::handed_socket()? else { return Ok(None) };
+        let server = TcpListener::from_std(listener).and_then(Server::new);
+        server.map(Some).map_err(|source| Error::Listen { address: "LISTEN_FDS".to_owned(), source })
+    }
+
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Server {
+            listener,
+            address,
+            limits: Limits::default(),
+            connections: Arc::default(),
+            tls: None,
+            sendfile: true,
+        })
     }
 
     pub fn with_limits(self, limits: Limits) -> Self {
         Server { limits, ..self }
+    }
+
+    /// Speaks TLS, and nothing else.
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Server { tls: Some(tls), ..self }
+    }
+
+    /// Whether files may be sent by the system, which takes them from its cache when they go out. What overwrites one in place meanwhile,
+    /// as no build does, is sent too.
+    pub fn with_sendfile(self, sendfile: bool) -> Self {
+        Server { sendfile, ..self }
+    }
+
+    /// Counts its connections there.
+    pub fn counting(self, connections: Arc<Connections>) -> Self {
+        Server { connections, ..self }
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -72,6 +91,9 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready; then lets go of the port, and waits for requests under way as long as [`Limits::grace`].
+    ///
+    /// Each request carries a [`Peer`](super::Peer). Files in a [`Body`](super::Body) that no layer has wrapped are sent by the system
+    /// itself on HTTP/1.1 without TLS.
     pub async fn run<S, B>(self, service: S, shutdown: impl Future<Output = ()>)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -79,61 +101,78 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Server { listener, limits, .. } = self;
-        let builder = builder(limits);
-        let graceful = GracefulShutdown::new();
-        // Dropped at the end, and with it every connection that is still open by then.
-        let mut connections = JoinSet::new();
+        let Server { listener, limits, connections, tls, sendfile, .. } = self;
+        let stage = if tls.is_some() { Stage::Shaking } else { Stage::Waiting };
+        let protocols = Arc::new(Protocols::new(tls, Arc::clone(&connections), sendfile));
+        let open = AllOpen(Registry::default());
+        let mut looks = interval(connection::interval(&limits));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = pin!(shutdown);
+        let mut slack = Slack::default();
         loop {
-            let stream = tokio::select! {
-                stream = accept(&listener) => stream,
-                Some(_) = connections.join_next() => continue,
+            let (stream, address) = tokio::select! {
+                accepted = accept(&listener, &connections) => accepted,
+                _ = looks.tick() => {
+                    slack.look(open.0.look(&limits));
+                    continue;
+                }
                 () = &mut shutdown => break,
+            };
+            let place = match open.0.admit(address.ip(), stage, &limits) {
+                Ok(place) => place,
+                Err(refusal) => {
+                    connections.refuse(refusal);
+                    continue;
+                }
             };
             // So that the end of a response never waits for a delayed acknowledgement. Where it fails, responses are only slower.
             let _ = stream.set_nodelay(true);
-            let spoken = Arc::new(AtomicBool::new(false));
-            let heard = Arc::clone(&spoken);
-            let service = service.clone().map_request(move |request| {
-                heard.store(true, Ordering::Relaxed);
-                request
-            });
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            let connection = graceful.watch(connection.into_owned());
-            connections.spawn(async move {
-                let mut connection = pin!(connection);
-                // hyper's own limit begins once it knows the version, so it doesn't hold for who sends nothing, or half of
-                // HTTP/2's preface.
-                tokio::select! {
-                    _ = &mut connection => return,
-                    () = tokio::time::sleep(limits.header_read) => {}
-                }
-                if spoken.load(Ordering::Relaxed) {
-                    // A failed connection concerns its client alone.
-                    let _ = connection.await;
-                }
+            let counted = connections.admit();
+            let served = Arc::clone(&protocols).serve(stream, address, service.clone(), place);
+            tokio::spawn(async move {
+                served.await;
+                drop(counted);
             });
         }
         drop(listener);
-        let _ = tokio::time::timeout(limits.grace, graceful.shutdown()).await;
+        open.0.tell_all(Order::Close);
+        let emptied = async {
+            let mut emptied = pin!(open.0.emptied());
+            loop {
+                tokio::select! {
+                    () = &mut emptied => return,
+                    _ = looks.tick() => {
+                        open.0.look(&limits);
+                    }
+                }
+            }
+        };
+        if timeout(limits.grace, emptied).await.is_err() {
+            open.0.tell_all(Order::Cut);
+            let _ = timeout(LAST_WORDS, open.0.emptied()).await;
+        }
     }
 }
 
-fn builder(limits: Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_read).max_buf_size(LARGEST_HEAD);
-    builder.http2().timer(TokioTimer::new());
-    builder
+/// The connections of a running server. They don't outlive it, however it ends.
+struct AllOpen(Registry);
+
+impl Drop for AllOpen {
+    fn drop(&mut self) {
+        self.0.tell_all(Order::Cut);
+    }
 }
 
 /// The next connection. What fails is told by the client, or passes; the server goes on.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if is_of_the_connection(&error) => {}
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => {
+                connections.refuse(Refusal::System);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -149,12 +188,12 @@ mod tests {
     use super::*;
     use crate::fingerprint::Digest;
     use crate::serve::fixture::{Client, PATIENCE};
+    use crate::serve::limits::LARGEST_HEAD;
     use crate::serve::{Handle, Handler, Resource, Table, TableBuilder};
     use http::HeaderMap;
     use http_body_util::Full;
     use tokio::sync::oneshot;
-    use tokio::task::JoinHandle;
-    use tokio::time::timeout;
+    use tokio::task::{JoinHandle, JoinSet};
     use tower::Layer;
 
     fn table(body: &'static str) -> Table {
@@ -296,13 +335,27 @@ mod tests {
 
     #[tokio::test]
     async fn who_says_nothing_or_half_a_request_is_hung_up_on() {
-        let limits = Limits { header_read: Duration::from_millis(100), ..Limits::default() };
+        let short = Duration::from_millis(200);
+        let limits = Limits { header_read: short, idle: short, ..Limits::default() };
         let running = start(handler(), limits).await;
-        for start in ["", "PRI * HT", "GET / HTTP/1.1\r\nhost: a\r\n"] {
+        for start in ["", "P", "GET / HTTP/1.1\r\nhost: a\r\n"] {
             let mut client = Client::connect(running.address).await;
             client.send(start).await;
             assert!(client.is_closed().await, "{start}");
         }
+        let mut half_a_preface = Client::connect(running.address).await;
+        half_a_preface.send("PRI * HT").await;
+        let settings = half_a_preface.take(9).await;
+        assert_eq!(settings[3], 4, "RFC 9113 section 3.4: a server's preface need not wait for the client's");
+        let length = usize::from(settings[2]);
+        half_a_preface.take(length).await;
+        assert!(half_a_preface.is_closed().await);
+        let mut in_parts = Client::connect(running.address).await;
+        for part in ["P", "OS", "T / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+            in_parts.send(part).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(in_parts.answer(false).await.status(), "405");
         let mut idle = Client::connect(running.address).await;
         assert_eq!(idle.ask("GET /", "").await.status(), "200");
         assert!(idle.is_closed().await, "idle after a request");
@@ -384,5 +437,200 @@ mod tests {
         let error = Server::bind(&first.local_addr().to_string()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("could not listen on `{taken}`"));
         assert!(Server::bind("nonsense").await.is_err());
+    }
+
+    /// A body of that many bytes.
+    fn large(length: usize) -> Handler {
+        let mut table = TableBuilder::default();
+        let body: Bytes = (0..length).map(|at| (at / 7) as u8).collect();
+        table.resource("/", Resource::new(&Digest::of(&body), HeaderMap::new(), body));
+        Handler::new(Handle::new(table.build()))
+    }
+
+    #[tokio::test]
+    async fn a_connection_at_rest_wakes_up() {
+        let limits = Limits { idle: Duration::from_millis(800), ..Limits::default() };
+        let running = start(handler(), limits).await;
+        let mut client = Client::connect(running.address).await;
+        for _ in 0..3 {
+            assert_eq!(client.ask("GET /", "").await.body, b"0123456789");
+            // Longer than it takes to come to rest, and less than it may be idle.
+            tokio::time::sleep(Duration::from_millis(650)).await;
+        }
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET").await;
+        assert_eq!(client.answer(false).await.body, b"0123456789");
+        tokio::time::sleep(Duration::from_millis(650)).await;
+        client.send(" / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.answer(false).await.body, b"0123456789", "what came in part is not lost");
+        assert!(client.is_closed().await);
+        running.stopped().await;
+    }
+
+    /// Reads until the connection ends; says how many bytes came.
+    async fn drain(stream: &mut tokio::net::TcpStream, bytes_at_a_time: usize, pause: Duration) -> usize {
+        let mut buffer = vec![0; bytes_at_a_time];
+        let mut total = 0;
+        loop {
+            match timeout(PATIENCE, tokio::io::AsyncReadExt::read(stream, &mut buffer)).await.expect("in time") {
+                Ok(0) | Err(_) => return total,
+                Ok(count) => total += count,
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn with_small_buffer(address: SocketAddr) -> tokio::net::TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(address).await.unwrap()
+    }
+
+    const LARGE: usize = 30_000_000;
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_off() {
+        let limits = Limits { write: Duration::from_millis(300), ..Limits::default() };
+        let running = start(large(LARGE), limits).await;
+        let http1 = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec();
+        let http2 = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
+            // The largest windows, so that it is the socket that is full.
+            &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff],
+            &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0, 0, 0],
+            &[0, 0, 14, 1, 5, 0, 0, 0, 1],
+            b"\x82\x86\x84\x41\x09localhost",
+        ];
+        for request in [http1, http2.concat()] {
+            let mut stream = with_small_buffer(running.address).await;
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &request).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            let came = drain(&mut stream, 100_000, Duration::ZERO).await;
+            assert!(came < LARGE, "{came} bytes");
+        }
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn who_takes_enough_is_not() {
+        let limits = Limits { write: Duration::from_millis(200), write_rate: 1000, ..Limits::default() };
+        let running = start(large(600_000), limits).await;
+        let mut stream = with_small_buffer(running.address).await;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let came = drain(&mut stream, 10_000, Duration::from_millis(20)).await;
+        assert!(came > 600_000, "{came} bytes");
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn who_sends_a_body_reads_its_refusal() {
+        let running = start(handler(), Limits::default()).await;
+        for length in [10, 10_000, 900_000] {
+            let mut client = Client::connect(running.address).await;
+            let body = vec![b'x'; length];
+            client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
+            // By now it is answered, and a closed socket would be reset by what follows.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            client.send(&body).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(client.answer(false).await.status(), "405", "{length}");
+        }
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn a_request_says_who_asks() {
+        let service = tower::service_fn(|request: Request<Incoming>| async move {
+            let peer = request.extensions().get::<crate::serve::Peer>().copied();
+            Ok(Response::new(Full::new(Bytes::from(format!("{peer:?}")))))
+        });
+        let running = start(service, Limits::default()).await;
+        let mut client = Client::connect(running.address).await;
+        let peer = crate::serve::Peer { address: client.local_addr(), is_tls: false };
+        assert_eq!(client.ask("GET /", "").await.body, format!("{:?}", Some(peer)).as_bytes());
+        running.stopped().await;
+    }
+
+    /// A client of HTTP/2, and its connection, which runs by itself.
+    async fn http2_client(
+        address: SocketAddr,
+    ) -> (hyper::client::conn::http2::SendRequest<http_body_util::Empty<Bytes>>, JoinHandle<hyper::Result<()>>) {
+        use hyper_util::rt::{TokioExecutor, TokioIo};
+        let stream = TokioIo::new(with_small_buffer(address).await);
+        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        (sender, tokio::spawn(connection))
+    }
+
+    fn get() -> Request<http_body_util::Empty<Bytes>> {
+        Request::get("http://localhost/").body(http_body_util::Empty::new()).unwrap()
+    }
+
+    async fn body(response: Response<Incoming>) -> Bytes {
+        http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn http_2_loses_no_byte_however_slowly_it_is_taken() {
+        const LENGTH: usize = 333_333;
+        let expected: Bytes = (0..LENGTH).map(|at| (at / 7) as u8).collect();
+        let running = start(large(LENGTH), Limits::default()).await;
+        let mut clients = JoinSet::new();
+        for _ in 0..4 {
+            let (sender, _) = http2_client(running.address).await;
+            for _ in 0..50 {
+                let (mut sender, expected) = (sender.clone(), expected.clone());
+                clients.spawn(async move {
+                    sender.ready().await.unwrap();
+                    assert_eq!(body(sender.send_request(get()).await.unwrap()).await, expected);
+                });
+            }
+        }
+        while let Some(done) = timeout(PATIENCE, clients.join_next()).await.expect("in time") {
+            done.unwrap();
+        }
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn a_stop_finishes_what_http_2_has_begun() {
+        let running = start(large(5_000_000), Limits::default()).await;
+        let (mut sender, connection) = http2_client(running.address).await;
+        let response = sender.send_request(get()).await.unwrap();
+        let stopping = tokio::spawn(running.stopped());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!stopping.is_finished());
+        assert_eq!(body(response).await.len(), 5_000_000);
+        stopping.await.unwrap();
+        let _ = timeout(PATIENCE, connection).await.expect("it is closed");
+        assert!(sender.send_request(get()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_of_http_2_is_closed_in_a_friendly_way() {
+        let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+        let running = start(handler(), limits).await;
+        let (mut sender, connection) = http2_client(running.address).await;
+        assert_eq!(body(sender.send_request(get()).await.unwrap()).await, "0123456789");
+        timeout(PATIENCE, connection).await.expect("it is closed").unwrap().expect("without an error");
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn too_many_headers_are_refused() {
+        let running = start(handler(), Limits::default()).await;
+        let mut client = Client::connect(running.address).await;
+        assert_eq!(client.ask("GET /", &"x: y\r\n".repeat(101)).await.status(), "431");
+        assert!(client.is_closed().await);
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_given_up_leaves_no_connection() {
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr();
+        let running = tokio::spawn(server.run(handler(), std::future::pending()));
+        let mut client = Client::connect(address).await;
+        assert_eq!(client.ask("GET /", "").await.status(), "200");
+        running.abort();
+        assert!(client.is_closed().await);
     }
 }

@@ -1,93 +1,215 @@
 //! The table: from a URL's path to the answer. A request is answered from it alone; it never touches the file system.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use http::HeaderValue;
 
-use super::resource::Resource;
+use super::content::Content;
+use super::resource::{Bodies, Resource};
+use super::sites::Sites;
 use crate::asset::{is_hidden, url_path};
+use crate::release::ReleaseId;
 
 /// Every URL of a site. It is never changed: a new release is a new table, put in its place through a [`Handle`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Table {
-    routes: HashMap<String, Route>,
+    routes: HashMap<Box<str>, Route>,
     not_found: Option<Resource>,
+    /// What begins with the first is also where the second leads; neither is a route of its own.
+    alias: Option<(Box<str>, Box<str>)>,
+    hsts: Option<HeaderValue>,
+    release: ReleaseId,
+    /// Bytes of bodies in memory.
+    held: u64,
+}
+
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Inventory {
+    pub urls: usize,
+    /// Bytes of bodies in memory.
+    pub memory_bytes: u64,
+    /// Bytes of bodies that are read from their files.
+    pub file_bytes: u64,
 }
 
 /// What is at a path.
 #[derive(Debug, Clone)]
 pub enum Route {
-    Resource(Arc<Resource>),
+    Resource(Resource),
     /// The absolute path to go to, percent-encoded: `/docs/`.
-    Redirect(String),
+    Redirect(Box<str>),
 }
 
 impl Table {
     /// What is at a path, given absolute and decoded (`/css/a b.css`).
     pub fn get(&self, path: &str) -> Option<&Route> {
-        self.routes.get(path)
+        self.routes.get(path).or_else(|| self.by_alias(path))
+    }
+
+    fn by_alias(&self, path: &str) -> Option<&Route> {
+        let (from, to) = self.alias.as_ref()?;
+        let rest = path.strip_prefix(from.as_ref())?;
+        let route = self.routes.get(format!("{to}{rest}").as_str())?;
+        matches!(route, Route::Resource(_)).then_some(route)
+    }
+
+    pub(super) fn resource(&self, path: &str) -> Option<&Resource> {
+        match self.routes.get(path)? {
+            Route::Resource(resource) => Some(resource),
+            Route::Redirect(_) => None,
+        }
+    }
+
+    /// The resources, each with its path.
+    pub(super) fn resources(&self) -> impl Iterator<Item = (&str, &Resource)> {
+        self.routes.iter().filter_map(|(path, route)| match route {
+            Route::Resource(resource) => Some((path.as_ref(), resource)),
+            Route::Redirect(_) => None,
+        })
+    }
+
+    /// How much there is in it. What several URLs share is counted once.
+    pub fn inventory(&self) -> Inventory {
+        let (mut seen, mut inventory) = (HashSet::new(), Inventory { urls: self.routes.len(), ..Inventory::default() });
+        let mut places = HashSet::new();
+        for resource in self.resources().map(|(_, resource)| resource).chain(&self.not_found) {
+            if !seen.insert(Arc::as_ptr(resource.bodies())) {
+                continue;
+            }
+            for (_, part) in resource.bodies().parts() {
+                match &part.content {
+                    Content::Memory(bytes) if places.insert((bytes.as_ptr(), bytes.len())) => {
+                        inventory.memory_bytes += bytes.len() as u64;
+                    }
+                    Content::Memory(_) => {}
+                    Content::File(_) | Content::Closed(_) => inventory.file_bytes += part.content.length(),
+                }
+            }
+        }
+        inventory
     }
 
     /// The body for what is not there, if the site has one.
     pub(super) fn not_found(&self) -> Option<&Resource> {
         self.not_found.as_ref()
     }
+
+    /// The release that it was made of; empty if it was made of something else.
+    pub fn release(&self) -> &ReleaseId {
+        &self.release
+    }
+
+    /// Bytes of bodies in memory, of all tables that were loaded together.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The same table with other bodies for the same content, where there are some.
+    pub(super) fn with_bodies(&self, held: u64, other: impl Fn(&Arc<Bodies>) -> Option<Arc<Bodies>>) -> Table {
+        let change = |resource: &Resource| match other(resource.bodies()) {
+            Some(bodies) => resource.clone().with_bodies(bodies),
+            None => resource.clone(),
+        };
+        let route = |route: &Route| match route {
+            Route::Resource(resource) => Route::Resource(change(resource)),
+            Route::Redirect(to) => Route::Redirect(to.clone()),
+        };
+        Table {
+            routes: self.routes.iter().map(|(path, other)| (path.clone(), route(other))).collect(),
+            not_found: self.not_found.as_ref().map(change),
+            alias: self.alias.clone(),
+            hsts: self.hsts.clone(),
+            release: self.release.clone(),
+            held,
+        }
+    }
+
+    /// `Strict-Transport-Security` for answers over TLS.
+    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref()
+    }
 }
 
 /// Builds a [`Table`]. The first to take a path keeps it, so what has a path of its own comes before what is only reachable there too.
 #[derive(Debug, Default)]
-pub struct TableBuilder {
-    routes: HashMap<String, Route>,
-    not_found: Option<Resource>,
-}
+pub struct TableBuilder(Table);
 
 impl TableBuilder {
     /// Puts a resource at a path, which is absolute and decoded (`/css/a b.css`).
     ///
     /// Nothing is put below a dot-folder, nor in a dot-file, but below `.well-known` (RFC 8615).
-    pub fn resource(&mut self, path: impl Into<String>, resource: impl Into<Arc<Resource>>) {
-        self.insert(path.into(), Route::Resource(resource.into()));
+    pub fn resource(&mut self, path: impl Into<Box<str>>, resource: Resource) {
+        self.insert(path.into(), Route::Resource(resource));
     }
 
     /// Redirects one path to another of this site, both absolute and decoded.
-    pub fn redirect(&mut self, from: impl Into<String>, to: &str) {
+    pub fn redirect(&mut self, from: impl Into<Box<str>>, to: &str) {
         // Two slashes, or one and what a browser takes for one, would start another site's name: RFC 3986 section 4.2.
         let local = format!("/{}", to.trim_start_matches(['/', '\\']));
-        self.insert(from.into(), Route::Redirect(url_path(&local)));
+        self.insert(from.into(), Route::Redirect(url_path(&local).into()));
+    }
+
+    /// Lets paths that begin with `from` lead where those lead that begin with `to`, both with slashes at their ends, if nothing
+    /// else is there.
+    pub fn alias(&mut self, from: impl Into<Box<str>>, to: impl Into<Box<str>>) {
+        self.0.alias = Some((from.into(), to.into()));
     }
 
     /// Takes a resource for the body of every 404; its validator and its caching are dropped.
     pub fn not_found(&mut self, resource: Resource) {
-        self.not_found = Some(resource.into_error());
+        self.0.not_found = Some(resource.into_error());
+    }
+
+    pub(super) fn reserve(&mut self, paths: usize) {
+        self.0.routes.reserve(paths);
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.routes.contains_key(path)
+    }
+
+    /// Sends this as `Strict-Transport-Security` (RFC 6797) with every answer over TLS.
+    pub fn hsts(&mut self, value: HeaderValue) {
+        self.0.hsts = Some(value);
     }
 
     pub fn build(self) -> Table {
-        Table { routes: self.routes, not_found: self.not_found }
+        self.build_of(ReleaseId::default(), 0)
     }
 
-    fn insert(&mut self, path: String, route: Route) {
+    /// `held` are bytes of bodies in memory.
+    pub(super) fn build_of(self, release: ReleaseId, held: u64) -> Table {
+        let mut table = Table { release, held, ..self.0 };
+        table.routes.shrink_to_fit();
+        table
+    }
+
+    fn insert(&mut self, path: Box<str>, route: Route) {
         if !is_hidden(&path) {
-            self.routes.entry(path).or_insert(route);
+            self.0.routes.entry(path).or_insert(route);
         }
     }
 }
 
-/// The table that is served now. Clones share it; a swap reaches all of them, and requests under way keep what they have.
+/// The tables that are served now. Clones share them; a swap reaches all of them, and requests under way keep what they have.
 #[derive(Debug, Clone)]
-pub struct Handle(Arc<ArcSwap<Table>>);
+pub struct Handle(Arc<ArcSwap<Sites>>);
 
 impl Handle {
-    pub fn new(table: Table) -> Self {
-        Handle(Arc::new(ArcSwap::from_pointee(table)))
+    /// Serves one table for every host, or [`Sites`].
+    pub fn new(sites: impl Into<Sites>) -> Self {
+        Handle(Arc::new(ArcSwap::from_pointee(sites.into())))
     }
 
-    /// Serves another table from now on.
-    pub fn swap(&self, table: Table) {
-        self.0.store(Arc::new(table));
+    /// Serves others from now on, all of them at once.
+    pub fn swap(&self, sites: impl Into<Sites>) {
+        self.0.store(Arc::new(sites.into()));
     }
 
-    pub(super) fn load(&self) -> Guard<Arc<Table>> {
+    pub(super) fn load(&self) -> Guard<Arc<Sites>> {
         self.0.load()
     }
 }
@@ -110,9 +232,22 @@ mod tests {
             table.resource(path, resource("x"));
         }
         let table = table.build();
-        let mut paths: Vec<&str> = table.routes.keys().map(String::as_str).collect();
+        let mut paths: Vec<&str> = table.routes.keys().map(AsRef::as_ref).collect();
         paths.sort_unstable();
         assert_eq!(paths, ["/.well-known/security.txt", "/a.b/c..d"]);
+    }
+
+    #[test]
+    fn what_urls_share_is_counted_once() {
+        let mut table = TableBuilder::default();
+        let shared = resource("12345");
+        table.resource("/a", shared.clone());
+        table.resource("/static/a", shared);
+        table.resource("/b", resource("678"));
+        table.redirect("/b/", "/b");
+        table.not_found(resource("lost"));
+        let want = Inventory { urls: 4, memory_bytes: 5 + 3 + 4, file_bytes: 0 };
+        assert_eq!(table.build().inventory(), want);
     }
 
     #[test]
@@ -136,7 +271,7 @@ mod tests {
             let mut table = TableBuilder::default();
             table.redirect("/from", to);
             match table.build().get("/from") {
-                Some(Route::Redirect(location)) => assert_eq!(location, want),
+                Some(Route::Redirect(location)) => assert_eq!(location.as_ref(), want),
                 other => panic!("{to}: {other:?}"),
             }
         }

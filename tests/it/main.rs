@@ -9,25 +9,34 @@ mod build;
 mod cache;
 mod changes;
 mod check;
+mod conformance;
 mod environment;
 mod faults;
+mod fuzzing;
 mod github;
+mod hostile;
 mod http;
 mod images;
 mod keep;
 mod layout;
 mod modules;
+mod operate;
 mod packages;
 mod preview;
 mod publish;
 mod readme;
+mod redbot;
 mod report;
 mod reproducible;
 mod sample;
+mod security;
 mod serve;
 mod setup;
 mod site;
+mod storage;
 mod styles;
+mod transport;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -39,22 +48,30 @@ fn main() -> ExitCode {
         cache::trials(),
         changes::trials(),
         check::trials(),
+        conformance::trials(),
         environment::trials(),
         faults::trials(),
+        fuzzing::trials(),
         github::trials(),
+        hostile::trials(),
         images::trials(),
         keep::trials(),
         layout::trials(),
         modules::trials(),
+        operate::trials(),
         packages::trials(),
         preview::trials(),
         publish::trials(),
         readme::trials(),
+        redbot::trials(),
         report::trials(),
         reproducible::trials(),
         sample::trials(),
+        security::trials(),
         serve::trials(),
+        storage::trials(),
         styles::trials(),
+        transport::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -15,6 +15,12 @@ pub enum Need {
     Packages,
     /// A file system of a few kilobytes.
     SmallDisk,
+    Curl,
+    /// REDbot, which looks for what is wrong in the answers to requests.
+    Redbot,
+    Slowhttptest,
+    /// A server that speaks TLS.
+    Tls,
 }
 
 impl Need {
@@ -22,12 +28,20 @@ impl Need {
         static BROWSER: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
         static SMALL_DISK: OnceLock<Result<(), String>> = OnceLock::new();
+        static CURL: OnceLock<Result<(), String>> = OnceLock::new();
+        static REDBOT: OnceLock<Result<(), String>> = OnceLock::new();
+        static SLOWHTTPTEST: OnceLock<Result<(), String>> = OnceLock::new();
+        static TLS: OnceLock<Result<(), String>> = OnceLock::new();
         match self {
             Need::Browser => {
                 BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
             }
             Need::Packages => PACKAGES.get_or_init(npm),
             Need::SmallDisk => SMALL_DISK.get_or_init(|| SmallDisk::mount().map(drop)),
+            Need::Curl => CURL.get_or_init(|| debian(&["curl"], &["curl"])),
+            Need::Redbot => REDBOT.get_or_init(pip),
+            Need::Slowhttptest => SLOWHTTPTEST.get_or_init(|| debian(&["slowhttptest"], &["slowhttptest"])),
+            Need::Tls => TLS.get_or_init(speaks_tls),
         }
     }
 }
@@ -68,9 +82,11 @@ fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let how = format!("needs {}: `apt-get install {}`", programs.join(" and "), packages.join(" "));
-    if !rustix::process::geteuid().is_root() || !on_path("apt-get") {
-        return Err(how);
-    }
+    if install(packages) && all_there() { Ok(()) } else { Err(how) }
+}
+
+/// Installs Debian's packages, where that is allowed.
+fn install(packages: &[&str]) -> bool {
     let apt = |arguments: &[&str]| {
         Command::new("apt-get")
             .args(arguments)
@@ -78,8 +94,10 @@ fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
             .output()
             .is_ok_and(|out| out.status.success())
     };
-    let installed = apt(&["update"]) && apt(&[&["install", "-y", "--no-install-recommends"], packages].concat());
-    if installed && all_there() { Ok(()) } else { Err(how) }
+    rustix::process::geteuid().is_root()
+        && on_path("apt-get")
+        && apt(&["update"])
+        && apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
 }
 
 fn on_path(program: &str) -> bool {
@@ -111,6 +129,55 @@ fn npm() -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("`npm ci` in tests/packages failed: {}", String::from_utf8_lossy(&out.stderr))),
     }
+}
+
+const REDBOT: [&str; 3] = ["redbot==2.7.1", "httplint==2026.10.4", "thor==0.17.0"];
+
+/// The program of REDbot, in an environment of its own.
+pub fn redbot() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(REDBOT[0]).join("bin/redbot")
+}
+
+fn pip() -> Result<(), String> {
+    if redbot().is_file() {
+        return Ok(());
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(REDBOT[0]);
+    let run = |program: &Path, arguments: &[&str]| match Command::new(program).args(arguments).output() {
+        Ok(out) if out.status.success() => Ok(()),
+        Ok(out) => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let folder = folder.to_string_lossy();
+    let venv = || run(Path::new("python3"), &["-m", "venv", &folder]);
+    // Debian has the module in a package of its own.
+    venv().or_else(|_| {
+        let _ = install(&["python3", "python3-venv"]);
+        venv()
+    })?;
+    let packages = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], &REDBOT[..]].concat();
+    run(&Path::new(&*folder).join("bin/python3"), &packages)
+        .map_err(|error| format!("`pip install {}` failed: {error}", REDBOT.join(" ")))
+}
+
+fn speaks_tls() -> Result<(), String> {
+    let help = Command::new(env!("CARGO_BIN_EXE_fingerpost")).args(["serve", "--help"]).output();
+    let help = help.map_err(|error| error.to_string())?;
+    match String::from_utf8_lossy(&help.stdout).contains("--tls-cert") {
+        true => Ok(()),
+        false => Err("this build's `serve` has no TLS".to_owned()),
+    }
+}
+
+/// Writes a certificate for `localhost` and its key into a folder, and gives their paths.
+pub fn certificate(folder: &Path) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    (write("certificate.pem", made.cert.pem()), write("key.pem", made.signing_key.serialize_pem()))
 }
 
 /// A file system in memory that is soon full; unmounted when dropped.

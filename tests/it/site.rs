@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Written fluently: `Site::new().asset("css/a.css", "…").template("index.html", "…")`.
@@ -67,8 +68,8 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fingerpost"));
         command.arg("--root").arg(self.root()).args(arguments);
-        for (name, _) in
-            std::env::vars().filter(|(name, _)| name.starts_with("FINGERPOST_") || name.starts_with("AWS_"))
+        for (name, _) in std::env::vars()
+            .filter(|(name, _)| name.starts_with("FINGERPOST_") || name.starts_with("AWS_") || name == "RUST_LOG")
         {
             command.env_remove(name);
         }
@@ -172,7 +173,10 @@ pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 pub struct Server {
     child: Child,
     pub address: String,
+    /// Of the admin listener, if there is one.
+    pub admin: String,
     lines: mpsc::Receiver<String>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Server {
@@ -180,7 +184,11 @@ impl Server {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr"));
         let mut stdout = child.stdout.take().expect("stdout");
-        std::thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
+        let stdout = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            stdout.read_to_end(&mut text).expect("stdout");
+            text
+        });
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
@@ -189,9 +197,14 @@ impl Server {
                 }
             }
         });
-        let mut server = Server { child, address: String::new(), lines };
-        let line = server.wait_for("listening on http://");
-        server.address = line.rsplit('/').next().expect("an address").to_owned();
+        let mut server = Server { child, address: String::new(), admin: String::new(), lines, stdout: Some(stdout) };
+        let address = |line: String| line.rsplit('/').next().expect("an address").to_owned();
+        let mut line = server.wait_for(" on http");
+        if line.contains("admin on ") {
+            server.admin = address(line);
+            line = server.wait_for("listening on http");
+        }
+        server.address = address(line);
         server
     }
 
@@ -207,9 +220,20 @@ impl Server {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("a signal");
+    }
+
+    /// Waits for its end, and gives what it wrote to stdout.
+    pub fn stdout(mut self) -> String {
+        self.wait();
+        let text = self.stdout.take().expect("once").join().expect("stdout");
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Waits for its end, and gives the exit code.

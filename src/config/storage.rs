@@ -1,0 +1,38 @@
+//! Of `[serve]`: what the server holds in memory, and for how long.
+
+use super::{Text, file};
+use crate::error::Fault;
+
+/// How bodies are held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// Bytes of bodies in memory.
+    pub memory: u64,
+    /// Bytes of the largest body that is held in memory.
+    pub largest_in_memory: u64,
+    /// How many releases before the current one keep their fingerprinted files.
+    pub keep_releases: u8,
+    /// Whether to compress what the build has not.
+    pub compress: bool,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Storage { memory: 256 << 20, largest_in_memory: 128 << 10, keep_releases: 5, compress: true }
+    }
+}
+
+impl Storage {
+    pub(super) fn resolve(text: &Text, serve: &file::Serve) -> Result<Self, Fault> {
+        let default = Storage::default();
+        Ok(Storage {
+            memory: serve.memory.as_ref().map_or(Ok(default.memory), |size| size.bytes(text))?,
+            largest_in_memory: serve
+                .largest_in_memory
+                .as_ref()
+                .map_or(Ok(default.largest_in_memory), |size| size.bytes(text))?,
+            keep_releases: serve.keep_releases.unwrap_or(default.keep_releases),
+            compress: serve.compress.unwrap_or(default.compress),
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! What a response carries: contents in a row. A transport that can send files by itself takes them out; any other reads the frames.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::content::Content;
+
+/// Bytes of a file that are read at a time.
+const CHUNK: u64 = 128 * 1024;
+
+/// Told once when a body is over: handed to the connection whole, or given up before.
+pub trait OnEnd: Send {
+    /// `sent` is how many bytes of the body were handed to the connection.
+    fn ended(self: Box<Self>, sent: u64);
+}
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub struct Body {
+    /// What comes next.
+    first: Option<Content>,
+    /// What follows it, the last one first.
+    rest: Vec<Content>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// Bytes that are yet to come.
+    remaining: u64,
+    end: Option<End>,
+}
+
+/// Whom to tell of the end. A value of its own, so that a transport can keep it for longer than the body.
+pub struct End {
+    sent: u64,
+    hook: Option<Box<dyn OnEnd>>,
+}
+
+impl End {
+    /// Counts bytes that were handed to the connection.
+    pub fn sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(hook) = self.hook.take() {
+            hook.ended(self.sent);
+        }
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("End").field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
+impl Body {
+    pub fn new(content: impl Into<Content>) -> Self {
+        let content = content.into();
+        let remaining = content.length();
+        Body { first: Some(content), rest: Vec::new(), reading: None, remaining, end: None }
+    }
+
+    /// These contents in a row.
+    pub fn of(mut contents: Vec<Content>) -> Self {
+        let remaining = contents.iter().map(Content::length).sum();
+        contents.reverse();
+        Body { first: contents.pop(), rest: contents, reading: None, remaining, end: None }
+    }
+
+    /// Tells `hook` when the body is over. Whoever is told already is told at once that nothing was sent.
+    pub fn on_end(&mut self, hook: Box<dyn OnEnd>) {
+        self.end = Some(End { sent: 0, hook: Some(hook) });
+    }
+
+    /// Takes over the duty to tell of the end, for a transport that sends contents after it has dropped the body.
+    pub fn take_end(&mut self) -> Option<End> {
+        self.end.take()
+    }
+
+    /// Bytes that are yet to come.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Whether some of it lies in a file.
+    pub fn has_file(&self) -> bool {
+        self.first.iter().chain(&self.rest).any(|content| matches!(content, Content::File(_)))
+    }
+
+    /// What comes next, for a transport that can do without frames: all of it, or of a file as many bytes as are wanted. Not to be mixed
+    /// with reading frames.
+    pub fn next_piece(&mut self, most: u64) -> Option<Content> {
+        let piece = self.cut(most)?;
+        self.advance(piece.length());
+        Some(piece)
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.remaining = self.remaining.saturating_sub(bytes);
+        if let Some(end) = &mut self.end {
+            end.sent(bytes);
+        }
+    }
+
+    /// As [`Body::next_piece`], without an account of it.
+    fn cut(&mut self, most: u64) -> Option<Content> {
+        let next = self.first.take()?;
+        let length = next.length();
+        if length > most && !matches!(next, Content::Memory(_)) {
+            self.first = Some(next.slice(most..length));
+            return Some(next.slice(0..most));
+        }
+        self.first = self.rest.pop();
+        Some(next)
+    }
+
+    /// What is yet to come, in no order.
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
+        self.first.iter_mut().chain(&mut self.rest)
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(Pin::new(reading).poll(cx));
+                self.reading = None;
+                return Poll::Ready(Some(read.unwrap_or_else(|error| Err(io::Error::other(error)))));
+            }
+            match self.cut(CHUNK) {
+                None => return Poll::Ready(None),
+                Some(Content::Memory(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Some(Content::File(segment)) => match segment.read_now() {
+                    Some(read) => return Poll::Ready(Some(read)),
+                    None => self.reading = Some(tokio::task::spawn_blocking(move || segment.read())),
+                },
+                Some(content) => self.reading = Some(tokio::task::spawn_blocking(move || content.read())),
+            }
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let bytes = ready!(self.poll_bytes(cx));
+        if let Some(Ok(bytes)) = &bytes {
+            self.advance(bytes.len() as u64);
+        }
+        Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use std::sync::mpsc;
+
+    struct Tell(mpsc::Sender<u64>);
+
+    impl OnEnd for Tell {
+        fn ended(self: Box<Self>, sent: u64) {
+            self.0.send(sent).unwrap();
+        }
+    }
+
+    fn told() -> (Body, mpsc::Receiver<u64>) {
+        let (sender, receiver) = mpsc::channel();
+        let parts = [b"abc".as_slice(), b"de"].map(|bytes| Content::from(Bytes::from_static(bytes)));
+        let mut body = Body::of(parts.into());
+        body.on_end(Box::new(Tell(sender)));
+        (body, receiver)
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_once_with_what_was_sent() {
+        let (body, told_whole) = told();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");
+        assert_eq!(told_whole.recv(), Ok(5));
+        assert!(told_whole.recv().is_err());
+
+        let (mut body, told_part) = told();
+        body.frame().await.unwrap().unwrap();
+        assert!(told_part.try_recv().is_err(), "it is not over");
+        drop(body);
+        assert_eq!(told_part.recv(), Ok(3));
+
+        let (body, told_none) = told();
+        drop(body);
+        assert_eq!(told_none.recv(), Ok(0));
+    }
+
+    #[test]
+    fn a_transport_can_tell_later() {
+        let (mut body, told) = told();
+        let mut end = body.take_end().unwrap();
+        let first = body.next_piece(u64::MAX).unwrap();
+        drop(body);
+        assert!(told.try_recv().is_err());
+        end.sent(first.length());
+        drop(end);
+        assert_eq!(told.recv(), Ok(3));
+    }
+}

@@ -1,0 +1,177 @@
+//! A request on its way to the service, and the answer on its way back: told to the connection's [`Vitals`], and without a copy.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::{Body as _, Incoming};
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::sendfile::{FileFrames, Files};
+use super::vitals::Vitals;
+use crate::serve::body::Body;
+use crate::serve::peer::Peer;
+
+/// What can go wrong with a body, as hyper takes it.
+pub type BodyError = Box<dyn StdError + Send + Sync>;
+
+/// A service as hyper calls it, on one connection.
+#[derive(Debug)]
+pub struct Exchange<S> {
+    pub service: S,
+    pub vitals: Arc<Vitals>,
+    pub peer: Peer,
+    /// Where the connection can send files by itself.
+    pub files: Option<Arc<Files>>,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Exchange<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    type Response = Response<Outgoing<B>>;
+    type Error = Infallible;
+    type Future = Answer<S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.vitals.begins(!request.body().is_end_stream());
+        let turn = Turn { vitals: Arc::clone(&self.vitals), is_ours: true };
+        request.extensions_mut().insert(self.peer);
+        // A service of this server is always ready: there is nobody to wait for it between two requests of a connection.
+        let answer = self.service.clone().call(request);
+        Answer { answer, turn: Some(turn), files: self.files.clone() }
+    }
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+struct Turn {
+    vitals: Arc<Vitals>,
+    is_ours: bool,
+}
+
+impl Turn {
+    fn is(&mut self, ours: bool) {
+        if self.is_ours != ours {
+            self.is_ours = ours;
+            if ours { self.vitals.awaits_more() } else { self.vitals.answers() }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.is(false);
+        self.vitals.ends();
+    }
+}
+
+pin_project! {
+    /// The service's answer, still to come.
+    pub struct Answer<F> {
+        #[pin]
+        answer: F,
+        turn: Option<Turn>,
+        files: Option<Arc<Files>>,
+    }
+}
+
+impl<F, B> Future for Answer<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: http_body::Body + 'static,
+{
+    type Output = Result<Response<Outgoing<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.answer.poll(cx))?;
+        let mut turn = this.turn.take();
+        if let Some(turn) = &mut turn {
+            turn.is(false);
+        }
+        let files = this.files.take();
+        Poll::Ready(Ok(response.map(|body| Outgoing { source: source(body, files), turn })))
+    }
+}
+
+pin_project! {
+    /// The body of an answer, as hyper takes it.
+    pub struct Outgoing<B> {
+        #[pin]
+        source: Source<B>,
+        turn: Option<Turn>,
+    }
+}
+
+pin_project! {
+    #[project = SourceProjection]
+    enum Source<B> {
+        /// Files in it are sent by the connection.
+        Files { frames: FileFrames },
+        Frames { #[pin] body: B },
+    }
+}
+
+/// Only a [`Body`] that no layer has wrapped can be told from what it holds.
+fn source<B: 'static>(body: B, files: Option<Arc<Files>>) -> Source<B> {
+    let mut body = Some(body);
+    if let Some(files) = files
+        && let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Body>>()
+        && own.as_ref().is_some_and(Body::has_file)
+        && let Some(own) = own.take()
+    {
+        return Source::Files { frames: FileFrames::new(own, files) };
+    }
+    match body {
+        Some(body) => Source::Frames { body },
+        // It was taken above, or it is what was put in.
+        None => Source::Files { frames: FileFrames::new(Body::default(), Arc::default()) },
+    }
+}
+
+impl<B> http_body::Body for Outgoing<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.project();
+        let frame = match this.source.project() {
+            SourceProjection::Files { frames } => {
+                return Poll::Ready(frames.next_frame().map(|bytes| Ok(Frame::data(bytes))));
+            }
+            SourceProjection::Frames { body } => body.poll_frame(cx),
+        };
+        if let Some(turn) = this.turn {
+            turn.is(frame.is_pending());
+        }
+        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Files { frames } => frames.remaining() == 0,
+            Source::Frames { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Files { frames } => SizeHint::with_exact(frames.remaining()),
+            Source::Frames { body } => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! HTTP/1.1 on a connection, by hyper. While nothing happens, all that hyper holds for it is given back.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower::Service;
+
+use super::exchange::{BodyError, Exchange};
+use super::sendfile::{Files, is_of_a_file, out_of_step};
+use super::transport::{Ending, Transport};
+use super::vitals::{Order, Stage, Vitals};
+use crate::serve::limits::LARGEST_HEAD;
+use crate::serve::peer::Peer;
+
+pub fn builder() -> Builder {
+    let mut builder = Builder::new();
+    // The time for a head is kept by `Watch`; hyper's own costs a timer for each request.
+    builder.header_read_timeout(None).max_header_size(LARGEST_HEAD).max_buf_size(2 * LARGEST_HEAD);
+    builder
+}
+
+/// A connection on which nothing happens.
+pub struct Resting<T> {
+    pub io: T,
+    /// Read, and not yet spoken of.
+    pub unread: Bytes,
+}
+
+/// Serves until the connection ends, or comes to rest.
+pub async fn serve<T, S, B>(
+    resting: Resting<T>,
+    service: S,
+    peer: Peer,
+    vitals: &Arc<Vitals>,
+    (builder, sendfile): (&Builder, bool),
+) -> Option<Resting<T>>
+where
+    T: Transport,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    vitals.unheard(resting.unread.len());
+    vitals.enter(Stage::Http1);
+    let files = (T::SENDS_FILES && sendfile).then(Arc::<Files>::default);
+    let io = Wire {
+        io: resting.io,
+        unread: resting.unread,
+        files: files.clone(),
+        vitals: Arc::clone(vitals),
+        ending: Ending::default(),
+    };
+    let exchange = Exchange { service, vitals: Arc::clone(vitals), peer, files };
+    let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
+    let mut is_closing = false;
+    let rests = poll_fn(|cx| {
+        vitals.attend(cx.waker());
+        match vitals.order() {
+            Some(Order::Cut) => return Poll::Ready(false),
+            Some(Order::Close) if !is_closing => {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ => {}
+        }
+        // A failed connection concerns its client alone.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        if vitals.take_rest() && vitals.is_idle() { Poll::Ready(true) } else { Poll::Pending }
+    })
+    .await;
+    if !rests {
+        return None;
+    }
+    let parts = Pin::into_inner(connection).into_parts();
+    // hyper has asked for more than was left over, or it would not be idle. A copy, as even an empty part of its buffer keeps all of it.
+    Some(Resting { io: parts.io.into_inner().io, unread: Bytes::copy_from_slice(&parts.read_buf) })
+}
+
+/// What hyper reads from and writes to.
+struct Wire<T> {
+    io: T,
+    unread: Bytes,
+    files: Option<Arc<Files>>,
+    vitals: Arc<Vitals>,
+    ending: Ending,
+}
+
+impl<T: Transport> Wire<T> {
+    fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Some(files) = self.files.as_ref().filter(|files| !files.is_empty()) else {
+            return Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        };
+        if !slices.iter().any(|slice| is_of_a_file(slice)) {
+            // Queued, and not among what is written.
+            return Poll::Ready(Err(out_of_step()));
+        }
+        let socket = self.io.socket();
+        loop {
+            ready!(files.poll_soundness(cx))?;
+            ready!(socket.poll_write_ready(cx))?;
+            match files.write(socket, slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+impl<T: Transport> AsyncWrite for Wire<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.poll_write_slices(cx, slices);
+        match &written {
+            Poll::Ready(Ok(count)) => this.vitals.sent(*count),
+            Poll::Pending => this.vitals.found_no_room(),
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+
+    // Or else hyper copies bodies behind their heads.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        match &flushed {
+            Poll::Ready(Ok(())) => this.vitals.sent(0),
+            Poll::Pending => this.vitals.found_no_room(),
+            Poll::Ready(Err(_)) => {}
+        }
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.ending.poll(&mut this.io, &this.vitals, cx)
+    }
+}
+
+impl<T: Transport> AsyncRead for Wire<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.unread.is_empty() {
+            let count = this.unread.len().min(into.remaining());
+            into.put_slice(&this.unread.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        let room = into.remaining();
+        let read = Pin::new(&mut this.io).poll_read(cx, into);
+        match &read {
+            Poll::Ready(Ok(())) => this.vitals.received(room - into.remaining()),
+            Poll::Pending => this.vitals.found_nothing_to_read(),
+            Poll::Ready(Err(_)) => {}
+        }
+        read
+    }
+}

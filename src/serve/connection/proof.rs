@@ -1,0 +1,243 @@
+//! The proof that files are sent right: tens of thousands of requests at random, each answer compared with what memory would have given.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use crate::fingerprint::Digest;
+use crate::serve::fixture::PATIENCE;
+use crate::serve::stored::Verified;
+use crate::serve::{Content, Handle, Handler, Limits, Resource, Server, Stored, Table, TableBuilder, respond};
+
+/// One that is below a packet, some around the size of a slot, and one of several.
+const LENGTHS: [usize; 7] = [1, 700, 40_000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_500_000];
+
+/// xorshift64*: the same requests each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides
+    }
+}
+
+struct Proof {
+    folder: tempfile::TempDir,
+    bodies: Vec<Bytes>,
+    /// As it should be answered.
+    expected: Table,
+}
+
+impl Proof {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut dice = Dice(7);
+        let bodies: Vec<Bytes> =
+            LENGTHS.into_iter().map(|length| (0..length).map(|_| dice.roll(256) as u8).collect()).collect();
+        let expected = table(&bodies, |_, bytes| bytes.clone().into());
+        Proof { folder, bodies, expected }
+    }
+
+    /// The same, from files.
+    fn table(&self) -> Table {
+        table(&self.bodies, |number, bytes| {
+            let (folder, name) = (Arc::from(self.folder.path()), Arc::from(number.to_string()));
+            std::fs::write(self.folder.path().join(&*name), bytes).unwrap();
+            let (verified, file) = Verified::new(&folder, &name, None, bytes.len() as u64, Digest::of(bytes)).unwrap();
+            Content::File(Arc::new(Stored::new(verified, file)).segment())
+        })
+    }
+
+    /// A request, and what has to come back: status, some headers, body.
+    async fn ask(&self, dice: &mut Dice) -> (String, Expected) {
+        // The small ones mostly, or else all the time is spent on few.
+        let number = if dice.roll(8) == 0 { dice.roll(LENGTHS.len()) } else { dice.roll(3) };
+        let length = LENGTHS[number];
+        let method = if dice.roll(6) == 0 { "HEAD" } else { "GET" };
+        let mut headers = Vec::new();
+        let mut range = || {
+            let from = dice.roll(length);
+            match dice.roll(3) {
+                0 => format!("{from}-"),
+                1 => format!("-{}", 1 + from),
+                _ => format!("{from}-{}", from + dice.roll(200_000)),
+            }
+        };
+        let ranges = format!("bytes={}", range());
+        let several = format!("bytes={},{},{}", range(), range(), range());
+        match dice.roll(6) {
+            0 | 1 => headers.push(("range", ranges)),
+            2 => headers.push(("range", several)),
+            3 => headers.push(("if-none-match", "*".to_owned())),
+            4 => headers.push(("range", format!("bytes={length}-"))),
+            _ => {}
+        }
+        let mut request = Request::builder().method(method).uri(format!("/{number}")).header("host", "a");
+        let mut text = format!("{method} /{number} HTTP/1.1\r\nhost: a\r\n");
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+            request = request.header(name, value);
+        }
+        let response = respond(&self.expected, &request.body(()).unwrap());
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (text + "\r\n", Expected { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+}
+
+struct Expected {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+fn table(bodies: &[Bytes], content: impl Fn(usize, &Bytes) -> Content) -> Table {
+    let mut table = TableBuilder::default();
+    for (number, bytes) in bodies.iter().enumerate() {
+        let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static("image/png"))]);
+        table.resource(format!("/{number}"), Resource::new(&Digest::of(bytes), headers, content(number, bytes)));
+    }
+    table.build()
+}
+
+async fn connect(address: SocketAddr, receive_buffer: Option<u32>) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes).unwrap();
+    }
+    socket.connect(address).await.unwrap()
+}
+
+/// Reads an answer, in pieces if it is slow, and checks it. Reads `at_most` bytes of its body.
+async fn check(stream: &mut TcpStream, expected: &Expected, slowly: bool, at_most: usize) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = timeout(PATIENCE, stream.read_u8()).await.expect("in time");
+        head.push(byte.unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&head))));
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert_eq!(head[9..12], expected.status.to_string(), "{head}");
+    for (name, value) in &expected.headers {
+        let line = format!("{name}: {}", value.to_str().unwrap());
+        assert!(head.lines().any(|other| other == line), "{line} is not in {head}");
+    }
+    let mut body = vec![0; expected.body.len().min(at_most)];
+    let mut at = 0;
+    while at < body.len() {
+        let until = if slowly { body.len().min(at + 10_000) } else { body.len() };
+        timeout(PATIENCE, stream.read_exact(&mut body[at..until])).await.expect("in time").unwrap();
+        if slowly && at % 160_000 == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        at = until;
+    }
+    assert!(body == expected.body[..body.len()], "wrong bytes after {head}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_of_a_file_arrives_as_it_is() {
+    const CLIENTS: u64 = 12;
+    const BATCHES: usize = 700;
+    let proof = Arc::new(Proof::new());
+    let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(Limits::default());
+    let address = server.local_addr();
+    let handler = Handler::new(Handle::new(proof.table()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(server.run(handler, async { drop(stopped.await) }));
+    let compared = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (proof, compared) = (Arc::clone(&proof), Arc::clone(&compared));
+            tokio::spawn(async move {
+                let mut dice = Dice(client + 1);
+                // Some with a buffer that is soon full, and of these some that take their time.
+                let buffer = (client % 3 == 0).then_some(4096);
+                let slowly = client % 6 == 0;
+                let batches = if slowly { BATCHES / 20 } else { BATCHES };
+                let mut stream = connect(address, buffer).await;
+                for _ in 0..batches {
+                    let mut batch = Vec::new();
+                    for _ in 0..=dice.roll(6) {
+                        batch.push(proof.ask(&mut dice).await);
+                    }
+                    let text: String = batch.iter().map(|(text, _)| text.as_str()).collect();
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                    let leave_at = (dice.roll(10) == 0).then(|| dice.roll(batch.len()));
+                    for (number, (_, expected)) in batch.iter().enumerate() {
+                        let leaves = leave_at == Some(number);
+                        let at_most = if leaves { dice.roll(expected.body.len() + 1) } else { usize::MAX };
+                        check(&mut stream, expected, slowly, at_most).await;
+                        compared.fetch_add(1, Ordering::Relaxed);
+                        if leaves {
+                            stream = connect(address, buffer).await;
+                            break;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    stop.send(()).unwrap();
+    timeout(PATIENCE, server).await.unwrap().unwrap();
+    let compared = compared.load(Ordering::Relaxed);
+    assert!(compared > 20_000, "{compared} answers were compared");
+}
+
+/// A client that takes the first bytes of an answer, and its file, which something happens to meanwhile.
+async fn disturbed(disturb: impl FnOnce(&std::path::Path)) -> (Vec<u8>, Bytes) {
+    let proof = Proof::new();
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.run(Handler::new(Handle::new(proof.table())), std::future::pending()));
+    let mut stream = connect(address, Some(4096)).await;
+    stream.write_all(b"GET /6 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 1000];
+    stream.read_exact(&mut answer).await.unwrap();
+    disturb(&proof.folder.path().join("6"));
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it ends");
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    (answer.split_off(head), proof.bodies[6].clone())
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_shorter_ends_the_connection() {
+    let (sent, body) = disturbed(|path| {
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(3_400_000).unwrap();
+    })
+    .await;
+    assert!(sent.len() < body.len(), "{} bytes", sent.len());
+    assert!(body.starts_with(&sent));
+}
+
+#[tokio::test]
+async fn a_file_that_is_overwritten_ends_the_connection() {
+    let (sent, body) = disturbed(|path| {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 1000], LENGTHS[6] as u64 - 1000).unwrap();
+    })
+    .await;
+    assert!(sent.len() < body.len(), "{} bytes", sent.len());
+    assert!(body.starts_with(&sent));
+}
+
+/// As a build does it with files that have not changed: it shows, and is no change.
+#[tokio::test]
+async fn a_link_to_a_file_leaves_its_answer_whole() {
+    let (sent, body) = disturbed(|path| std::fs::hard_link(path, path.with_extension("link")).unwrap()).await;
+    assert!(sent == body, "{} bytes of {}", sent.len(), body.len());
+}

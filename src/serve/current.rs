@@ -1,0 +1,200 @@
+//! What is served now, and what it is replaced by: the build when it is loaded anew, the other binding when an origin fails or
+//! recovers, the same tables with more codings when those are made.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+
+use super::completion::complete;
+use super::dist::Release;
+use super::failover::{Change, Probe, watch};
+use super::sites::Sites;
+use super::storage::{Policy, Storage};
+use super::table::{Handle, Inventory, Table};
+use crate::environment::{AssetBase, Environment};
+use crate::error::{Error, Result};
+use crate::release::ReleaseId;
+
+/// A build, loaded and served.
+#[derive(Debug)]
+pub struct Current {
+    out: PathBuf,
+    environments: Vec<Environment>,
+    /// The name of the environment for hosts that none of them names.
+    other: Option<String>,
+    /// Every environment, and of those whose pages fail over, the same with its assets on this server's own origin.
+    bindings: Vec<Environment>,
+    /// By environment: its other binding's place.
+    stand_ins: Vec<Option<usize>>,
+    policy: Policy,
+    handle: Handle,
+    state: Mutex<State>,
+    /// Counts loads. What was begun for an earlier one is given up.
+    load: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// One for each binding.
+    tables: Vec<Arc<Table>>,
+    probes: Arc<[Probe]>,
+    /// By environment.
+    has_failed_over: Vec<bool>,
+}
+
+impl State {
+    fn of(tables: Vec<Table>, probes: Vec<Probe>, has_failed_over: Vec<bool>) -> Self {
+        State { tables: tables.into_iter().map(Arc::new).collect(), probes: probes.into(), has_failed_over }
+    }
+
+    /// The table for hosts that no environment names, or the first.
+    fn first(&self) -> Arc<Table> {
+        self.tables.first().map(Arc::clone).unwrap_or_default()
+    }
+}
+
+/// Where the binding of an environment to this server's own origin would be of use.
+fn stand_in(environment: &Environment) -> Option<Environment> {
+    let is_of_use = environment.failover.is_some() && environment.asset_base.is_other_origin();
+    is_of_use.then(|| Environment { asset_base: AssetBase::default(), ..environment.clone() })
+}
+
+impl Current {
+    /// Loads the build in `out` for each of the environments. The one named `other` is for hosts that none of them names; without
+    /// it, those are refused.
+    ///
+    /// Fails as [`Table::load`] does.
+    pub async fn load(
+        out: PathBuf,
+        environments: Vec<Environment>,
+        other: Option<String>,
+        policy: Policy,
+    ) -> Result<Arc<Self>> {
+        let mut bindings = environments.clone();
+        let mut stand_ins = Vec::with_capacity(environments.len());
+        for environment in &environments {
+            let other = stand_in(environment);
+            stand_ins.push(other.is_some().then_some(bindings.len()));
+            bindings.extend(other);
+        }
+        let Release { tables, probes, storage, is_unfinished } =
+            release(out.clone(), bindings.clone(), policy.clone(), Vec::new()).await?;
+        let state = State::of(tables, probes, vec![false; environments.len()]);
+        let handle = Handle::new(sites(&environments, &stand_ins, other.as_deref(), &state));
+        let load = AtomicU64::new(0);
+        let state = Mutex::new(state);
+        let current = Arc::new(Current { out, environments, other, bindings, stand_ins, policy, handle, state, load });
+        if is_unfinished {
+            current.complete(storage, 0);
+        }
+        Ok(current)
+    }
+
+    /// What answers requests.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// How much there is in all tables, and the release that they are of.
+    pub fn inventory(&self) -> (Inventory, ReleaseId) {
+        let first = self.state().first();
+        (first.inventory(), first.release().clone())
+    }
+
+    /// Bytes of bodies that are held in memory.
+    pub fn held(&self) -> u64 {
+        self.state().first().held()
+    }
+
+    fn swap(&self, state: &State) {
+        self.handle.swap(sites(&self.environments, &self.stand_ins, self.other.as_deref(), state));
+    }
+
+    /// Loads the build anew, aside: requests are answered meanwhile. If that fails, nothing changes.
+    pub async fn reload(self: &Arc<Self>) -> Result<()> {
+        let before = self.state().tables.clone();
+        let loaded = release(self.out.clone(), self.bindings.clone(), self.policy.clone(), before).await;
+        let Release { tables, probes, storage, is_unfinished } = loaded?;
+        let mut state = self.state();
+        // Codings that are being made are given up: they would be of what is replaced.
+        let load = self.load.fetch_add(1, Ordering::Relaxed) + 1;
+        let next = State::of(tables, probes, state.has_failed_over.clone());
+        let old = std::mem::replace(&mut *state, next);
+        self.swap(&state);
+        drop(state);
+        // A hundred thousand routes take a while to go.
+        drop(tokio::task::spawn_blocking(move || drop(old)));
+        if is_unfinished {
+            self.complete(storage, load);
+        }
+        Ok(())
+    }
+
+    /// Binds pages to this server's origin while their environment's other one fails, and tells of it. Never ends.
+    pub async fn fail_over(&self, changed: impl Fn(Change)) {
+        let watched = self.environments.iter().zip(&self.stand_ins).enumerate();
+        let watched = watched.filter(|(_, (_, stand_in))| stand_in.is_some());
+        let watches = watched.map(|(index, (environment, _))| {
+            let switch = {
+                let changed = &changed;
+                move |change: Change| {
+                    let mut state = self.state();
+                    if let Some(has_failed_over) = state.has_failed_over.get_mut(index) {
+                        *has_failed_over = matches!(change, Change::Failed { .. });
+                    }
+                    self.swap(&state);
+                    drop(state);
+                    changed(change);
+                }
+            };
+            let probes = || Arc::clone(&self.state().probes);
+            let settings = environment.failover.unwrap_or_default();
+            async move { watch(&environment.asset_base, &settings, probes, switch).await }
+        });
+        join_all(watches).await;
+        std::future::pending().await
+    }
+
+    /// Gives up what is under way in the background.
+    pub fn stop(&self) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the codings that the build has left out, in the background.
+    fn complete(self: &Arc<Self>, storage: Storage, load: u64) {
+        let current = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let goes_on = || current.load.load(Ordering::Relaxed) == load;
+            let tables = current.state().tables.clone();
+            let Some(completed) = complete(&tables, &storage, &current.policy.encodings, goes_on) else { return };
+            let mut state = current.state();
+            // Looked at again under the lock, as a reload may have come between.
+            if goes_on() {
+                state.tables = completed.into_iter().map(Arc::new).collect();
+                current.swap(&state);
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of each environment the table that is served now.
+fn sites(environments: &[Environment], stand_ins: &[Option<usize>], other: Option<&str>, state: &State) -> Sites {
+    let bound = environments.iter().zip(stand_ins).zip(&state.has_failed_over).enumerate();
+    let tables = bound.filter_map(|(index, ((environment, stand_in), has_failed_over))| {
+        let place = stand_in.filter(|_| *has_failed_over).unwrap_or(index);
+        Some((environment, Arc::clone(state.tables.get(place)?)))
+    });
+    Sites::new(tables, other)
+}
+
+async fn release(out: PathBuf, bindings: Vec<Environment>, policy: Policy, before: Vec<Arc<Table>>) -> Result<Release> {
+    let place = out.clone();
+    let loaded = tokio::task::spawn_blocking(move || Release::load(&out, &bindings, &policy, &before)).await;
+    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: place, reason: error.to_string() }))
+}

@@ -1,0 +1,130 @@
+//! The header fields of a file's answers, but for its validator and its lengths: one set for all files that have equal ones.
+
+use std::sync::OnceLock;
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, LAST_MODIFIED, VARY,
+};
+
+use super::resource::OF_CACHES;
+use crate::encoding::Encoding;
+
+/// What a validator and a length are put in place of.
+const PLACE: HeaderValue = HeaderValue::from_static("");
+
+/// Made from the headers that don't follow from the bytes; those that do are added here. A whole map takes a kilobyte, and there
+/// are two for each representation: so they are made once for all who share this, when they are first asked for.
+#[derive(Debug)]
+pub struct Fields {
+    own: HeaderMap,
+    is_error: bool,
+    /// One for each coding, and for the identity with and without others beside it.
+    sets: [OnceLock<Box<Set>>; 5],
+}
+
+/// What the fields of a representation depend on, beside those that are given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) encoding: Option<Encoding>,
+    /// Whether the resource has other representations: if so, every answer has to say it (RFC 9110 section 12.5.5).
+    pub(super) is_negotiated: bool,
+}
+
+#[derive(Debug)]
+struct Set {
+    whole: HeaderMap,
+    not_modified: HeaderMap,
+}
+
+impl Fields {
+    /// `own` are `Content-Type`, `Cache-Control` and what the user set. Those that follow from the bytes are overwritten.
+    pub fn new(own: HeaderMap) -> Self {
+        Fields { own, is_error: false, sets: Default::default() }
+    }
+
+    /// Those that were given.
+    pub(super) fn own(&self) -> &HeaderMap {
+        &self.own
+    }
+
+    /// The same with another `Cache-Control` (RFC 9111 section 5.2).
+    pub fn with_cache_control(&self, value: HeaderValue) -> Self {
+        let mut own = self.own.clone();
+        own.insert(CACHE_CONTROL, value);
+        Fields { own, is_error: self.is_error, sets: Default::default() }
+    }
+
+    /// Those of an error's body: nothing may store it, nothing can be asked of it again.
+    pub(super) fn of_error(&self) -> Self {
+        let mut own = self.own.clone();
+        OF_CACHES.iter().for_each(|name| drop(own.remove(name)));
+        own.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Fields { own, is_error: true, sets: Default::default() }
+    }
+
+    /// The headers of a 200.
+    pub(super) fn whole(&self, form: Form, etag: Option<HeaderValue>, length: u64) -> HeaderMap {
+        let mut headers = self.set(form).whole.clone();
+        fill(&mut headers, etag);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        headers
+    }
+
+    /// The headers of a 304.
+    pub(super) fn not_modified(&self, form: Form, etag: Option<HeaderValue>) -> HeaderMap {
+        let mut headers = self.set(form).not_modified.clone();
+        fill(&mut headers, etag);
+        headers
+    }
+
+    fn set(&self, form: Form) -> &Set {
+        let [brotli, zstd, gzip, negotiated, alone] = &self.sets;
+        let set = match (form.encoding, form.is_negotiated) {
+            (Some(Encoding::Brotli), _) => brotli,
+            (Some(Encoding::Zstd), _) => zstd,
+            (Some(Encoding::Gzip), _) => gzip,
+            (None, true) => negotiated,
+            (None, false) => alone,
+        };
+        set.get_or_init(|| Box::new(self.make(form)))
+    }
+
+    fn make(&self, form: Form) -> Set {
+        let mut whole = self.own.clone();
+        match form.encoding {
+            Some(encoding) => whole.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token())),
+            None => whole.remove(CONTENT_ENCODING),
+        };
+        if form.is_negotiated {
+            whole.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        // A time would be a second validator, which `conditional` doesn't compare.
+        whole.remove(LAST_MODIFIED);
+        match self.is_error {
+            true => whole.remove(ETAG),
+            false => {
+                whole.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                whole.insert(ETAG, PLACE)
+            }
+        };
+        whole.insert(CONTENT_LENGTH, PLACE);
+        let not_modified = not_modified(&whole);
+        Set { whole, not_modified }
+    }
+}
+
+fn fill(headers: &mut HeaderMap, etag: Option<HeaderValue>) {
+    if let Some(etag) = etag {
+        headers.insert(ETAG, etag);
+    }
+}
+
+/// RFC 9110 section 15.4.5: a 304 repeats what guides a cache, not what describes the content.
+fn not_modified(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES] {
+        headers.remove(name);
+    }
+    headers
+}

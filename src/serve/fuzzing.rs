@@ -1,0 +1,235 @@
+//! Everything that reads bytes from outside, each with what must hold of it whatever the bytes are. `fuzz/` and a test call these.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE, VARY,
+};
+use http::{HeaderName, Method, Request, StatusCode, Uri};
+use ipnet::IpNet;
+
+use super::client::Proxies;
+use super::conditional::{self, Outcome};
+use super::content::Content;
+use super::log_line::{Clock, Record, write_line};
+use super::negotiate::Accepted;
+use super::peer::Peer;
+use super::range::{self, Selected};
+use super::resource::Resource;
+use super::table::{Route, Table, TableBuilder};
+use super::{Body, respond};
+use crate::asset::{decode_url_path, is_hidden, url_path};
+use crate::config::{LogFormat, ProxyHeaders};
+use crate::encoding::Encoding;
+use crate::fingerprint::Digest;
+use crate::manifest::Manifest;
+
+/// Each by its name. It panics if something does not hold.
+pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+    ("accept_encoding", accept_encoding),
+    ("conditions", conditions),
+    ("forwarded", forwarded),
+    ("log_line", log_line),
+    ("manifest", manifest),
+    ("path", path),
+    ("range", range),
+    ("request", request),
+];
+
+const BODY: &[u8] = b"0123456789 some text to have ranges of";
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+fn resource() -> Resource {
+    let headers = || {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(IMMUTABLE));
+        headers
+    };
+    let coded = |encoding: Encoding| Bytes::from_static(encoding.token().as_bytes());
+    Encoding::ALL
+        .into_iter()
+        .fold(Resource::new(&Digest::of(BODY), headers(), Bytes::from_static(BODY)), |resource, encoding| {
+            resource.variant(encoding, coded(encoding))
+        })
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let mut table = TableBuilder::default();
+        table.resource("/a", resource());
+        table.resource("/a b/ü", resource());
+        table.redirect("/docs", "/docs/");
+        table.redirect("//evil.example", "//evil.example/");
+        table.build()
+    })
+}
+
+/// The lines of a field: what is no header's value is left out.
+fn lines(name: HeaderName, data: &[u8]) -> HeaderMap {
+    let values = data.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
+    values.map(|value| (name.clone(), value)).collect()
+}
+
+/// `Accept-Encoding`: lines are one list, and what the client wants least is never preferred.
+pub fn accept_encoding(data: &[u8]) {
+    let lines = lines(ACCEPT_ENCODING, data);
+    let joined: Vec<u8> = lines.values().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
+    let joined = HeaderValue::from_bytes(&joined).map(|value| HeaderMap::from_iter([(ACCEPT_ENCODING, value)]));
+    let accepted = Accepted::of(&lines);
+    if let Ok(joined) = &joined {
+        assert_eq!(accepted, Accepted::of(joined), "lines of a field are one list");
+    }
+    let resource = resource();
+    if accepted.select(&resource).is_none() {
+        let mentions_zero = lines.values().any(|value| value.as_bytes().contains(&b'0'));
+        assert!(mentions_zero, "nothing is unacceptable unless it is said to be");
+    }
+}
+
+/// `If-Match` and `If-None-Match`: a tag is found wherever it stands in a list, and what follows it does not matter.
+pub fn conditions(data: &[u8]) {
+    const ETAG: HeaderValue = HeaderValue::from_static("\"3f-br\"");
+    let none_match = lines(IF_NONE_MATCH, data);
+    let with_own = [b"\"3f-br\", ", data].concat();
+    assert_ne!(conditional::evaluate(&none_match, &ETAG), Outcome::Failed);
+    if let Ok(value) = HeaderValue::from_bytes(&with_own) {
+        let outcome = |name| conditional::evaluate(&HeaderMap::from_iter([(name, value.clone())]), &ETAG);
+        assert_eq!(outcome(IF_NONE_MATCH), Outcome::NotModified);
+        assert_eq!(outcome(IF_MATCH), Outcome::Proceed);
+    }
+    assert_ne!(conditional::evaluate(&lines(IF_MATCH, data), &ETAG), Outcome::NotModified);
+}
+
+/// `Range`: what is selected lies within, is not empty, and does not overlap. The first byte is the representation's length.
+pub fn range(data: &[u8]) {
+    let Some((length, field)) = data.split_first() else { return };
+    let length = u64::from(*length);
+    let ranges = match range::select(field, length) {
+        Selected::One(range) => vec![range],
+        Selected::Several(ranges) => {
+            assert!((2..=16).contains(&ranges.len()), "{ranges:?}");
+            ranges
+        }
+        Selected::Whole | Selected::Unsatisfiable => return,
+    };
+    let mut sorted = ranges.clone();
+    sorted.sort_by_key(|range| range.start);
+    let mut end = 0;
+    for range in &sorted {
+        assert!(end <= range.start && range.start < range.end && range.end <= length, "{sorted:?} of {length}");
+        end = range.end;
+    }
+    let body = Content::Memory(vec![b'x'; usize::try_from(length).unwrap_or(0)].into());
+    let parts = Body::of(range::multipart(&body, &ranges, None, "b"));
+    assert!(parts.remaining() > ranges.iter().map(|range| range.end - range.start).sum());
+}
+
+/// A URL's path: what is decoded is encoded and decoded again to the same; and no redirect leaves the site.
+pub fn path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(decoded) = decode_url_path(text) {
+        assert!(!decoded.contains('\0'));
+        assert_eq!(decode_url_path(&url_path(&decoded)).as_deref(), Some(decoded.as_str()));
+        let mut table = TableBuilder::default();
+        table.resource(format!("/{decoded}"), resource());
+        table.redirect("/from", &decoded);
+        let table = table.build();
+        assert!(!is_hidden(&decoded) || table.get(&format!("/{decoded}")).is_none());
+        if let Some(Route::Redirect(to)) = table.get("/from") {
+            assert!(to.starts_with('/') && !to.starts_with("//") && !to.starts_with("/\\"), "{to}");
+            assert!(HeaderValue::from_str(to).is_ok(), "{to}");
+        }
+    }
+}
+
+/// A whole request: a line with method and target, then a line for each header.
+pub fn request(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let mut first = lines.next().unwrap_or_default().splitn(2, |byte| *byte == b' ');
+    let (Some(method), Some(target)) = (first.next(), first.next()) else { return };
+    let (Ok(method), Ok(target)) = (Method::from_bytes(method), Uri::try_from(target)) else { return };
+    let mut request = Request::new(());
+    (*request.method_mut(), *request.uri_mut()) = (method, target);
+    request.headers_mut().insert(http::header::HOST, HeaderValue::from_static("localhost"));
+    for line in lines {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii())) {
+            request.headers_mut().append(name, value);
+        }
+    }
+    let response = respond(table(), &request);
+    let (status, headers) = (response.status(), response.headers());
+    assert!(
+        matches!(status.as_u16(), 200 | 204 | 206 | 304 | 308 | 400 | 404 | 405 | 406 | 412 | 414 | 416),
+        "{status}"
+    );
+    let cache = headers.get(CACHE_CONTROL).map(HeaderValue::as_bytes);
+    if status.is_client_error() {
+        assert_eq!(cache, Some(b"no-store".as_slice()), "{status}");
+    }
+    if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) {
+        assert!(headers.contains_key(VARY), "{status}");
+    }
+    assert!(status != StatusCode::PARTIAL_CONTENT || request.headers().contains_key(RANGE));
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let remaining = response.body().remaining();
+    match *request.method() {
+        Method::HEAD => assert_eq!(remaining, 0),
+        _ => assert_eq!(length.unwrap_or(0), remaining, "{status}"),
+    }
+}
+
+/// `Forwarded` and `X-Forwarded-For`: whatever is written to the left of what our own proxy has added, the client is the one that it
+/// names, or nobody further out than the proxy.
+pub fn forwarded(data: &[u8]) {
+    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+    for (name, headers, own) in [
+        ("forwarded", ProxyHeaders::Forwarded, "for=192.0.2.9"),
+        ("x-forwarded-for", ProxyHeaders::XForwarded, "192.0.2.9"),
+    ] {
+        let proxies = Proxies::new(vec![IpNet::from(PROXY)], headers);
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Peer { address: SocketAddr::new(PROXY, 1), is_tls: false });
+        let Ok(value) = HeaderValue::from_bytes(&[data, b", ", own.as_bytes()].concat()) else { return };
+        request.headers_mut().insert(name, value);
+        let address = proxies.client(&request).address;
+        assert!(address == Some(CLIENT) || address == Some(PROXY), "{name}: {address:?}");
+        // On a line of its own nothing that was left open to the left of it can take it in.
+        request.headers_mut().append(name, HeaderValue::from_static(own));
+        assert_eq!(proxies.client(&request).address, Some(CLIENT), "{name}");
+    }
+}
+
+/// A line of the access log: one line, whatever a client sends.
+pub fn log_line(data: &[u8]) {
+    let mut request = Request::new(());
+    let half = data.len() / 2;
+    for (name, value) in [("user-agent", data.get(..half)), ("referer", data.get(half..))] {
+        if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    if let Ok(target) = Uri::try_from(data) {
+        *request.uri_mut() = target;
+    }
+    let record = Record::of(&request, &Proxies::default());
+    for format in [LogFormat::Combined, LogFormat::Json] {
+        let mut line = Vec::new();
+        write_line(&mut line, format, &record, &mut Clock::default());
+        assert_eq!(line.iter().filter(|byte| **byte < b' ').count(), 1, "the end alone");
+        assert!(line.ends_with(b"\n"));
+    }
+}
+
+/// A manifest: what is read is written so that the same is read again.
+pub fn manifest(data: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(data) {
+        let text = manifest.to_json();
+        assert_eq!(Manifest::parse(text.as_bytes()).map(|again| again.to_json()), Ok(text));
+    }
+}

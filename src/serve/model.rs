@@ -1,0 +1,401 @@
+//! For tests: what RFC 9110 asks for, written down as plainly as can be, and random requests whose answers have to agree with it.
+//!
+//! Requests are made from what they mean, so nothing here parses a header; ranges are sets of positions.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+
+use super::{Body, Resource, Table, TableBuilder, respond};
+use crate::encoding::Encoding;
+use crate::fingerprint::Digest;
+
+const PLAIN: &str = "abcdefghijklmnopqrstuvwxyz";
+const GZIP: &str = "gzip-of-it!";
+const BROTLI: &str = "br-of-i";
+
+/// What may be selected of `/a`, in the order of preference among equals.
+const CHOICES: [(&str, &str); 3] = [("br", BROTLI), ("gzip", GZIP), ("identity", PLAIN)];
+
+#[derive(Debug, Clone)]
+struct Asked {
+    is_head: bool,
+    is_empty: bool,
+    accept: Option<Vec<Accept>>,
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+    if_range: Option<IfRange>,
+    range: Option<Ranges>,
+}
+
+#[derive(Debug, Clone)]
+enum Accept {
+    /// The weight in thousandths.
+    Coding(&'static str, Option<u32>),
+    /// What is no element of the list.
+    Junk(&'static str),
+}
+
+#[derive(Debug, Clone)]
+enum Tags {
+    Any,
+    List(Vec<Tag>),
+}
+
+#[derive(Debug, Clone)]
+struct Tag {
+    is_weak: bool,
+    /// Of which coding's representation, or of none that there is.
+    of: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum IfRange {
+    Tag(Tag),
+    Date,
+}
+
+#[derive(Debug, Clone)]
+struct Ranges {
+    unit: &'static str,
+    specs: Vec<Spec>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Spec {
+    Between(u64, u64),
+    From(u64),
+    Last(u64),
+}
+
+/// What has to be answered.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    NotAcceptable,
+    PreconditionFailed,
+    NotModified(usize),
+    Unsatisfiable(usize),
+    Whole(usize),
+    Part(usize, Vec<u64>),
+    Parts(usize, Vec<Vec<u64>>),
+}
+
+fn body_of(asked: &Asked, choice: usize) -> &'static str {
+    if asked.is_empty { "" } else { CHOICES[choice].1 }
+}
+
+fn model(asked: &Asked) -> Answer {
+    let Some(choice) = selected(asked) else { return Answer::NotAcceptable };
+    // Section 13.2.2, steps 1 and 3.
+    match &asked.if_match {
+        Some(Tags::List(tags)) if !tags.iter().any(|tag| !tag.is_weak && tag.of == Some(choice)) => {
+            return Answer::PreconditionFailed;
+        }
+        _ => {}
+    }
+    match &asked.if_none_match {
+        Some(Tags::Any) => return Answer::NotModified(choice),
+        Some(Tags::List(tags)) if tags.iter().any(|tag| tag.of == Some(choice)) => return Answer::NotModified(choice),
+        _ => {}
+    }
+    // Step 5, and section 14.2.
+    let Some(ranges) = &asked.range else { return Answer::Whole(choice) };
+    let holds = match &asked.if_range {
+        None => true,
+        Some(IfRange::Tag(tag)) => !tag.is_weak && tag.of == Some(choice),
+        Some(IfRange::Date) => false,
+    };
+    if asked.is_head || !holds || !ranges.unit.eq_ignore_ascii_case("bytes") {
+        return Answer::Whole(choice);
+    }
+    let length = body_of(asked, choice).len() as u64;
+    let is_invalid = |spec: &Spec| matches!(spec, Spec::Between(first, last) if last < first);
+    if length == 0 || ranges.specs.len() > 16 || ranges.specs.iter().any(is_invalid) {
+        return Answer::Whole(choice);
+    }
+    let positions = |spec: &Spec| -> Vec<u64> {
+        let wanted = |position: &u64| match *spec {
+            Spec::Between(first, last) => first <= *position && *position <= last,
+            Spec::From(first) => first <= *position,
+            Spec::Last(count) => length - *position <= count,
+        };
+        (0..length).filter(wanted).collect()
+    };
+    let mut parts: Vec<Vec<u64>> = ranges.specs.iter().map(positions).filter(|part| !part.is_empty()).collect();
+    let distinct: BTreeSet<&u64> = parts.iter().flatten().collect();
+    let overlap = distinct.len() < parts.iter().map(Vec::len).sum::<usize>();
+    match parts.len() {
+        0 => Answer::Unsatisfiable(choice),
+        _ if overlap => Answer::Whole(choice),
+        1 => Answer::Part(choice, parts.remove(0)),
+        _ if CHOICES[choice].0 != "identity" => Answer::Whole(choice),
+        _ => Answer::Parts(choice, parts),
+    }
+}
+
+/// Section 12.5.3.
+fn selected(asked: &Asked) -> Option<usize> {
+    let nothing = Vec::new();
+    let list = asked.accept.as_ref().unwrap_or(&nothing);
+    let said = |names: &[&str]| {
+        list.iter().rev().find_map(|element| match element {
+            Accept::Coding(name, weight) if names.contains(name) => Some(weight.unwrap_or(1000)),
+            _ => None,
+        })
+    };
+    let weights = CHOICES.map(|(name, _)| {
+        let own = if name == "gzip" { said(&["gzip", "x-gzip"]) } else { said(&[name]) };
+        match own.or_else(|| said(&["*"])) {
+            Some(weight) => f64::from(weight),
+            // It is acceptable if nothing is said against it.
+            None if name == "identity" => 0.5,
+            None => 0.0,
+        }
+    });
+    let places: &[usize] = if asked.is_empty { &[2] } else { &[0, 1, 2] };
+    let mut best = None;
+    for place in places {
+        if weights[*place] > best.map_or(0.0, |best: usize| weights[best]) {
+            best = Some(*place);
+        }
+    }
+    best
+}
+
+fn table() -> Table {
+    let own = || HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+    let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let resource = Resource::new(&Digest::of(PLAIN.as_bytes()), own(), bytes(PLAIN))
+        .variant(Encoding::Gzip, bytes(GZIP))
+        .variant(Encoding::Brotli, bytes(BROTLI));
+    let mut table = TableBuilder::default();
+    table.resource("/a", resource);
+    table.resource("/empty", Resource::new(&Digest::of(b""), own(), Bytes::new()));
+    table.build()
+}
+
+fn etag(asked: &Asked, choice: usize) -> String {
+    let print = Digest::of(if asked.is_empty { b"" } else { PLAIN.as_bytes() }).fingerprint();
+    match CHOICES[choice].0 {
+        "identity" => format!("\"{}\"", print.as_str()),
+        coding => format!("\"{}-{coding}\"", print.as_str()),
+    }
+}
+
+impl Asked {
+    fn request(&self) -> Request<()> {
+        let mut request = Request::builder()
+            .method(if self.is_head { "HEAD" } else { "GET" })
+            .uri(if self.is_empty { "/empty" } else { "/a" })
+            .header("host", "localhost");
+        if let Some(list) = &self.accept {
+            let parts: Vec<String> = list.iter().map(Accept::text).collect();
+            request = request.header("accept-encoding", parts.join(", "));
+        }
+        let tags = |tags: &Tags| match tags {
+            Tags::Any => "*".to_owned(),
+            Tags::List(tags) => tags.iter().map(|tag| self.tag(tag)).collect::<Vec<_>>().join(" ,"),
+        };
+        if let Some(list) = &self.if_match {
+            request = request.header("if-match", tags(list));
+        }
+        if let Some(list) = &self.if_none_match {
+            request = request.header("if-none-match", tags(list));
+        }
+        match &self.if_range {
+            None => {}
+            Some(IfRange::Tag(tag)) => request = request.header("if-range", self.tag(tag)),
+            Some(IfRange::Date) => request = request.header("if-range", "Tue, 01 Jan 2030 00:00:00 GMT"),
+        }
+        if let Some(ranges) = &self.range {
+            let specs: Vec<String> = ranges.specs.iter().map(Spec::text).collect();
+            request = request.header("range", format!("{}={}", ranges.unit, specs.join(", ")));
+        }
+        request.body(()).unwrap()
+    }
+
+    fn tag(&self, tag: &Tag) -> String {
+        let opaque = match tag.of {
+            Some(choice) => etag(self, choice),
+            None => "\"of, another\"".to_owned(),
+        };
+        format!("{}{opaque}", if tag.is_weak { "W/" } else { "" })
+    }
+}
+
+impl Accept {
+    fn text(&self) -> String {
+        match self {
+            Accept::Coding(name, None) => (*name).to_owned(),
+            Accept::Coding(name, Some(1000)) => format!("{name};q=1.0"),
+            Accept::Coding(name, Some(weight)) => format!("{name} ; q=0.{weight:03}"),
+            Accept::Junk(text) => (*text).to_owned(),
+        }
+    }
+}
+
+impl Spec {
+    fn text(&self) -> String {
+        match self {
+            Spec::Between(first, last) => format!("{first}-{last}"),
+            Spec::From(first) => format!("{first}-"),
+            Spec::Last(count) => format!("-{count}"),
+        }
+    }
+}
+
+fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// Fails unless the answer is that of the model.
+fn check(asked: &Asked, response: Response<Body>) -> Result<(), TestCaseError> {
+    let want = model(asked);
+    let (status, choice, body) = match &want {
+        Answer::NotAcceptable => (406, None, None),
+        Answer::PreconditionFailed => (412, None, None),
+        Answer::NotModified(choice) => (304, Some(*choice), Some(String::new())),
+        Answer::Unsatisfiable(_) => (416, None, None),
+        Answer::Whole(choice) => (200, Some(*choice), Some(body_of(asked, *choice).to_owned())),
+        Answer::Part(choice, part) => (206, Some(*choice), Some(taken(body_of(asked, *choice), part))),
+        Answer::Parts(choice, parts) => (206, Some(*choice), Some(multipart(asked, *choice, parts))),
+    };
+    prop_assert_eq!(response.status().as_u16(), status, "{:?}", want);
+    let vary = (!asked.is_empty).then_some("accept-encoding");
+    prop_assert_eq!(header(&response, "vary"), vary);
+    let own = choice.map(|choice| etag(asked, choice));
+    prop_assert_eq!(header(&response, "etag"), own.as_deref());
+    let coding = choice.map(|choice| CHOICES[choice].0).filter(|name| *name != "identity" && status != 304);
+    prop_assert_eq!(header(&response, "content-encoding"), coding);
+    let content_range = match &want {
+        Answer::Part(choice, part) => {
+            Some(format!("bytes {}-{}/{}", part[0], part[part.len() - 1], body_of(asked, *choice).len()))
+        }
+        Answer::Unsatisfiable(choice) => Some(format!("bytes */{}", body_of(asked, *choice).len())),
+        _ => None,
+    };
+    prop_assert_eq!(header(&response, "content-range"), content_range.as_deref());
+    if status >= 400 {
+        prop_assert_eq!(header(&response, "cache-control"), Some("no-store"));
+    }
+    let length = header(&response, "content-length").map(str::to_owned);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let got = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
+    let got = std::str::from_utf8(&got).unwrap();
+    if let Some(body) = &body {
+        prop_assert_eq!(got, if asked.is_head { "" } else { body.as_str() });
+        if status != 304 {
+            prop_assert_eq!(length, Some(body.len().to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn taken(body: &str, positions: &[u64]) -> String {
+    positions.iter().map(|position| char::from(body.as_bytes()[*position as usize])).collect()
+}
+
+/// Section 14.6, and RFC 2046 section 5.1.1.
+fn multipart(asked: &Asked, choice: usize, parts: &[Vec<u64>]) -> String {
+    let body = body_of(asked, choice);
+    let etag = etag(asked, choice);
+    let boundary = etag.trim_matches('"');
+    let mut text = String::new();
+    for part in parts {
+        let (first, last) = (part[0], part[part.len() - 1]);
+        text += &format!("\r\n--{boundary}\r\ncontent-type: text/plain\r\n");
+        text += &format!("content-range: bytes {first}-{last}/{}\r\n\r\n{}", body.len(), taken(body, part));
+    }
+    text + &format!("\r\n--{boundary}--\r\n")
+}
+
+fn accept() -> impl Strategy<Value = Accept> {
+    let names = prop::sample::select(vec!["br", "gzip", "x-gzip", "identity", "*", "zstd", "deflate"]);
+    let weights = prop_oneof![Just(None), Just(Some(0)), Just(Some(1)), Just(Some(1000)), (0u32..=1000).prop_map(Some)];
+    let junk =
+        prop::sample::select(vec!["", "br;q=1.001", "gzip;q=x", ";q=1", "identity;q=0;q=0", "br gzip", "*;q=-1"]);
+    prop_oneof![
+        6 => (names, weights).prop_map(|(name, weight)| Accept::Coding(name, weight)),
+        1 => junk.prop_map(Accept::Junk),
+    ]
+}
+
+fn tag() -> impl Strategy<Value = Tag> {
+    (any::<bool>(), prop::option::of(0usize..3)).prop_map(|(is_weak, of)| Tag { is_weak, of })
+}
+
+fn tags() -> impl Strategy<Value = Tags> {
+    prop_oneof![1 => Just(Tags::Any), 4 => prop::collection::vec(tag(), 0..4).prop_map(Tags::List)]
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let place = || prop_oneof![8 => 0u64..30, 1 => Just(u64::MAX)];
+    prop_oneof![
+        3 => (place(), 0u64..8).prop_map(|(first, more)| Spec::Between(first, first.saturating_add(more))),
+        1 => (place(), place()).prop_map(|(first, last)| Spec::Between(first, last)),
+        1 => place().prop_map(Spec::From),
+        1 => place().prop_map(Spec::Last),
+    ]
+}
+
+fn ranges() -> impl Strategy<Value = Ranges> {
+    let units = prop::sample::select(vec!["bytes", "bytes", "bytes", "Bytes", "lines", "byte"]);
+    let specs = prop_oneof![6 => prop::collection::vec(spec(), 1..4), 1 => prop::collection::vec(spec(), 15..19)];
+    (units, specs).prop_map(|(unit, specs)| Ranges { unit, specs })
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let if_range = prop_oneof![3 => tag().prop_map(IfRange::Tag), 1 => Just(IfRange::Date)];
+    (
+        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.1),
+        prop::option::of(prop::collection::vec(accept(), 0..5)),
+        prop::option::weighted(0.25, tags()),
+        prop::option::weighted(0.25, tags()),
+        prop::option::weighted(0.3, if_range),
+        prop::option::weighted(0.7, ranges()),
+    )
+        .prop_map(|(is_head, is_empty, accept, if_match, if_none_match, if_range, range)| Asked {
+            is_head,
+            is_empty,
+            accept,
+            if_match,
+            if_none_match,
+            if_range,
+            range,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn answers_are_those_of_the_model(asked in asked()) {
+        check(&asked, respond(&table(), &asked.request()))?;
+    }
+}
+
+/// The generator has to reach every kind of answer, or the comparison says nothing of it.
+#[test]
+fn every_kind_of_answer_is_asked_for() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for _ in 0..4000 {
+        let asked = asked().new_tree(&mut runner).unwrap().current();
+        seen.insert(match model(&asked) {
+            Answer::NotAcceptable => "406",
+            Answer::PreconditionFailed => "412",
+            Answer::NotModified(_) => "304",
+            Answer::Unsatisfiable(_) => "416",
+            Answer::Whole(_) => "200",
+            Answer::Part(..) => "206",
+            Answer::Parts(..) => "206 multipart",
+        });
+    }
+    assert_eq!(seen.len(), 7, "{seen:?}");
+}

@@ -1,0 +1,12 @@
+//! Who is at the other end of a connection.
+
+use std::net::SocketAddr;
+
+/// An extension of each request that a [`Server`](super::Server) hands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Of the program that connected; a proxy's, if there is one.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+}
