@@ -34,7 +34,8 @@ fn main() {
         let policy = Policy { memory: budget << 20, ..Policy::default() };
         let before = rss();
         let start = Instant::now();
-        let load = Current::load(out.clone(), vec![Environment::new("development")], policy);
+        let load =
+            Current::load(out.clone(), vec![Environment::new("development")], Some("development".to_owned()), policy);
         let current = runtime.block_on(load).expect("it loads");
         let report = |what: &str, start: Instant| {
             let seconds = start.elapsed().as_secs_f64();

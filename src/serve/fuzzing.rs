@@ -26,8 +26,11 @@ use crate::encoding::Encoding;
 use crate::fingerprint::Digest;
 use crate::manifest::Manifest;
 
-/// Each by its name. It panics if something does not hold.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+/// It panics if something does not hold.
+pub type Target = fn(&[u8]);
+
+/// Each by its name.
+pub const TARGETS: [(&str, Target); 8] = [
     ("accept_encoding", accept_encoding),
     ("conditions", conditions),
     ("forwarded", forwarded),

@@ -37,6 +37,9 @@ pub(super) struct Loaded<'a> {
     bound: Vec<HashMap<&'a str, (Digest, Arc<Bodies>)>>,
 }
 
+/// A page as it is sent: its path, digest and bytes, and the bytes in each coding.
+type Packed<'a> = (&'a str, Digest, Vec<u8>, Vec<(Encoding, Vec<u8>)>);
+
 /// A page, and what it is in each environment where it is not what was built.
 struct Page<'a> {
     path: &'a str,
@@ -135,7 +138,7 @@ impl<'a> Loaded<'a> {
             ..=SLOWLY => Effort::Most,
             _ => Effort::Little,
         };
-        let made: Vec<(&str, Digest, Vec<u8>, Vec<(Encoding, Vec<u8>)>)> = work
+        let made: Vec<Packed> = work
             .into_par_iter()
             .with_max_len(1)
             .map(|(path, file, digest, bytes)| {
