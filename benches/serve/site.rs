@@ -109,7 +109,7 @@ fn text(random: &mut Random, length: u64) -> Vec<u8> {
     while (out.len() as u64) < length {
         let next = random.next();
         out.extend_from_slice(WORDS[next as usize % 16].as_bytes());
-        if next % 3 == 0 {
+        if next.is_multiple_of(3) {
             out.extend_from_slice(format!("{:x}", next >> 44).as_bytes());
         }
     }

@@ -22,7 +22,7 @@ pub struct Limits {
     pub grace: Duration,
     /// Connections at a time; one more is closed at once.
     pub connections: usize,
-    /// Connections of one address (for IPv6, of one /64). `None` is [`PER_ADDRESS`], and none at all for those from this machine,
+    /// Connections of one address (for IPv6, of one /64). `None` is 1,024, and none at all for those from this machine,
     /// where proxies connect from.
     pub per_address: Option<usize>,
 }
