@@ -165,10 +165,10 @@ impl Client {
 }
 
 fn files_that_change_under_the_server_are_never_served_wrong() {
-    changes_under_the_server(true, &["truncated", "removed", "replaced", "touched"]);
+    changes_under_the_server(true, &["removed", "replaced", "touched"]);
 }
 
-/// Nothing can be done about what is overwritten while the system sends it.
+/// Nothing can be done about what is overwritten or cut short in place while the system sends it: its queues hold the file's own memory.
 fn files_that_are_overwritten_are_never_served_wrong_where_they_are_read() {
     changes_under_the_server(false, &["truncated", "removed", "replaced", "overwritten", "backdated", "touched"]);
 }
@@ -259,7 +259,7 @@ fn changes_under_the_server(sendfile: bool, names: &[&'static str]) {
     let last = last.into_inner().expect("a lock");
     assert!(names.iter().all(|name| last.get(name) == Some(&200)), "{last:?}");
     let (right, refused) = (right.into_inner(), refused.into_inner());
-    assert!(right > 100 && refused > 10, "{right} right, {refused} refused, {} cut", cut.into_inner());
+    assert!(right > 100 && (sendfile || refused > 10), "{right} right, {refused} refused, {} cut", cut.into_inner());
 }
 
 fn a_thousand_reloads_lose_and_mix_nothing() {
