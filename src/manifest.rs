@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::asset::LogicalPath;
+use crate::asset::{LogicalPath, media_type};
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::fingerprint::{Digest, Integrity};
@@ -171,6 +171,25 @@ pub fn logical_name<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
 }
 
 impl File {
+    /// A file of these bytes at `path`, by whose extension its type is told; in no coding.
+    pub fn new(kind: Kind, path: &str, bytes: &[u8]) -> Self {
+        Self::of(kind, path, bytes.len() as u64, Digest::of(bytes))
+    }
+
+    /// As [`File::new`], of bytes whose digest is known.
+    pub fn of(kind: Kind, path: &str, length: u64, digest: Digest) -> Self {
+        File {
+            kind,
+            source: None,
+            media_type: media_type(path),
+            length,
+            digest,
+            integrity: digest.integrity(),
+            variants: BTreeMap::new(),
+            headers: BTreeMap::new(),
+        }
+    }
+
     /// The sidecar's path, for the file at `path`.
     pub fn sidecar(path: &str, encoding: Encoding) -> String {
         format!("{path}.{}", encoding.extension())

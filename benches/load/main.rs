@@ -4,6 +4,7 @@
 //! folder below `target`, or in DIR to be kept, and loads it: anew, again without a change, and within smaller budgets.
 
 #[path = "../serve/site.rs"]
+#[expect(dead_code, reason = "the other bench uses the rest")]
 mod site;
 
 use std::path::PathBuf;

@@ -72,17 +72,19 @@ fn put(out: &Path, kind: Kind, path: &str, bytes: &[u8]) -> File {
             (*encoding, Variant { length: packed.len() as u64, digest: Digest::of(&packed) })
         })
     });
-    let digest = Digest::of(bytes);
-    File {
-        kind,
-        source: None,
-        media_type,
-        length: bytes.len() as u64,
-        digest,
-        integrity: digest.integrity(),
-        variants: variants.collect(),
-        headers: Default::default(),
-    }
+    File { variants: variants.collect(), ..File::new(kind, path, bytes) }
+}
+
+/// A text of about that length, always the same.
+pub fn text_of(length: u64) -> Vec<u8> {
+    text(&mut Random(1), length)
+}
+
+/// Bytes that don't compress, always the same.
+pub fn noise_of(length: u64) -> Vec<u8> {
+    let mut bytes = noise(&mut Random(1), length);
+    bytes.truncate(length as usize);
+    bytes
 }
 
 /// Words that compress about as well as a script does.

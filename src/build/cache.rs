@@ -115,6 +115,19 @@ impl Cache {
         Ok(value)
     }
 
+    /// What was last remembered under that name. It need not hold any more.
+    pub fn recall<T: DeserializeOwned>(&self, kind: &'static str, name: &[&[u8]]) -> Option<T> {
+        let bytes = find(self.folder.as_ref()?, &self.key(kind, name))?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Keeps what a later build may be glad to know, in the place of what it was.
+    pub fn remember<T: Serialize>(&self, kind: &'static str, name: &[&[u8]], value: &T) {
+        if let (Some(folder), Ok(bytes)) = (&self.folder, serde_json::to_vec(value)) {
+            self.keep(folder, &self.key(kind, name), &bytes);
+        }
+    }
+
     /// The build is over: tells what the cache was good for, and makes room if there is too much in it.
     pub fn close(&self, progress: &dyn Progress) {
         let Some(folder) = &self.folder else { return };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::contents::Import;
 use super::record::Relation;
-use crate::asset::{LogicalPath, media_type};
+use crate::asset::LogicalPath;
 use crate::config::Config;
 use crate::encoding::Encoding;
 use crate::error::Fault;
@@ -180,14 +180,10 @@ fn describe(config: &Config, path: &str, output: &Output) -> File {
     let variant = |bytes: &Vec<u8>| Variant { length: bytes.len() as u64, digest: Digest::of(bytes) };
     let rules = config.headers.iter().filter(|rule| rule.pattern.matches(path));
     File {
-        kind: output.kind,
         source: output.source.clone(),
-        media_type: media_type(path),
-        length: output.bytes.len() as u64,
-        digest: output.digest,
-        integrity: output.digest.integrity(),
         variants: output.variants.iter().map(|(encoding, bytes)| (*encoding, variant(bytes))).collect(),
         headers: rules.flat_map(|rule| rule.set.clone()).collect(),
+        ..File::of(output.kind, path, output.bytes.len() as u64, output.digest)
     }
 }
 

@@ -92,7 +92,7 @@ impl Editor for Rewriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::{LogicalPath, media_type};
+    use crate::asset::LogicalPath;
     use crate::fingerprint::Digest;
     use crate::manifest::{Entry, File, Mode};
     use crate::page::bind;
@@ -107,17 +107,7 @@ mod tests {
             ("site.webmanifest", "site.webmanifest", Kind::Page),
             ("", "docs/index.html", Kind::Page),
         ] {
-            let digest = Digest::of(path.as_bytes());
-            let file = File {
-                kind,
-                source: None,
-                media_type: media_type(path),
-                length: 1,
-                digest,
-                integrity: digest.integrity(),
-                variants: Default::default(),
-                headers: Default::default(),
-            };
+            let file = File::new(kind, path, path.as_bytes());
             manifest.files.insert(path.into(), file);
             if let Ok(name) = LogicalPath::new(name) {
                 manifest.entries.insert(name, Entry::new(path.into()));

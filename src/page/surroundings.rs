@@ -48,8 +48,7 @@ fn vouches_for_scripts(manifest: &Manifest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::{LogicalPath, media_type};
-    use crate::fingerprint::Digest;
+    use crate::asset::LogicalPath;
     use crate::manifest::{Entry, File, Mode};
 
     fn manifest() -> Manifest {
@@ -72,17 +71,7 @@ mod tests {
     fn scripts_are_vouched_for_where_all_have_an_entry() {
         let mut manifest = manifest();
         let add = |manifest: &mut Manifest, path: &str, kind| {
-            let digest = Digest::of(path.as_bytes());
-            let file = File {
-                kind,
-                source: None,
-                media_type: media_type(path),
-                length: 1,
-                digest,
-                integrity: digest.integrity(),
-                variants: Default::default(),
-                headers: Default::default(),
-            };
+            let file = File::new(kind, path, path.as_bytes());
             manifest.files.insert(path.to_owned(), file);
         };
         let vouched = |manifest: &Manifest| Surroundings::of(manifest, []).vouches_for_scripts();

@@ -78,7 +78,7 @@ pub async fn run(options: Options, progress: &dyn Progress, observer: impl Fn(Ev
     };
     let edge = edge::service(Handler::new(Handle::new(assets)));
     let origin = Handler::new(Handle::new(pages));
-    tokio::join!(site.run(origin, wait(stopped.clone())), cdn.run(edge, wait(stopped)), signal);
+    tokio::join!(site.run(|_| origin.clone(), wait(stopped.clone())), cdn.run(|_| edge.clone(), wait(stopped)), signal);
     Ok(())
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Build;
-use crate::asset::media_type;
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::fingerprint::Digest;
@@ -67,20 +66,8 @@ impl Site {
                     variants.insert(encoding, variant);
                 }
             }
-            let digest = Digest::of(bytes);
-            manifest.files.insert(
-                path.clone(),
-                File {
-                    kind: *kind,
-                    source: None,
-                    media_type: media_type(path),
-                    length: bytes.len() as u64,
-                    digest,
-                    integrity: digest.integrity(),
-                    variants,
-                    headers: headers.clone(),
-                },
-            );
+            let file = File { variants, headers: headers.clone(), ..File::new(*kind, path, bytes) };
+            manifest.files.insert(path.clone(), file);
         }
         let parts = self.files.iter().flat_map(|(path, source)| [path.as_bytes(), &source.bytes]);
         manifest.release = ReleaseId::of(&Digest::of_parts(parts));

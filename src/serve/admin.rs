@@ -72,7 +72,7 @@ impl Admin {
         let address = server.local_addr();
         let is_local = address.ip().is_loopback();
         let service = Service(Arc::new(Desk { status, metrics, reloads, is_local }));
-        let task = tokio::spawn(server.with_limits(limits).run(service, std::future::pending()));
+        let task = tokio::spawn(server.with_limits(limits).run(move |_| service.clone(), std::future::pending()));
         Ok((Admin { address, is_local, task }, asked))
     }
 

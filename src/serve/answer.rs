@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{Response, StatusCode};
 use tokio::sync::Mutex;
 
@@ -38,21 +39,10 @@ impl std::fmt::Debug for State {
 
 impl Answer {
     pub(super) fn checked(mut response: Response<Body>) -> Self {
-        let mut settled = true;
-        for content in response.body_mut().contents_mut() {
-            match content {
-                Content::Memory(_) => {}
-                Content::File(segment) => match segment.stored().standing() {
-                    Standing::Same => {}
-                    Standing::Doubtful => settled = false,
-                    Standing::Changed => return Answer::ready(error(StatusCode::SERVICE_UNAVAILABLE)),
-                },
-                Content::Closed(_) => settled = false,
-            }
-        }
-        match settled {
-            true => Answer::ready(response),
-            false => Answer(State::Settling(Box::pin(settle(response)))),
+        match standing(response.body_mut()) {
+            Standing::Same => Answer::ready(response),
+            Standing::Doubtful => Answer(State::Settling(Box::pin(settle(response)))),
+            Standing::Changed => Answer::ready(unavailable(&response)),
         }
     }
 
@@ -75,38 +65,63 @@ impl Future for Answer {
     }
 }
 
-async fn settle(mut response: Response<Body>) -> Response<Body> {
-    // The parts of a multipart are of one file, which is opened once.
-    let mut opened: Option<Arc<Stored>> = None;
-    for content in response.body_mut().contents_mut() {
-        let settled = match content {
-            Content::Memory(_) => continue,
-            Content::File(segment) => sound(segment.stored()).await,
-            Content::Closed(closed) => {
-                let again = opened.as_ref().and_then(|stored| closed.at(stored));
-                let segment = match again {
-                    Some(segment) => Ok(segment),
-                    None => {
-                        let closed = closed.clone();
-                        blocking(move || closed.open()).await
-                    }
-                };
-                match segment {
-                    Ok(segment) => {
-                        let settled = sound(segment.stored()).await;
-                        opened = Some(Arc::clone(segment.stored()));
-                        *content = Content::File(segment);
-                        settled
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        if settled.is_err() {
-            return error(StatusCode::SERVICE_UNAVAILABLE);
+/// In place of an answer that can't be right any more.
+fn unavailable(response: &Response<Body>) -> Response<Body> {
+    let mut unavailable = error(StatusCode::SERVICE_UNAVAILABLE);
+    // It is about the host, not about the answer.
+    if let Some(hsts) = response.headers().get(STRICT_TRANSPORT_SECURITY) {
+        unavailable.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+    unavailable
+}
+
+/// Of all that a body is read from.
+fn standing(body: &mut Body) -> Standing {
+    let mut all = Standing::Same;
+    for content in body.contents_mut() {
+        match content {
+            Content::Memory(_) => {}
+            Content::File(segment) => match segment.stored().standing() {
+                Standing::Same => {}
+                Standing::Doubtful => all = Standing::Doubtful,
+                Standing::Changed => return Standing::Changed,
+            },
+            Content::Closed(_) => all = Standing::Doubtful,
         }
     }
-    response
+    all
+}
+
+async fn settle(mut response: Response<Body>) -> Response<Body> {
+    match verify(response.body_mut()).await {
+        Ok(()) => response,
+        Err(_) => unavailable(&response),
+    }
+}
+
+/// Opens what is closed, and reads what is in doubt.
+async fn verify(body: &mut Body) -> io::Result<()> {
+    // The parts of a multipart are of one file, which is opened once.
+    let mut opened: Option<Arc<Stored>> = None;
+    for content in body.contents_mut() {
+        match content {
+            Content::Memory(_) => {}
+            Content::File(segment) => sound(segment.stored()).await?,
+            Content::Closed(closed) => {
+                let segment = match opened.as_ref().and_then(|stored| closed.at(stored)) {
+                    Some(segment) => segment,
+                    None => {
+                        let closed = closed.clone();
+                        blocking(move || closed.open()).await?
+                    }
+                };
+                sound(segment.stored()).await?;
+                opened = Some(Arc::clone(segment.stored()));
+                *content = Content::File(segment);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// So many files are read at once to settle doubts; who asks for the same file waits for its one reading.

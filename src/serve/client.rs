@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Uri;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
-use http::{Request, Uri};
 use ipnet::IpNet;
 
 use super::forwarded::{self, Hop};
@@ -47,14 +47,14 @@ impl Proxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The client of a request, whose [`Peer`] is in its extensions.
-    pub fn client<B>(&self, request: &Request<B>) -> Client {
-        let Some(peer) = request.extensions().get::<Peer>() else { return Client::default() };
+    /// The client of a request that came from this peer.
+    pub fn client(&self, peer: Option<Peer>, headers: &HeaderMap) -> Client {
+        let Some(peer) = peer else { return Client::default() };
         let mut client = Client { address: Some(peer.address.ip().to_canonical()), is_secure: peer.is_tls, host: None };
         if !self.trusts(peer.address.ip()) {
             return client;
         }
-        for hop in self.hops(request.headers()).into_iter().rev() {
+        for hop in self.hops(headers).into_iter().rev() {
             if !client.address.is_some_and(|address| self.trusts(address)) {
                 break;
             }
@@ -114,6 +114,7 @@ pub fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Request;
     use proptest::prelude::*;
 
     fn proxies(headers: ProxyHeaders) -> Proxies {
@@ -122,9 +123,9 @@ mod tests {
 
     fn client(proxies: &Proxies, peer: &str, headers: &[(&str, &str)]) -> String {
         let request = headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
-        let mut request = request.body(()).unwrap();
-        request.extensions_mut().insert(Peer { address: format!("{peer}:1").parse().unwrap(), is_tls: false });
-        let Client { address, is_secure, host } = proxies.client(&request);
+        let request = request.body(()).unwrap();
+        let peer = Peer { address: format!("{peer}:1").parse().unwrap(), is_tls: false };
+        let Client { address, is_secure, host } = proxies.client(Some(peer), request.headers());
         let scheme = if is_secure { "https" } else { "http" };
         format!("{} {scheme} {}", address.unwrap(), host.unwrap_or_default()).trim_end().to_owned()
     }

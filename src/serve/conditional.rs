@@ -3,7 +3,9 @@
 //! `If-Modified-Since` and `If-Unmodified-Since` are ignored, as sections 13.1.3 and 13.1.4 ask where a representation has no
 //! modification date: a build has no times, and no `Last-Modified` is ever sent.
 
-use http::header::{HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
+use http::header::HeaderValue;
+
+use super::asked::{Asked, Lines};
 
 /// What to do after the preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +19,13 @@ pub enum Outcome {
 }
 
 /// Evaluates the preconditions in the order of RFC 9110 section 13.2.2, against the selected representation's strong ETag.
-pub fn evaluate(headers: &HeaderMap, etag: &HeaderValue) -> Outcome {
-    if headers.contains_key(IF_MATCH) && !names(headers, IF_MATCH, |tag| tag == etag.as_bytes()) {
+pub fn evaluate(asked: &Asked<'_>, etag: &HeaderValue) -> Outcome {
+    if !asked.if_match.is_empty() && !names(&asked.if_match, |tag| tag == etag.as_bytes()) {
         return Outcome::Failed;
     }
     // The weak comparison, section 8.8.3.2.
     let same = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes();
-    if names(headers, IF_NONE_MATCH, same) {
+    if names(&asked.if_none_match, same) {
         return Outcome::NotModified;
     }
     Outcome::Proceed
@@ -31,13 +33,13 @@ pub fn evaluate(headers: &HeaderMap, etag: &HeaderValue) -> Outcome {
 
 /// Whether `Range` counts: without `If-Range`, or where that is the strong ETag. A date never is the one of a representation that
 /// has none (RFC 9110 section 13.1.5).
-pub fn range_applies(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    headers.get_all(IF_RANGE).iter().all(|line| line == etag)
+pub fn range_applies(asked: &Asked<'_>, etag: &HeaderValue) -> bool {
+    asked.if_range.iter().all(|line| *line == etag)
 }
 
 /// Whether the field is `*`, or one of its tags is as asked.
-fn names(headers: &HeaderMap, field: http::HeaderName, is: impl Fn(&[u8]) -> bool) -> bool {
-    headers.get_all(field).iter().any(|line| {
+fn names(lines: &Lines<'_>, is: impl Fn(&[u8]) -> bool) -> bool {
+    lines.iter().any(|line| {
         let line = line.as_bytes();
         line.trim_ascii() == b"*" || Tags(line).any(&is)
     })
@@ -78,7 +80,7 @@ fn split_tag(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
     use proptest::prelude::*;
 
     const ETAG: HeaderValue = HeaderValue::from_static("\"3f-br\"");
@@ -103,7 +105,7 @@ mod tests {
             ("\"a, \"3f-br", Outcome::Proceed),
             ("", Outcome::Proceed),
         ] {
-            assert_eq!(evaluate(&headers(&[(IF_NONE_MATCH, value)]), &ETAG), want, "{value}");
+            assert_eq!(evaluate(&Asked::of(&headers(&[(IF_NONE_MATCH, value)])), &ETAG), want, "{value}");
         }
     }
 
@@ -117,13 +119,13 @@ mod tests {
             ("\"a\"", Outcome::Failed),
             ("", Outcome::Failed),
         ] {
-            assert_eq!(evaluate(&headers(&[(IF_MATCH, value)]), &ETAG), want, "{value}");
+            assert_eq!(evaluate(&Asked::of(&headers(&[(IF_MATCH, value)])), &ETAG), want, "{value}");
         }
     }
 
     #[test]
     fn if_match_comes_before_if_none_match() {
-        let both = |first, second| evaluate(&headers(&[(IF_MATCH, first), (IF_NONE_MATCH, second)]), &ETAG);
+        let both = |first, second| evaluate(&Asked::of(&headers(&[(IF_MATCH, first), (IF_NONE_MATCH, second)])), &ETAG);
         assert_eq!(both("\"a\"", "\"3f-br\""), Outcome::Failed);
         assert_eq!(both("\"3f-br\"", "\"3f-br\""), Outcome::NotModified);
         assert_eq!(both("*", "\"a\""), Outcome::Proceed);
@@ -133,22 +135,22 @@ mod tests {
     fn several_lines_are_one_list() {
         let mut lines = headers(&[(IF_NONE_MATCH, "\"a\"")]);
         lines.append(IF_NONE_MATCH, ETAG);
-        assert_eq!(evaluate(&lines, &ETAG), Outcome::NotModified);
+        assert_eq!(evaluate(&Asked::of(&lines), &ETAG), Outcome::NotModified);
     }
 
     #[test]
     fn dates_are_ignored() {
         let date = "Tue, 01 Jan 2030 00:00:00 GMT";
         let dates = headers(&[(http::header::IF_MODIFIED_SINCE, date), (http::header::IF_UNMODIFIED_SINCE, date)]);
-        assert_eq!(evaluate(&dates, &ETAG), Outcome::Proceed);
+        assert_eq!(evaluate(&Asked::of(&dates), &ETAG), Outcome::Proceed);
     }
 
     #[test]
     fn if_range_takes_the_strong_tag_alone() {
-        assert!(range_applies(&HeaderMap::new(), &ETAG));
-        assert!(range_applies(&headers(&[(IF_RANGE, "\"3f-br\"")]), &ETAG));
+        assert!(range_applies(&Asked::default(), &ETAG));
+        assert!(range_applies(&Asked::of(&headers(&[(IF_RANGE, "\"3f-br\"")])), &ETAG));
         for value in ["W/\"3f-br\"", "\"3f\"", "Tue, 01 Jan 2030 00:00:00 GMT", "*", ""] {
-            assert!(!range_applies(&headers(&[(IF_RANGE, value)]), &ETAG), "{value}");
+            assert!(!range_applies(&Asked::of(&headers(&[(IF_RANGE, value)])), &ETAG), "{value}");
         }
     }
 
@@ -164,7 +166,7 @@ mod tests {
             after in prop::collection::vec("(W/)?\"[a-z,]{0,5}\"", 0..4),
         ) {
             let list = before.into_iter().chain(["\"3f-br\"".to_owned()]).chain(after).collect::<Vec<_>>().join(", ");
-            prop_assert_eq!(evaluate(&headers(&[(IF_NONE_MATCH, &list)]), &ETAG), Outcome::NotModified);
+            prop_assert_eq!(evaluate(&Asked::of(&headers(&[(IF_NONE_MATCH, &list)])), &ETAG), Outcome::NotModified);
         }
     }
 }

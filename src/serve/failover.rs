@@ -285,7 +285,8 @@ mod tests {
         let address = server.local_addr();
         let base: AssetBase = format!("http://{address}/").parse().unwrap();
         let handle = Handle::new(table("right"));
-        let running = tokio::spawn(server.run(Handler::new(handle.clone()), std::future::pending()));
+        let handler = Handler::new(handle.clone());
+        let running = tokio::spawn(server.run(move |_| handler.clone(), std::future::pending()));
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watched = base.clone();
         let watching = tokio::spawn(async move {

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderValue, LAST_MODIFIED, VARY,
+    HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 
 use super::resource::OF_CACHES;
@@ -31,6 +31,7 @@ pub(super) struct Form {
     pub(super) is_negotiated: bool,
 }
 
+/// In each map the first places are those of the validator and, in `whole`, of the length: so they are filled without a search.
 #[derive(Debug)]
 struct Set {
     whole: HeaderMap,
@@ -66,15 +67,23 @@ impl Fields {
     /// The headers of a 200.
     pub(super) fn whole(&self, form: Form, etag: Option<HeaderValue>, length: u64) -> HeaderMap {
         let mut headers = self.set(form).whole.clone();
-        fill(&mut headers, etag);
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        let length = HeaderValue::from(length);
+        match etag {
+            Some(etag) if !self.is_error => fill(&mut headers, [etag, length]),
+            _ => {
+                headers.remove(ETAG);
+                headers.insert(CONTENT_LENGTH, length);
+            }
+        }
         headers
     }
 
     /// The headers of a 304.
     pub(super) fn not_modified(&self, form: Form, etag: Option<HeaderValue>) -> HeaderMap {
         let mut headers = self.set(form).not_modified.clone();
-        fill(&mut headers, etag);
+        if let Some(etag) = etag {
+            fill(&mut headers, [etag]);
+        }
         headers
     }
 
@@ -91,40 +100,38 @@ impl Fields {
     }
 
     fn make(&self, form: Form) -> Set {
-        let mut whole = self.own.clone();
-        match form.encoding {
-            Some(encoding) => whole.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token())),
-            None => whole.remove(CONTENT_ENCODING),
-        };
+        let mut whole = HeaderMap::with_capacity(self.own.len() + 5);
+        whole.insert(ETAG, PLACE);
+        whole.insert(CONTENT_LENGTH, PLACE);
+        if let Some(encoding) = form.encoding {
+            whole.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
+        }
         if form.is_negotiated {
             whole.insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
+        if !self.is_error {
+            whole.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
         // A time would be a second validator, which `conditional` doesn't compare.
-        whole.remove(LAST_MODIFIED);
-        match self.is_error {
-            true => whole.remove(ETAG),
-            false => {
-                whole.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-                whole.insert(ETAG, PLACE)
-            }
-        };
-        whole.insert(CONTENT_LENGTH, PLACE);
+        let follow: Vec<HeaderName> = whole.keys().cloned().chain([CONTENT_ENCODING, LAST_MODIFIED]).collect();
+        for (name, value) in self.own.iter().filter(|(name, _)| !follow.contains(name)) {
+            whole.append(name, value.clone());
+        }
         let not_modified = not_modified(&whole);
         Set { whole, not_modified }
     }
 }
 
-fn fill(headers: &mut HeaderMap, etag: Option<HeaderValue>) {
-    if let Some(etag) = etag {
-        headers.insert(ETAG, etag);
+/// Puts values in the first places.
+fn fill<const COUNT: usize>(headers: &mut HeaderMap, values: [HeaderValue; COUNT]) {
+    for (place, value) in headers.values_mut().zip(values) {
+        *place = value;
     }
 }
 
 /// RFC 9110 section 15.4.5: a 304 repeats what guides a cache, not what describes the content.
 fn not_modified(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES] {
-        headers.remove(name);
-    }
-    headers
+    let describe = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES];
+    let guides = headers.iter().filter(|(name, _)| !describe.contains(name));
+    guides.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -9,7 +9,7 @@ use http::{HeaderValue, Request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::asset::{LogicalPath, media_type};
+use crate::asset::LogicalPath;
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::Result;
@@ -69,17 +69,7 @@ impl Site {
             write(&File::sidecar(path, encoding), &bytes);
             (encoding, Variant { length: bytes.len() as u64, digest: Digest::of(&bytes) })
         });
-        let digest = Digest::of(body.as_bytes());
-        let file = File {
-            kind,
-            source: None,
-            media_type: media_type(path),
-            length: body.len() as u64,
-            digest,
-            integrity: digest.integrity(),
-            variants: variants.collect(),
-            headers: [].into(),
-        };
+        let file = File { variants: variants.collect(), ..File::new(kind, path, body.as_bytes()) };
         self.manifest.files.insert(path.to_owned(), file);
         self
     }
@@ -189,9 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
 /// What an access log is told of an answer.
 pub fn record() -> Record {
-    let mut request = Request::get("/css/a.css?x=1").header(HOST, "a.example").header(USER_AGENT, "curl/8");
+    let request = Request::get("/css/a.css?x=1").header(HOST, "a.example").header(USER_AGENT, "curl/8");
     let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5)), is_tls: true };
-    request.extensions_mut().unwrap().insert(peer);
     Record {
         time: UNIX_EPOCH + Duration::from_millis(1_000_000_000_250),
         status: 200,
@@ -200,6 +189,6 @@ pub fn record() -> Record {
         bytes: 2326,
         took: Duration::from_micros(1500),
         release: Some("0123456789abcdef".to_owned()),
-        ..Record::of(&request.body(()).unwrap(), &Proxies::default())
+        ..Record::of(&request.body(()).unwrap(), Some(peer), &Proxies::default())
     }
 }

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderName, Method, Request, StatusCode, Uri};
 use ipnet::IpNet;
 
+use super::asked::Asked;
 use super::client::Proxies;
 use super::conditional::{self, Outcome};
 use super::content::Content;
@@ -81,9 +82,9 @@ pub fn accept_encoding(data: &[u8]) {
     let lines = lines(ACCEPT_ENCODING, data);
     let joined: Vec<u8> = lines.values().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
     let joined = HeaderValue::from_bytes(&joined).map(|value| HeaderMap::from_iter([(ACCEPT_ENCODING, value)]));
-    let accepted = Accepted::of(&lines);
+    let accepted = Accepted::of(&Asked::of(&lines));
     if let Ok(joined) = &joined {
-        assert_eq!(accepted, Accepted::of(joined), "lines of a field are one list");
+        assert_eq!(accepted, Accepted::of(&Asked::of(joined)), "lines of a field are one list");
     }
     let resource = resource();
     if accepted.select(&resource).is_none() {
@@ -97,13 +98,16 @@ pub fn conditions(data: &[u8]) {
     const ETAG: HeaderValue = HeaderValue::from_static("\"3f-br\"");
     let none_match = lines(IF_NONE_MATCH, data);
     let with_own = [b"\"3f-br\", ", data].concat();
-    assert_ne!(conditional::evaluate(&none_match, &ETAG), Outcome::Failed);
+    assert_ne!(conditional::evaluate(&Asked::of(&none_match), &ETAG), Outcome::Failed);
     if let Ok(value) = HeaderValue::from_bytes(&with_own) {
-        let outcome = |name| conditional::evaluate(&HeaderMap::from_iter([(name, value.clone())]), &ETAG);
+        let outcome = |name| {
+            let headers = HeaderMap::from_iter([(name, value.clone())]);
+            conditional::evaluate(&Asked::of(&headers), &ETAG)
+        };
         assert_eq!(outcome(IF_NONE_MATCH), Outcome::NotModified);
         assert_eq!(outcome(IF_MATCH), Outcome::Proceed);
     }
-    assert_ne!(conditional::evaluate(&lines(IF_MATCH, data), &ETAG), Outcome::NotModified);
+    assert_ne!(conditional::evaluate(&Asked::of(&lines(IF_MATCH, data)), &ETAG), Outcome::NotModified);
 }
 
 /// `Range`: what is selected lies within, is not empty, and does not overlap. The first byte is the representation's length.
@@ -197,14 +201,14 @@ pub fn forwarded(data: &[u8]) {
     ] {
         let proxies = Proxies::new(vec![IpNet::from(PROXY)], headers);
         let mut request = Request::new(());
-        request.extensions_mut().insert(Peer { address: SocketAddr::new(PROXY, 1), is_tls: false });
+        let peer = Some(Peer { address: SocketAddr::new(PROXY, 1), is_tls: false });
         let Ok(value) = HeaderValue::from_bytes(&[data, b", ", own.as_bytes()].concat()) else { return };
         request.headers_mut().insert(name, value);
-        let address = proxies.client(&request).address;
+        let address = proxies.client(peer, request.headers()).address;
         assert!(address == Some(CLIENT) || address == Some(PROXY), "{name}: {address:?}");
         // On a line of its own nothing that was left open to the left of it can take it in.
         request.headers_mut().append(name, HeaderValue::from_static(own));
-        assert_eq!(proxies.client(&request).address, Some(CLIENT), "{name}");
+        assert_eq!(proxies.client(peer, request.headers()).address, Some(CLIENT), "{name}");
     }
 }
 
@@ -220,7 +224,7 @@ pub fn log_line(data: &[u8]) {
     if let Ok(target) = Uri::try_from(data) {
         *request.uri_mut() = target;
     }
-    let record = Record::of(&request, &Proxies::default());
+    let record = Record::of(&request, None, &Proxies::default());
     for format in [LogFormat::Combined, LogFormat::Json] {
         let mut line = Vec::new();
         write_line(&mut line, format, &record, &mut Clock::default());

@@ -10,18 +10,20 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderName, HeaderValue, LOCATION, ORIGIN, RANGE, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, ORIGIN, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::answer::Answer;
+use super::asked::{Asked, Lines};
 use super::body::Body;
 use super::client::{self, Proxies};
 use super::conditional::{self, Outcome};
 use super::content::Content;
 use super::loops;
 use super::negotiate::Accepted;
+use super::peer::Peer;
 use super::range::{self, Selected};
 use super::resource::{Representation, Resource};
 use super::table::{Handle, Route, Table};
@@ -42,6 +44,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub struct Handler {
     handle: Handle,
     front: Arc<Front>,
+    peer: Option<Peer>,
 }
 
 /// What is known of what stands before the server.
@@ -54,27 +57,33 @@ pub struct Front {
 
 impl Handler {
     pub fn new(handle: Handle) -> Self {
-        Handler { handle, front: Arc::default() }
+        Handler { handle, front: Arc::default(), peer: None }
     }
 
     pub fn behind(self, front: Front) -> Self {
         Handler { front: Arc::new(front), ..self }
     }
 
+    /// For a connection. Without, nobody knows whom it answers.
+    pub fn for_peer(self, peer: Peer) -> Self {
+        Handler { peer: Some(peer), ..self }
+    }
+
     fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
         let sites = self.handle.load();
-        let client = self.front.proxies.client(request);
+        let client = self.front.proxies.client(self.peer, request.headers());
         let host = || client.host.as_deref().or_else(|| client::host(request.uri(), request.headers()));
         let table = match sites.is_one() {
             true => sites.other(),
             // What is no host is answered by `respond`, whichever table it is given.
             false => sites.get(host().unwrap_or_default()),
         };
-        let is_loop = self.front.cdn_id.as_ref().is_some_and(|id| loops::names(request.headers(), id));
+        let asked = Asked::of(request.headers());
+        let is_loop = self.front.cdn_id.as_ref().is_some_and(|id| loops::names(&asked.cdn_loop, id));
         let mut response = match table {
             _ if is_loop => error(StatusCode::LOOP_DETECTED),
-            Some(table) => respond(table, request),
-            None if !has_right_host(request) => error(StatusCode::BAD_REQUEST),
+            Some(table) => answer_to(table, request, &asked),
+            None if !has_right_host(request.version(), &asked) => error(StatusCode::BAD_REQUEST),
             None => error(StatusCode::MISDIRECTED_REQUEST),
         };
         // RFC 6797 section 7.2: in the clear it must not be sent.
@@ -108,9 +117,13 @@ fn guarded(answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
 
 /// Answers a request from the table.
 pub fn respond<B>(table: &Table, request: &Request<B>) -> Response<Body> {
+    answer_to(table, request, &Asked::of(request.headers()))
+}
+
+fn answer_to<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> Response<Body> {
     let response = match *request.method() {
-        _ if !has_right_host(request) => error(StatusCode::BAD_REQUEST),
-        Method::GET | Method::HEAD => retrieve(table, request),
+        _ if !has_right_host(request.version(), asked) => error(StatusCode::BAD_REQUEST),
+        Method::GET | Method::HEAD => retrieve(table, request, asked),
         Method::OPTIONS => options(table, request),
         _ => with(error(StatusCode::METHOD_NOT_ALLOWED), ALLOW, METHODS),
     };
@@ -122,26 +135,34 @@ pub fn respond<B>(table: &Table, request: &Request<B>) -> Response<Body> {
 }
 
 /// RFC 9112 section 3.2: HTTP/1.1 without a `Host`, or with two, or with one that is no host, is a bad request.
-fn has_right_host<B>(request: &Request<B>) -> bool {
-    let mut lines = request.headers().get_all(HOST).iter();
-    match (lines.next(), lines.next()) {
-        (None, _) => request.version() != Version::HTTP_11,
-        (Some(host), None) => {
-            host.as_bytes().iter().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\,\"<>".contains(byte))
-        }
-        (Some(_), Some(_)) => false,
+fn has_right_host(version: Version, asked: &Asked<'_>) -> bool {
+    match &asked.host {
+        Lines::None => version != Version::HTTP_11,
+        Lines::One(host) => host.as_bytes().iter().all(|byte| IN_A_HOST[usize::from(*byte)]),
+        Lines::Several(_) => false,
     }
 }
 
-fn retrieve<B>(table: &Table, request: &Request<B>) -> Response<Body> {
+/// Visible characters but those that end a host in a URL, or stand in none.
+const IN_A_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = !matches!(byte, b'/' | b'?' | b'#' | b'@' | b'\\' | b',' | b'"' | b'<' | b'>');
+        byte += 1;
+    }
+    table
+};
+
+fn retrieve<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> Response<Body> {
     let path = match decoded_path(request.uri()) {
         Ok(path) => path,
         Err(status) => return error(status),
     };
     match table.get(&path) {
-        Some(Route::Resource(resource)) => represent(resource, request),
+        Some(Route::Resource(resource)) => represent(resource, request.method(), asked),
         Some(Route::Redirect(to)) => redirect(to, request.uri().query()),
-        None => not_found(table, request.headers()),
+        None => not_found(table, asked),
     }
 }
 
@@ -154,21 +175,20 @@ fn decoded_path(uri: &Uri) -> Result<Cow<'_, str>, StatusCode> {
     if !path.starts_with('/') {
         return Err(StatusCode::BAD_REQUEST);
     }
-    if !path.contains('%') {
+    if memchr::memchr(b'%', path.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(path));
     }
     decode_url_path(path).map(Cow::Owned).ok_or(StatusCode::BAD_REQUEST)
 }
 
 /// RFC 9110 section 13.2.2, with negotiation before it: conditions are about the representation that would be sent.
-fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
-    let headers = request.headers();
+fn represent(resource: &Resource, method: &Method, asked: &Asked<'_>) -> Response<Body> {
     let refuse = |status| vary(error(status), resource);
-    let Some(representation) = Accepted::of(headers).select(resource) else {
+    let Some(representation) = Accepted::of(asked).select(resource) else {
         return refuse(StatusCode::NOT_ACCEPTABLE);
     };
     let Some(etag) = &representation.etag else { return whole(&representation) };
-    match conditional::evaluate(headers, etag) {
+    match conditional::evaluate(asked, etag) {
         Outcome::NotModified => {
             return answer(StatusCode::NOT_MODIFIED, representation.not_modified(), Bytes::new());
         }
@@ -176,12 +196,13 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
         Outcome::Proceed => {}
     }
     // RFC 9110 section 14.2: of the methods here, only GET has ranges.
-    let asked = match *request.method() {
-        Method::GET => only(headers, RANGE).filter(|_| conditional::range_applies(headers, etag)),
+    let range = match *method {
+        // Two of a field that is no list are malformed, and ignored (RFC 9110 section 5.3).
+        Method::GET => asked.range.only().filter(|_| conditional::range_applies(asked, etag)),
         _ => None,
     };
     let length = representation.body.length();
-    match asked.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
+    match range.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
         Selected::Whole => whole(&representation),
         Selected::One(range) => part(&representation, range),
         // Whether `Content-Encoding` is about the parts or about the multipart is said nowhere, so these are sent whole.
@@ -193,13 +214,6 @@ fn represent<B>(resource: &Resource, request: &Request<B>) -> Response<Body> {
             response
         }
     }
-}
-
-/// The field's one line. Two of a field that is no list are malformed, and ignored (RFC 9110 section 5.3).
-fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    let line = lines.next()?;
-    lines.next().is_none().then_some(line)
 }
 
 fn whole(representation: &Representation) -> Response<Body> {
@@ -241,9 +255,9 @@ fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
     answer(StatusCode::PERMANENT_REDIRECT, headers, Bytes::new())
 }
 
-fn not_found(table: &Table, headers: &HeaderMap) -> Response<Body> {
+fn not_found(table: &Table, asked: &Asked<'_>) -> Response<Body> {
     let Some(page) = table.not_found() else { return error(StatusCode::NOT_FOUND) };
-    let representation = Accepted::of(headers).select(page).unwrap_or_else(|| page.identity());
+    let representation = Accepted::of(asked).select(page).unwrap_or_else(|| page.identity());
     answer(StatusCode::NOT_FOUND, representation.headers(), representation.body.clone())
 }
 
@@ -317,7 +331,7 @@ mod tests {
     use crate::environment::Environment;
     use crate::serve::fixture::Site;
     use crate::serve::table::TableBuilder;
-    use http::header::{ACCEPT_ENCODING, ETAG};
+    use http::header::{ACCEPT_ENCODING, ETAG, HOST};
     use http_body_util::BodyExt;
 
     /// A resource at `/a.txt` with the bodies `0123456789`, and `br-body` in Brotli.
@@ -563,10 +577,8 @@ mod tests {
 
     /// What a handler answers, asked by someone at `peer`.
     fn through(handler: &Handler, peer: (&str, bool), request: Request<()>) -> Response<Body> {
-        let mut request = request;
         let address = format!("{}:1", peer.0).parse().unwrap();
-        request.extensions_mut().insert(crate::serve::Peer { address, is_tls: peer.1 });
-        handler.respond(&request)
+        handler.clone().for_peer(Peer { address, is_tls: peer.1 }).respond(&request)
     }
 
     fn front() -> Front {

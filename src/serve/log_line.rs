@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Version};
 use serde::Serialize;
 
 use super::client::Proxies;
+use super::peer::Peer;
 use crate::config::LogFormat;
 
 /// What is known of a request and its answer.
@@ -36,9 +37,9 @@ pub struct Record {
 
 impl Record {
     /// What a request says of itself; the answer's fields are still to be filled in.
-    pub fn of<B>(request: &Request<B>, proxies: &Proxies) -> Self {
+    pub fn of<B>(request: &Request<B>, peer: Option<Peer>, proxies: &Proxies) -> Self {
         let header = |name| request.headers().get(name).cloned();
-        let client = proxies.client(request);
+        let client = proxies.client(peer, request.headers());
         let authority = || HeaderValue::from_str(request.uri().authority()?.as_str()).ok();
         Record {
             time: SystemTime::now(),

@@ -2,14 +2,13 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::asked::Lines;
+
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Whether a request has come by whom this name is of before.
-pub fn names(headers: &HeaderMap, id: &str) -> bool {
-    headers
-        .get_all(CDN_LOOP)
-        .iter()
-        .any(|line| ids(line.as_bytes()).any(|other| other.eq_ignore_ascii_case(id.as_bytes())))
+pub fn names(lines: &Lines<'_>, id: &str) -> bool {
+    lines.iter().any(|line| ids(line.as_bytes()).any(|other| other.eq_ignore_ascii_case(id.as_bytes())))
 }
 
 /// Adds a name to a request that is passed on (section 2: to the end of the list, in a line of its own or not). A request of one's
@@ -40,6 +39,7 @@ fn ids(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::asked::Asked;
     use proptest::prelude::*;
 
     fn carries(lines: &[&str]) -> bool {
@@ -47,7 +47,7 @@ mod tests {
         for line in lines {
             headers.append(CDN_LOOP, line.parse().unwrap());
         }
-        names(&headers, "fingerpost")
+        names(&Asked::of(&headers).cdn_loop, "fingerpost")
     }
 
     #[test]
@@ -75,7 +75,9 @@ mod tests {
     fn what_is_appended_is_found() {
         let mut headers = HeaderMap::from_iter([(CDN_LOOP, HeaderValue::from_static("cloudflare"))]);
         append(&mut headers, "fingerpost");
-        assert!(names(&headers, "fingerpost") && names(&headers, "cloudflare"));
+        assert!(
+            names(&Asked::of(&headers).cdn_loop, "fingerpost") && names(&Asked::of(&headers).cdn_loop, "cloudflare")
+        );
         assert_eq!(headers.get_all(CDN_LOOP).iter().count(), 2);
     }
 

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 pub mod access_log;
 mod admin;
 mod answer;
+mod asked;
 mod body;
 mod client;
 mod completion;
@@ -221,7 +222,7 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
             () = fail_over => {}
         }
     };
-    server.run(service, shutdown).await;
+    server.run(|peer| service.clone().for_peer(peer), shutdown).await;
     current.stop();
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! Content negotiation: which content codings a client accepts, and how much it likes each (RFC 9110 section 12.5.3).
 
-use http::HeaderMap;
-use http::header::ACCEPT_ENCODING;
-
+use super::asked::Asked;
 use super::resource::{Representation, Resource};
 use crate::encoding::Encoding;
 
@@ -27,10 +25,9 @@ impl Accepted {
     /// Reads all the lines of the field; what is malformed in them is passed over.
     ///
     /// Without the field any coding would do, by the letter. Clients that leave it out don't decode any, so they get the identity.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of(asked: &Asked<'_>) -> Self {
         let (mut brotli, mut zstd, mut gzip, mut identity, mut any) = (None, None, None, None, None);
-        let lines = headers.get_all(ACCEPT_ENCODING);
-        for part in lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        for part in asked.accept_encoding.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
             let Some((coding, weight)) = weighted(part) else { continue };
             let is = |token: &str| coding.eq_ignore_ascii_case(token.as_bytes());
             let slot = match () {
@@ -113,7 +110,7 @@ mod tests {
     use super::*;
     use crate::fingerprint::Digest;
     use bytes::Bytes;
-    use http::HeaderValue;
+    use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
     use proptest::prelude::*;
 
     fn resource(encodings: &[Encoding]) -> Resource {
@@ -135,7 +132,7 @@ mod tests {
 
     fn select(lines: &[&str], encodings: &[Encoding]) -> &'static str {
         let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
-        token(Accepted::of(&headers(&lines)).select(&resource(encodings)))
+        token(Accepted::of(&Asked::of(&headers(&lines))).select(&resource(encodings)))
     }
 
     #[test]
@@ -203,7 +200,7 @@ mod tests {
         #[test]
         fn nothing_that_a_client_sends_is_an_error(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..4)) {
             let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-            Accepted::of(&headers(&lines)).select(&resource(&Encoding::ALL));
+            Accepted::of(&Asked::of(&headers(&lines))).select(&resource(&Encoding::ALL));
         }
 
         #[test]

@@ -14,8 +14,10 @@ use tower::Service;
 use super::access_log::Entrance;
 use super::body::{Body, OnEnd};
 use super::client::Proxies;
+use super::handler::Handler;
 use super::log_line::Record;
 use super::metrics::{Counted, Metrics};
+use super::peer::Peer;
 use super::status::Status;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -48,7 +50,7 @@ impl Observer {
 
     /// Observes a service.
     pub fn observe<S>(self, service: S) -> Observed<S> {
-        Observed { service, observer: self }
+        Observed { service, observer: self, peer: None }
     }
 }
 
@@ -57,6 +59,14 @@ impl Observer {
 pub struct Observed<S> {
     service: S,
     observer: Observer,
+    peer: Option<Peer>,
+}
+
+impl Observed<Handler> {
+    /// For a connection.
+    pub fn for_peer(self, peer: Peer) -> Self {
+        Observed { service: self.service.for_peer(peer), peer: Some(peer), ..self }
+    }
 }
 
 impl<S, B> Service<Request<B>> for Observed<S>
@@ -73,7 +83,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let watch = self.observer.0.as_ref().map(|duties| Watch::start(duties, &request));
+        let watch = self.observer.0.as_ref().map(|duties| Watch::start(duties, self.peer, &request));
         Observing { answer: self.service.call(request), watch }
     }
 }
@@ -110,9 +120,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn start<B>(duties: &Arc<Duties>, request: &Request<B>) -> Self {
+    fn start<B>(duties: &Arc<Duties>, peer: Option<Peer>, request: &Request<B>) -> Self {
         let is_logged = duties.log.as_ref().is_some_and(Entrance::wants);
-        let record = is_logged.then(|| Box::new(Record::of(request, &duties.proxies)));
+        let record = is_logged.then(|| Box::new(Record::of(request, peer, &duties.proxies)));
         Watch { duties: Arc::clone(duties), start: Instant::now(), record }
     }
 
@@ -174,11 +184,10 @@ mod tests {
     use super::*;
     use crate::config::LogFormat;
     use crate::environment::Environment;
+    use crate::serve::Handle;
     use crate::serve::access_log::{AccessLog, Output, Settings};
     use crate::serve::fixture::Site;
-    use crate::serve::peer::Peer;
     use crate::serve::status::Live;
-    use crate::serve::{Handle, Handler};
     use http_body_util::BodyExt;
     use std::net::SocketAddr;
     use std::time::SystemTime;
@@ -199,16 +208,13 @@ mod tests {
     }
 
     fn request(target: &str, headers: &[(&str, &str)]) -> Request<()> {
-        let mut request = Request::get(target).header("host", "a.example");
-        request
-            .extensions_mut()
-            .unwrap()
-            .insert(Peer { address: SocketAddr::from(([192, 0, 2, 7], 1)), is_tls: false });
+        let request = Request::get(target).header("host", "a.example");
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
     }
 
     async fn ask(service: &Observed<Handler>, request: Request<()>) -> Response<Body> {
-        service.clone().oneshot(request).await.unwrap()
+        let peer = Peer { address: SocketAddr::from(([192, 0, 2, 7], 1)), is_tls: false };
+        service.clone().for_peer(peer).oneshot(request).await.unwrap()
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-/// An extension of each request that a [`Server`](super::Server) hands on.
+/// What a [`Server`](super::Server) knows of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Of the program that connected; a proxy's, if there is one.

@@ -207,13 +207,17 @@ impl Representation<'_> {
 
 /// The fingerprint in quotes, and the coding. Made for each answer: kept, it would take more than all else that a file needs.
 fn etag(print: u64, encoding: Option<Encoding>) -> Option<HeaderValue> {
-    let mut text = Vec::with_capacity(24);
-    text.push(b'"');
-    text.extend((0..16).map(|place| b"0123456789abcdef"[(print >> (60 - 4 * place)) as usize & 15]));
-    if let Some(encoding) = encoding {
-        text.push(b'-');
-        text.extend_from_slice(encoding.token().as_bytes());
+    let mut digits = [0; 16];
+    for (place, digit) in digits.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(print >> (60 - 4 * place)) as usize & 15];
     }
+    let (dash, coding) = encoding.map_or(("", ""), |encoding| ("-", encoding.token()));
+    // Of just that capacity, it becomes the value without another allocation.
+    let mut text = Vec::with_capacity(2 + digits.len() + dash.len() + coding.len());
+    text.push(b'"');
+    text.extend_from_slice(&digits);
+    text.extend_from_slice(dash.as_bytes());
+    text.extend_from_slice(coding.as_bytes());
     text.push(b'"');
     // Hex digits and a token are always a header's value.
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()

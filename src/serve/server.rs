@@ -18,6 +18,7 @@ use tower::Service;
 use super::connection::{self, Order, Protocols, Registry, Stage};
 use super::connections::{Connections, Refusal};
 use super::limits::Limits;
+use super::peer::Peer;
 use super::slack::Slack;
 use super::tls::Tls;
 use super::{listen, system};
@@ -92,9 +93,9 @@ impl Server {
 
     /// Serves until `shutdown` is ready; then lets go of the port, and waits for requests under way as long as [`Limits::grace`].
     ///
-    /// Each request carries a [`Peer`](super::Peer). Files in a [`Body`](super::Body) that no layer has wrapped are sent by the system
+    /// `make` makes the service of a connection, given who is at its other end. Files in a [`Body`](super::Body) that no layer has wrapped are sent by the system
     /// itself on HTTP/1.1 without TLS.
-    pub async fn run<S, B>(self, service: S, shutdown: impl Future<Output = ()>)
+    pub async fn run<S, B>(self, make: impl Fn(Peer) -> S, shutdown: impl Future<Output = ()>)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
@@ -102,7 +103,8 @@ impl Server {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let Server { listener, limits, connections, tls, sendfile, .. } = self;
-        let stage = if tls.is_some() { Stage::Shaking } else { Stage::Waiting };
+        let is_tls = tls.is_some();
+        let stage = if is_tls { Stage::Shaking } else { Stage::Waiting };
         let protocols = Arc::new(Protocols::new(tls, Arc::clone(&connections), sendfile));
         let open = AllOpen(Registry::default());
         let mut looks = interval(connection::interval(&limits));
@@ -128,7 +130,7 @@ impl Server {
             // So that the end of a response never waits for a delayed acknowledgement. Where it fails, responses are only slower.
             let _ = stream.set_nodelay(true);
             let counted = connections.admit();
-            let served = Arc::clone(&protocols).serve(stream, address, service.clone(), place);
+            let served = Arc::clone(&protocols).serve(stream, make(Peer { address, is_tls }), place);
             tokio::spawn(async move {
                 served.await;
                 drop(counted);
@@ -231,7 +233,7 @@ mod tests {
         let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(limits);
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(server.run(service, async {
+        let server = tokio::spawn(server.run(move |_| service.clone(), async {
             let _ = stopped.await;
         }));
         Running { address, stop, server }
@@ -538,16 +540,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_says_who_asks() {
-        let service = tower::service_fn(|request: Request<Incoming>| async move {
-            let peer = request.extensions().get::<crate::serve::Peer>().copied();
-            Ok(Response::new(Full::new(Bytes::from(format!("{peer:?}")))))
-        });
-        let running = start(service, Limits::default()).await;
-        let mut client = Client::connect(running.address).await;
-        let peer = crate::serve::Peer { address: client.local_addr(), is_tls: false };
-        assert_eq!(client.ask("GET /", "").await.body, format!("{:?}", Some(peer)).as_bytes());
-        running.stopped().await;
+    async fn a_service_is_told_who_asks() {
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr();
+        let make = |peer: Peer| {
+            tower::service_fn(move |_: Request<Incoming>| async move {
+                Ok(Response::new(Full::new(Bytes::from(format!("{peer:?}")))))
+            })
+        };
+        tokio::spawn(server.run(make, std::future::pending()));
+        let mut client = Client::connect(address).await;
+        let peer = Peer { address: client.local_addr(), is_tls: false };
+        assert_eq!(client.ask("GET /", "").await.body, format!("{peer:?}").as_bytes());
     }
 
     /// A client of HTTP/2, and its connection, which runs by itself.
@@ -627,7 +631,7 @@ mod tests {
     async fn a_server_that_is_given_up_leaves_no_connection() {
         let server = Server::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr();
-        let running = tokio::spawn(server.run(handler(), std::future::pending()));
+        let running = tokio::spawn(server.run(|_| handler(), std::future::pending()));
         let mut client = Client::connect(address).await;
         assert_eq!(client.ask("GET /", "").await.status(), "200");
         running.abort();

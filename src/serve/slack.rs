@@ -2,14 +2,21 @@
 //! thread asks for memory again; on a server that has become quiet that may be never.
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Mutex, PoisonError};
 
 /// How many connections make it worth while: of about 10 KiB each.
 const BURST: usize = 256;
 
 /// How often it was worth while.
 static BURSTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many threads have heard of the last.
+static LISTENERS: AtomicUsize = AtomicUsize::new(0);
+
+/// How often those are woken that have not.
+const CALLS: u32 = 10;
 
 thread_local! {
     /// How many of these this thread has heard of.
@@ -20,6 +27,8 @@ thread_local! {
 #[derive(Debug, Default)]
 pub struct Slack {
     rested: usize,
+    /// How often threads are still to be called.
+    calls: u32,
 }
 
 impl Slack {
@@ -28,17 +37,18 @@ impl Slack {
         self.rested += resting;
         if resting == 0 && self.rested >= BURST {
             self.rested = 0;
-            BURSTS.fetch_add(1, Relaxed);
-            wake_threads();
+            self.calls = CALLS;
+            LISTENERS.store(0, Release);
+            BURSTS.fetch_add(1, Release);
         }
-    }
-}
-
-/// A thread does something about it when it next has nothing else to do.
-fn wake_threads() {
-    let threads = tokio::runtime::Handle::current().metrics().num_workers();
-    for _ in 0..4 * threads {
-        tokio::spawn(tokio::task::yield_now());
+        // A thread does something about it when it next has nothing else to do; which of them a task wakes is the runtime's affair.
+        let threads = tokio::runtime::Handle::current().metrics().num_workers();
+        if self.calls > 0 && LISTENERS.load(Acquire) < threads {
+            self.calls -= 1;
+            for _ in 0..4 * threads {
+                tokio::spawn(tokio::task::yield_now());
+            }
+        }
     }
 }
 
@@ -46,10 +56,14 @@ fn wake_threads() {
 ///
 /// [`on_thread_park`]: tokio::runtime::Builder::on_thread_park
 pub fn give_back(how: fn()) {
-    let bursts = BURSTS.load(Relaxed);
+    // One at a time: the allocator leaves to another thread what that is at, though it may have passed by this one's already.
+    static TURN: Mutex<()> = Mutex::new(());
+    let bursts = BURSTS.load(Acquire);
     HEARD.with(|heard| {
         if heard.replace(bursts) != bursts {
+            let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
             how();
+            LISTENERS.fetch_add(1, Release);
         }
     });
 }
@@ -57,6 +71,7 @@ pub fn give_back(how: fn()) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering::Relaxed;
 
     #[tokio::test]
     async fn a_burst_is_given_back_once_it_is_over() {

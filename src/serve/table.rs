@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
+use rustc_hash::FxBuildHasher;
 
 use super::content::Content;
 use super::resource::{Bodies, Resource};
@@ -15,7 +16,8 @@ use crate::release::ReleaseId;
 /// Every URL of a site. It is never changed: a new release is a new table, put in its place through a [`Handle`].
 #[derive(Debug, Default)]
 pub struct Table {
-    routes: HashMap<Box<str>, Route>,
+    /// By a hash that is quick and no more: the paths are the site's own, so nobody can make them collide.
+    routes: HashMap<Box<str>, Route, FxBuildHasher>,
     not_found: Option<Resource>,
     /// What begins with the first is also where the second leads; neither is a route of its own.
     alias: Option<(Box<str>, Box<str>)>,

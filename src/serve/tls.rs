@@ -182,7 +182,7 @@ mod tests {
         let handler = Handler::new(Handle::new(table.build()));
         let server = Server::bind("127.0.0.1:0").await.unwrap().with_tls(tls.clone()).with_limits(limits);
         let address = server.local_addr();
-        tokio::spawn(server.run(handler, std::future::pending()));
+        tokio::spawn(server.run(move |_| handler.clone(), std::future::pending()));
         address
     }
 

@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         a_second_build_finds_everything,
         an_edit_makes_only_what_depends_on_it,
         a_stylesheet_is_made_again_when_anything_that_it_is_made_of_changes,
+        what_is_begun_early_changes_nothing,
         what_is_damaged_is_made_again,
         builds_at_once_share_one,
         it_stays_within_its_bound,
@@ -106,6 +107,40 @@ fn a_stylesheet_is_made_again_when_anything_that_it_is_made_of_changes() {
     let (made, text) = styles();
     assert!(made == 2 && text.contains("#070809"), "{made}: {text}");
     assert_eq!(styles().0, 0);
+}
+
+/// Modules that were large in the last build are begun with, if the way to them is the same.
+fn what_is_begun_early_changes_nothing() {
+    let large = |name: &str| {
+        let lines: String = (0..5000).map(|line| format!("  'line {line} of the library {name}',\n")).collect();
+        format!("globalThis.{name} = true;\nexport const lines = [\n{lines}];\n")
+    };
+    let shows = "import { lines } from 'library';\ndocument.title = lines[performance.now() | 0];\n";
+    let site = Site::new()
+        .asset("js/app.js", "import './other.js';\nimport('./page.js');\n")
+        .asset("js/other.js", "document.body.dataset.other = 'one';\n")
+        .asset("js/page.js", shows)
+        .file("node_modules/library/package.json", r#"{ "name": "library", "module": "a.js" }"#)
+        .file("node_modules/library/a.js", large("a"))
+        .file("node_modules/library/b.js", large("b"))
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('js/app.js') }}<p>t");
+    let compare = |what: &str| {
+        let (.., with) = build(&site, &[]);
+        let (.., without) = build(&site, &["--cache", "none"]);
+        assert!(with == without, "{what}: {:?}, and without a cache {:?}", with.keys(), without.keys());
+        with.values().filter(|bytes| String::from_utf8_lossy(bytes).contains("line 17 of the library")).count()
+    };
+    assert!(compare("first") > 0);
+    site.write("assets/js/other.js", "document.body.dataset.other = 'two';\n");
+    assert!(compare("beside the way") > 0);
+    site.write("assets/js/page.js", "document.title = 'none';\n");
+    assert_eq!(compare("the way ends"), 0);
+    site.write("assets/js/page.js", shows);
+    assert!(compare("the way is there again") > 0);
+    site.write("node_modules/library/package.json", r#"{ "name": "library", "module": "b.js" }"#);
+    assert!(compare("the same way leads elsewhere") > 0);
+    site.write("assets/js/app.js", "import './other.js';\n");
+    assert_eq!(compare("nothing leads there"), 0);
 }
 
 fn what_is_damaged_is_made_again() {

@@ -48,6 +48,7 @@ mod notices;
 mod plugin;
 mod references;
 mod sheets;
+mod ways;
 
 pub use glob::files as glob_files;
 pub use imports::{ClassNames, Piece};

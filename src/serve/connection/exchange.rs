@@ -1,6 +1,7 @@
 //! A request on its way to the service, and the answer on its way back: told to the connection's [`Vitals`], and without a copy.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -17,7 +18,6 @@ use tower::Service;
 use super::sendfile::{FileFrames, Files};
 use super::vitals::Vitals;
 use crate::serve::body::Body;
-use crate::serve::peer::Peer;
 
 /// What can go wrong with a body, as hyper takes it.
 pub type BodyError = Box<dyn StdError + Send + Sync>;
@@ -25,16 +25,27 @@ pub type BodyError = Box<dyn StdError + Send + Sync>;
 /// A service as hyper calls it, on one connection.
 #[derive(Debug)]
 pub struct Exchange<S> {
-    pub service: S,
-    pub vitals: Arc<Vitals>,
-    pub peer: Peer,
+    /// hyper calls it through a shared reference, and from one task.
+    service: RefCell<S>,
+    connection: Arc<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    vitals: Arc<Vitals>,
     /// Where the connection can send files by itself.
-    pub files: Option<Arc<Files>>,
+    files: Option<Arc<Files>>,
+}
+
+impl<S> Exchange<S> {
+    pub fn new(service: S, vitals: Arc<Vitals>, files: Option<Arc<Files>>) -> Self {
+        Exchange { service: RefCell::new(service), connection: Arc::new(Connection { vitals, files }) }
+    }
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Exchange<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
@@ -42,20 +53,19 @@ where
     type Error = Infallible;
     type Future = Answer<S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.vitals.begins(!request.body().is_end_stream());
-        let turn = Turn { vitals: Arc::clone(&self.vitals), is_ours: true };
-        request.extensions_mut().insert(self.peer);
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.connection.vitals.begins(!request.body().is_end_stream());
+        let turn = Turn { connection: Arc::clone(&self.connection), is_ours: true };
         // A service of this server is always ready: there is nobody to wait for it between two requests of a connection.
-        let answer = self.service.clone().call(request);
-        Answer { answer, turn: Some(turn), files: self.files.clone() }
+        let answer = self.service.borrow_mut().call(request);
+        Answer { answer, turn: Some(turn) }
     }
 }
 
 /// Whose turn it is.
 #[derive(Debug)]
 struct Turn {
-    vitals: Arc<Vitals>,
+    connection: Arc<Connection>,
     is_ours: bool,
 }
 
@@ -63,7 +73,8 @@ impl Turn {
     fn is(&mut self, ours: bool) {
         if self.is_ours != ours {
             self.is_ours = ours;
-            if ours { self.vitals.awaits_more() } else { self.vitals.answers() }
+            let vitals = &self.connection.vitals;
+            if ours { vitals.awaits_more() } else { vitals.answers() }
         }
     }
 }
@@ -71,7 +82,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.is(false);
-        self.vitals.ends();
+        self.connection.vitals.ends();
     }
 }
 
@@ -81,7 +92,6 @@ pin_project! {
         #[pin]
         answer: F,
         turn: Option<Turn>,
-        files: Option<Arc<Files>>,
     }
 }
 
@@ -99,8 +109,10 @@ where
         if let Some(turn) = &mut turn {
             turn.is(false);
         }
-        let files = this.files.take();
-        Poll::Ready(Ok(response.map(|body| Outgoing { source: source(body, files), turn })))
+        Poll::Ready(Ok(response.map(|body| {
+            let files = turn.as_ref().and_then(|turn| turn.connection.files.as_ref());
+            Outgoing { source: source(body, files), turn }
+        })))
     }
 }
 
@@ -123,14 +135,14 @@ pin_project! {
 }
 
 /// Only a [`Body`] that no layer has wrapped can be told from what it holds.
-fn source<B: 'static>(body: B, files: Option<Arc<Files>>) -> Source<B> {
+fn source<B: 'static>(body: B, files: Option<&Arc<Files>>) -> Source<B> {
     let mut body = Some(body);
     if let Some(files) = files
         && let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Body>>()
         && own.as_ref().is_some_and(Body::has_file)
         && let Some(own) = own.take()
     {
-        return Source::Files { frames: FileFrames::new(own, files) };
+        return Source::Files { frames: FileFrames::new(own, Arc::clone(files)) };
     }
     match body {
         Some(body) => Source::Frames { body },

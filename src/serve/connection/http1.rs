@@ -20,7 +20,6 @@ use super::sendfile::{Files, is_of_a_file, out_of_step};
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
-use crate::serve::peer::Peer;
 
 pub fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -40,7 +39,6 @@ pub struct Resting<T> {
 pub async fn serve<T, S, B>(
     resting: Resting<T>,
     service: S,
-    peer: Peer,
     vitals: &Arc<Vitals>,
     (builder, sendfile): (&Builder, bool),
 ) -> Option<Resting<T>>
@@ -60,7 +58,7 @@ where
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
     };
-    let exchange = Exchange { service, vitals: Arc::clone(vitals), peer, files };
+    let exchange = Exchange::new(service, Arc::clone(vitals), files);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
     let mut is_closing = false;
     let rests = poll_fn(|cx| {

@@ -21,7 +21,6 @@ use super::exchange::{BodyError, Exchange};
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
-use crate::serve::peer::Peer;
 
 /// Bytes that are gathered at most before they are written.
 const GATHERED: usize = 64 * 1024;
@@ -63,7 +62,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for InPlace {
 }
 
 /// Serves until the connection ends.
-pub async fn serve<T, S, B>(io: T, service: S, peer: Peer, vitals: &Arc<Vitals>, builder: &Builder<InPlace>)
+pub async fn serve<T, S, B>(io: T, service: S, vitals: &Arc<Vitals>, builder: &Builder<InPlace>)
 where
     T: Transport,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
@@ -78,7 +77,7 @@ where
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
     })));
-    let exchange = Exchange { service, vitals: Arc::clone(vitals), peer, files: None };
+    let exchange = Exchange::new(service, Arc::clone(vitals), None);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(wire.clone()), exchange));
     let (mut is_closing, mut is_over) = (false, false);
     let served = poll_fn(|cx| {

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -32,7 +31,6 @@ use transport::Transport;
 use vitals::Vitals;
 
 use super::connections::{Connections, Refusal};
-use super::peer::Peer;
 use super::tls::Tls;
 
 pub use registry::{Place, Registry};
@@ -70,7 +68,7 @@ impl Protocols {
     }
 
     /// Serves a connection until it ends.
-    pub async fn serve<S, B>(self: Arc<Self>, stream: TcpStream, address: SocketAddr, service: S, place: Place)
+    pub async fn serve<S, B>(self: Arc<Self>, stream: TcpStream, service: S, place: Place)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
         S: Send + 'static,
@@ -78,19 +76,18 @@ impl Protocols {
         B::Error: Into<BodyError>,
     {
         match &self.tls {
-            None => self.serve_plain(stream, address, service, &place.vitals).await,
+            None => self.serve_plain(stream, service, &place.vitals).await,
             // Set apart, so that a connection without TLS does not take its room.
-            Some(tls) => Box::pin(self.serve_tls(tls, stream, address, service, &place.vitals)).await,
+            Some(tls) => Box::pin(self.serve_tls(tls, stream, service, &place.vitals)).await,
         }
     }
 
-    async fn serve_plain<S, B>(&self, stream: TcpStream, address: SocketAddr, service: S, vitals: &Arc<Vitals>)
+    async fn serve_plain<S, B>(&self, stream: TcpStream, service: S, vitals: &Arc<Vitals>)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let peer = Peer { address, is_tls: false };
         let mut resting = Resting { io: stream, unread: Bytes::new() };
         let mut wait = SHORT;
         loop {
@@ -100,8 +97,8 @@ impl Protocols {
                     tokio::time::sleep(wait).await;
                     wait = LONG.min(wait * 2);
                 }
-                Begin::Http2 => return http2::serve(resting.io, service, peer, vitals, &self.http2).await,
-                Begin::Http1 => match http1::serve(resting, service.clone(), peer, vitals, self.http1()).await {
+                Begin::Http2 => return http2::serve(resting.io, service, vitals, &self.http2).await,
+                Begin::Http1 => match http1::serve(resting, service.clone(), vitals, self.http1()).await {
                     Some(rests) => resting = rests,
                     None => return,
                 },
@@ -109,13 +106,12 @@ impl Protocols {
         }
     }
 
-    async fn serve_tls<S, B>(&self, tls: &Tls, stream: TcpStream, address: SocketAddr, service: S, vitals: &Arc<Vitals>)
+    async fn serve_tls<S, B>(&self, tls: &Tls, stream: TcpStream, service: S, vitals: &Arc<Vitals>)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let peer = Peer { address, is_tls: true };
         let mut handshake = pin!(tls.accept(stream));
         let accepted = poll_fn(|cx| {
             vitals.attend(cx.waker());
@@ -130,12 +126,12 @@ impl Protocols {
             return;
         };
         if stream.get_ref().1.alpn_protocol() == Some(super::tls::HTTP_2) {
-            return http2::serve(stream, service, peer, vitals, &self.http2).await;
+            return http2::serve(stream, service, vitals, &self.http2).await;
         }
         let mut resting = Resting { io: stream, unread: Bytes::new() };
         // What the handshake has brought along, rustls holds already.
         loop {
-            match http1::serve(resting, service.clone(), peer, vitals, self.http1()).await {
+            match http1::serve(resting, service.clone(), vitals, self.http1()).await {
                 Some(rests) => resting = rests,
                 None => return,
             }

@@ -155,7 +155,7 @@ async fn every_byte_of_a_file_arrives_as_it_is() {
     let address = server.local_addr();
     let handler = Handler::new(Handle::new(proof.table()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(server.run(handler, async { drop(stopped.await) }));
+    let server = tokio::spawn(server.run(move |_| handler.clone(), async { drop(stopped.await) }));
     let compared = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -203,7 +203,8 @@ async fn disturbed(disturb: impl FnOnce(&std::path::Path)) -> (Vec<u8>, Bytes) {
     let proof = Proof::new();
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr();
-    tokio::spawn(server.run(Handler::new(Handle::new(proof.table())), std::future::pending()));
+    let handler = Handler::new(Handle::new(proof.table()));
+    tokio::spawn(server.run(move |_| handler.clone(), std::future::pending()));
     let mut stream = connect(address, Some(4096)).await;
     stream.write_all(b"GET /6 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 1000];

@@ -13,7 +13,7 @@ use super::imports::Import;
 use super::plugin::Hooks;
 
 /// Bytes of a module that takes a while to parse.
-const LARGE: usize = 128 * 1024;
+pub const LARGE: usize = 128 * 1024;
 
 impl Hooks {
     /// Has the bundler begin with the scripts that a large one imports first. Nothing is read that would not be read anyway, and
@@ -25,12 +25,8 @@ impl Hooks {
         for specifier in leading_imports(text) {
             let (ctx, importer, specifier) = (ctx.clone(), importer.to_owned(), specifier.to_owned());
             tokio::spawn(async move {
-                let Ok(Ok(found)) = ctx.resolve(&specifier, Some(&importer), None).await else { return };
-                let is_script = Path::new(found.id.as_str()).is_absolute()
-                    && !found.external.is_external()
-                    && matches!(Import::of(found.id.as_str()), Import::Code);
-                if is_script {
-                    let _ = ctx.load(&found.id, side_effects(&found), found.module_def_format).await;
+                if let Some(script) = script_for(&ctx, &importer, &specifier).await {
+                    load(&ctx, &script).await;
                 }
             });
         }
@@ -38,6 +34,21 @@ impl Hooks {
         // have the rest.
         tokio::spawn(async {});
     }
+}
+
+/// The script that a specifier means, if it does mean one.
+pub async fn script_for(ctx: &PluginContext, importer: &str, specifier: &str) -> Option<ResolvedId> {
+    let found = ctx.resolve(specifier, Some(importer), None).await.ok()?.ok()?;
+    let is_script = Path::new(found.id.as_str()).is_absolute()
+        && !found.external.is_external()
+        && matches!(Import::of(found.id.as_str()), Import::Code);
+    is_script.then_some(found)
+}
+
+/// Has the bundler load a script now.
+pub async fn load(ctx: &PluginContext, script: &ResolvedId) {
+    // What fails is told when the script is asked for by another.
+    let _ = ctx.load(&script.id, side_effects(script), script.module_def_format).await;
 }
 
 /// What the bundler would take from the package, which this way it isn't told of.

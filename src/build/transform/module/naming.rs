@@ -43,6 +43,11 @@ impl Naming {
         &self.ids
     }
 
+    /// The modules of all entries.
+    pub fn inputs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.bundles.iter().flatten()
+    }
+
     pub fn entry(&self, id: &str) -> Option<usize> {
         self.ids.iter().position(|entry| entry == id)
     }

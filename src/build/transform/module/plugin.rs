@@ -25,6 +25,7 @@ use super::minify::Begun;
 use super::naming::{BUNDLE, Naming};
 use super::references;
 use super::sheets::Modules;
+use super::ways::Ways;
 use super::{Job, closed};
 use crate::asset::{extension, is_external, relative_url, split_suffix};
 use crate::build::contents::{self, ImportKind};
@@ -53,6 +54,7 @@ pub struct Hooks {
     begun: Mutex<HashMap<String, Begun>>,
     /// By chunk: the files that it refers to by URL.
     pub files: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    ways: Arc<Ways>,
     /// Why a file was refused, by its portable id: the bundler keeps a plugin's words to itself.
     pub refused: Mutex<BTreeMap<String, Fault>>,
 }
@@ -63,9 +65,14 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hooks {
     pub fn new(job: Arc<Job>, scope: Scope) -> Self {
+        let ways = match &scope {
+            Scope::Page(naming) => Ways::new(&job, naming),
+            Scope::Worker(_) => Arc::default(),
+        };
         Hooks {
             job,
             scope,
+            ways,
             modules: Mutex::default(),
             layout: OnceLock::new(),
             emitted: Mutex::default(),
@@ -221,6 +228,7 @@ impl Hooks {
             Import::Code => {
                 let code = self.job.host.text(Path::new(path)).ok();
                 if let Some(code) = &code {
+                    self.ways.take(&self.job, &ctx);
                     Self::read_ahead(&ctx, args.id, code);
                 }
                 Ok(code.map(|code| HookLoadOutput { code, ..HookLoadOutput::default() }))
@@ -273,7 +281,12 @@ impl Plugin for Hooks {
             output.external = Some(ResolvedExternal::Bool(true));
             return Ok(Some(output));
         }
-        let Some((path, query)) = args.specifier.split_once('?') else { return Ok(None) };
+        let Some((path, query)) = args.specifier.split_once('?') else {
+            if let Some(importer) = args.importer {
+                self.ways.note(importer, args.specifier);
+            }
+            return Ok(None);
+        };
         if !matches!(query, "raw" | "url" | "inline" | "worker" | "sharedworker") {
             return Ok(None);
         }
@@ -329,6 +342,7 @@ impl Plugin for Hooks {
     }
 
     async fn render_start(&self, ctx: &PluginContext, _: &HookRenderStartArgs<'_>) -> HookNoopReturn {
+        self.ways.record(&self.job, ctx).await;
         let mut modules = lock(&self.modules);
         for id in ctx.get_module_ids() {
             if let Some(info) = ctx.get_module_info(&id) {

@@ -1,0 +1,113 @@
+//! The fields of a request that its answer depends on, found in one pass: to look each of them up takes longer than all else.
+
+use std::slice;
+
+use http::header::{
+    ACCEPT_ENCODING, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+
+use super::loops::CDN_LOOP;
+
+/// Each field with its lines.
+#[derive(Debug, Default)]
+pub struct Asked<'r> {
+    pub accept_encoding: Lines<'r>,
+    pub cdn_loop: Lines<'r>,
+    pub host: Lines<'r>,
+    pub if_match: Lines<'r>,
+    pub if_none_match: Lines<'r>,
+    pub if_range: Lines<'r>,
+    pub range: Lines<'r>,
+}
+
+/// The lines of a field. There is hardly ever more than one.
+#[derive(Debug, Default)]
+pub enum Lines<'r> {
+    #[default]
+    None,
+    One(&'r HeaderValue),
+    Several(Vec<&'r HeaderValue>),
+}
+
+impl<'r> Asked<'r> {
+    pub fn of(headers: &'r HeaderMap) -> Self {
+        let mut asked = Asked::default();
+        for (name, value) in headers {
+            if let Some(lines) = asked.field(name) {
+                lines.push(value);
+            }
+        }
+        asked
+    }
+
+    fn field(&mut self, name: &HeaderName) -> Option<&mut Lines<'r>> {
+        Some(match name {
+            name if *name == HOST => &mut self.host,
+            name if *name == ACCEPT_ENCODING => &mut self.accept_encoding,
+            name if *name == IF_NONE_MATCH => &mut self.if_none_match,
+            name if *name == RANGE => &mut self.range,
+            name if *name == IF_RANGE => &mut self.if_range,
+            name if *name == IF_MATCH => &mut self.if_match,
+            name if *name == CDN_LOOP => &mut self.cdn_loop,
+            _ => return None,
+        })
+    }
+}
+
+impl<'r> Lines<'r> {
+    fn push(&mut self, line: &'r HeaderValue) {
+        match self {
+            Lines::None => *self = Lines::One(line),
+            Lines::One(first) => *self = Lines::Several(vec![*first, line]),
+            Lines::Several(lines) => lines.push(line),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Lines::None)
+    }
+
+    /// The one line. Two of a field that is no list are malformed (RFC 9110 section 5.3).
+    pub fn only(&self) -> Option<&'r HeaderValue> {
+        match self {
+            Lines::One(line) => Some(line),
+            Lines::None | Lines::Several(_) => None,
+        }
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> slice::Iter<'_, &'r HeaderValue> {
+        match self {
+            Lines::None => [].iter(),
+            Lines::One(line) => slice::from_ref(line).iter(),
+            Lines::Several(lines) => lines.iter(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_found_in_its_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (HOST, "a"),
+            (IF_MATCH, "1"),
+            (HeaderName::from_static("accept"), "x"),
+            (IF_MATCH, "2"),
+            (RANGE, "3"),
+            (CDN_LOOP, "4"),
+            (IF_MATCH, "5"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let asked = Asked::of(&headers);
+        let text = |lines: &Lines<'_>| lines.iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+        let all = [&asked.host, &asked.if_match, &asked.range, &asked.cdn_loop, &asked.if_none_match, &asked.if_range];
+        assert_eq!(all.map(text), ["a", "1 2 5", "3", "4", "", ""]);
+        assert!(asked.accept_encoding.is_empty() && !asked.host.is_empty());
+        assert_eq!((asked.range.only(), asked.if_match.only()), (Some(&HeaderValue::from_static("3")), None));
+    }
+}
