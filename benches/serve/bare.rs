@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RANGE, VARY,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RANGE, VARY,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -26,7 +26,8 @@ use tokio::net::TcpListener;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct Ready {
-    media_type: HeaderValue,
+    /// The fields that the program itself would send, so that both write the same answer.
+    fields: HeaderMap,
     etag: HeaderValue,
     bytes: Bytes,
     brotli: Option<Bytes>,
@@ -72,18 +73,15 @@ fn answer(files: &Files, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let asked = request.headers();
     let mut bytes = file.bytes.clone();
     let headers = response.headers_mut();
-    headers.insert(ETAG, file.etag.clone());
+    *headers = file.fields.clone();
     if asked.get(IF_NONE_MATCH) == Some(&file.etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    headers.insert(CONTENT_TYPE, file.media_type.clone());
-    if let Some(brotli) = &file.brotli {
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        if asked.get(ACCEPT_ENCODING).is_some_and(|value| value.as_bytes().windows(2).any(|pair| pair == b"br")) {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("br"));
-            bytes = brotli.clone();
-        }
+    let accepts = |value: &HeaderValue| value.as_bytes().windows(2).any(|pair| pair == b"br");
+    if let Some(brotli) = file.brotli.as_ref().filter(|_| asked.get(ACCEPT_ENCODING).is_some_and(accepts)) {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("br"));
+        bytes = brotli.clone();
     }
     if let Some((first, last)) = asked.get(RANGE).and_then(|range| range.to_str().ok()).and_then(range) {
         let told = format!("bytes {first}-{last}/{}", bytes.len());
@@ -116,16 +114,22 @@ fn collect(folder: &Path, below: &str, files: &mut Files) {
             bytes.len(),
             bytes.iter().fold(0u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte))
         );
-        files.insert(
-            name.clone(),
-            Ready {
-                media_type: HeaderValue::from_static(
-                    mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream"),
-                ),
-                etag: HeaderValue::try_from(etag).expect("it is plain"),
-                bytes: bytes.into(),
-                brotli: brotli.map(Bytes::from),
-            },
-        );
+        let media_type = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
+        let etag = HeaderValue::try_from(etag).expect("it is plain");
+        let mut fields = HeaderMap::new();
+        fields.insert(ETAG, etag.clone());
+        for (name, value) in [
+            ("accept-ranges", "bytes"),
+            ("content-type", media_type),
+            ("x-content-type-options", "nosniff"),
+            ("cross-origin-resource-policy", "same-site"),
+            ("cache-control", "public, max-age=31536000, immutable"),
+        ] {
+            fields.insert(name, HeaderValue::from_static(value));
+        }
+        if brotli.is_some() {
+            fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        files.insert(name.clone(), Ready { fields, etag, bytes: bytes.into(), brotli: brotli.map(Bytes::from) });
     }
 }

@@ -21,8 +21,6 @@ use super::stored::{Standing, Stored, changed};
 #[derive(Debug)]
 pub struct Answer(State);
 
-// Nearly all are ready: boxing those would cost each an allocation.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum State {
     Ready(Option<Response<Body>>),
     Settling(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),

@@ -26,7 +26,8 @@ pub enum Lines<'r> {
     #[default]
     None,
     One(&'r HeaderValue),
-    Several(Vec<&'r HeaderValue>),
+    /// Behind a box, so that the usual ones are small.
+    Several(Box<Vec<&'r HeaderValue>>),
 }
 
 impl<'r> Asked<'r> {
@@ -58,7 +59,7 @@ impl<'r> Lines<'r> {
     fn push(&mut self, line: &'r HeaderValue) {
         match self {
             Lines::None => *self = Lines::One(line),
-            Lines::One(first) => *self = Lines::Several(vec![*first, line]),
+            Lines::One(first) => *self = Lines::Several(Box::new(vec![*first, line])),
             Lines::Several(lines) => lines.push(line),
         }
     }

@@ -20,9 +20,12 @@ pub trait OnEnd: Send {
     fn ended(self: Box<Self>, sent: u64);
 }
 
-/// The body of an answer.
+/// The body of an answer. What is in it lies in one place, as an answer is handed from one to another a dozen times on its way.
 #[derive(Debug, Default)]
-pub struct Body {
+pub struct Body(Option<Box<Contents>>);
+
+#[derive(Debug, Default)]
+struct Contents {
     /// What comes next.
     first: Option<Content>,
     /// What follows it, the last one first.
@@ -64,44 +67,57 @@ impl Body {
     pub fn new(content: impl Into<Content>) -> Self {
         let content = content.into();
         let remaining = content.length();
-        Body { first: Some(content), rest: Vec::new(), reading: None, remaining, end: None }
+        match content {
+            Content::Memory(bytes) if bytes.is_empty() => Body(None),
+            content => Body(Some(Box::new(Contents { first: Some(content), remaining, ..Contents::default() }))),
+        }
     }
 
     /// These contents in a row.
     pub fn of(mut contents: Vec<Content>) -> Self {
         let remaining = contents.iter().map(Content::length).sum();
         contents.reverse();
-        Body { first: contents.pop(), rest: contents, reading: None, remaining, end: None }
+        let first = contents.pop();
+        Body(Some(Box::new(Contents { first, rest: contents, remaining, ..Contents::default() })))
     }
 
     /// Tells `hook` when the body is over. Whoever is told already is told at once that nothing was sent.
     pub fn on_end(&mut self, hook: Box<dyn OnEnd>) {
-        self.end = Some(End { sent: 0, hook: Some(hook) });
+        self.0.get_or_insert_default().end = Some(End { sent: 0, hook: Some(hook) });
     }
 
     /// Takes over the duty to tell of the end, for a transport that sends contents after it has dropped the body.
     pub fn take_end(&mut self) -> Option<End> {
-        self.end.take()
+        self.0.as_mut()?.end.take()
     }
 
     /// Bytes that are yet to come.
     pub fn remaining(&self) -> u64 {
-        self.remaining
+        self.0.as_ref().map_or(0, |contents| contents.remaining)
     }
 
     /// Whether some of it lies in a file.
     pub fn has_file(&self) -> bool {
-        self.first.iter().chain(&self.rest).any(|content| matches!(content, Content::File(_)))
+        let all = self.0.iter().flat_map(|contents| contents.first.iter().chain(&contents.rest));
+        all.into_iter().any(|content| matches!(content, Content::File(_)))
     }
 
     /// What comes next, for a transport that can do without frames: all of it, or of a file as many bytes as are wanted. Not to be mixed
     /// with reading frames.
     pub fn next_piece(&mut self, most: u64) -> Option<Content> {
-        let piece = self.cut(most)?;
-        self.advance(piece.length());
+        let contents = self.0.as_mut()?;
+        let piece = contents.cut(most)?;
+        contents.advance(piece.length());
         Some(piece)
     }
 
+    /// What is yet to come, in no order.
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
+        self.0.iter_mut().flat_map(|contents| contents.first.iter_mut().chain(&mut contents.rest))
+    }
+}
+
+impl Contents {
     fn advance(&mut self, bytes: u64) {
         self.remaining = self.remaining.saturating_sub(bytes);
         if let Some(end) = &mut self.end {
@@ -119,11 +135,6 @@ impl Body {
         }
         self.first = self.rest.pop();
         Some(next)
-    }
-
-    /// What is yet to come, in no order.
-    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
-        self.first.iter_mut().chain(&mut self.rest)
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -151,19 +162,20 @@ impl http_body::Body for Body {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let bytes = ready!(self.poll_bytes(cx));
+        let Some(contents) = &mut self.0 else { return Poll::Ready(None) };
+        let bytes = ready!(contents.poll_bytes(cx));
         if let Some(Ok(bytes)) = &bytes {
-            self.advance(bytes.len() as u64);
+            contents.advance(bytes.len() as u64);
         }
         Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining == 0
+        self.remaining() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
+        SizeHint::with_exact(self.remaining())
     }
 }
 

@@ -51,7 +51,7 @@ impl Proxies {
     pub fn client(&self, peer: Option<Peer>, headers: &HeaderMap) -> Client {
         let Some(peer) = peer else { return Client::default() };
         let mut client = Client { address: Some(peer.address.ip().to_canonical()), is_secure: peer.is_tls, host: None };
-        if !self.trusts(peer.address.ip()) {
+        if self.networks.is_empty() || !self.trusts(peer.address.ip()) {
             return client;
         }
         for hop in self.hops(headers).into_iter().rev() {

@@ -10,7 +10,7 @@ use http::header::{
 use super::resource::OF_CACHES;
 use crate::encoding::Encoding;
 
-/// What a validator and a length are put in place of.
+/// What a validator is put in place of.
 const PLACE: HeaderValue = HeaderValue::from_static("");
 
 /// Made from the headers that don't follow from the bytes; those that do are added here. A whole map takes a kilobyte, and there
@@ -31,7 +31,7 @@ pub(super) struct Form {
     pub(super) is_negotiated: bool,
 }
 
-/// In each map the first places are those of the validator and, in `whole`, of the length: so they are filled without a search.
+/// In each map the first place is the validator's, so that it is filled without a search.
 #[derive(Debug)]
 struct Set {
     whole: HeaderMap,
@@ -64,27 +64,14 @@ impl Fields {
         Fields { own, is_error: true, sets: Default::default() }
     }
 
-    /// The headers of a 200.
-    pub(super) fn whole(&self, form: Form, etag: Option<HeaderValue>, length: u64) -> HeaderMap {
-        let mut headers = self.set(form).whole.clone();
-        let length = HeaderValue::from(length);
-        match etag {
-            Some(etag) if !self.is_error => fill(&mut headers, [etag, length]),
-            _ => {
-                headers.remove(ETAG);
-                headers.insert(CONTENT_LENGTH, length);
-            }
-        }
-        headers
+    /// The headers of a 200, but for `Content-Length`, which the transport knows from the body.
+    pub(super) fn whole(&self, form: Form, etag: Option<HeaderValue>) -> HeaderMap {
+        filled(&self.set(form).whole, etag)
     }
 
     /// The headers of a 304.
     pub(super) fn not_modified(&self, form: Form, etag: Option<HeaderValue>) -> HeaderMap {
-        let mut headers = self.set(form).not_modified.clone();
-        if let Some(etag) = etag {
-            fill(&mut headers, [etag]);
-        }
-        headers
+        filled(&self.set(form).not_modified, etag)
     }
 
     fn set(&self, form: Form) -> &Set {
@@ -101,8 +88,9 @@ impl Fields {
 
     fn make(&self, form: Form) -> Set {
         let mut whole = HeaderMap::with_capacity(self.own.len() + 5);
-        whole.insert(ETAG, PLACE);
-        whole.insert(CONTENT_LENGTH, PLACE);
+        if !self.is_error {
+            whole.insert(ETAG, PLACE);
+        }
         if let Some(encoding) = form.encoding {
             whole.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
         }
@@ -113,7 +101,8 @@ impl Fields {
             whole.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         // A time would be a second validator, which `conditional` doesn't compare.
-        let follow: Vec<HeaderName> = whole.keys().cloned().chain([CONTENT_ENCODING, LAST_MODIFIED]).collect();
+        let follow: Vec<HeaderName> =
+            whole.keys().cloned().chain([ETAG, CONTENT_LENGTH, CONTENT_ENCODING, LAST_MODIFIED]).collect();
         for (name, value) in self.own.iter().filter(|(name, _)| !follow.contains(name)) {
             whole.append(name, value.clone());
         }
@@ -122,16 +111,18 @@ impl Fields {
     }
 }
 
-/// Puts values in the first places.
-fn fill<const COUNT: usize>(headers: &mut HeaderMap, values: [HeaderValue; COUNT]) {
-    for (place, value) in headers.values_mut().zip(values) {
-        *place = value;
+/// A copy with the validator in its place. What has one has a place for it; an error has neither.
+fn filled(headers: &HeaderMap, etag: Option<HeaderValue>) -> HeaderMap {
+    let mut headers = headers.clone();
+    if let (Some(place), Some(etag)) = (headers.values_mut().next(), etag) {
+        *place = etag;
     }
+    headers
 }
 
 /// RFC 9110 section 15.4.5: a 304 repeats what guides a cache, not what describes the content.
 fn not_modified(headers: &HeaderMap) -> HeaderMap {
-    let describe = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES];
+    let describe = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES];
     let guides = headers.iter().filter(|(name, _)| !describe.contains(name));
     guides.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

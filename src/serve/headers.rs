@@ -1,7 +1,7 @@
 //! The headers that a file's answers have in an environment, but for those that follow from the bytes: computed once, when the file
 //! is loaded.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 
 use super::resource::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::environment::{Environment, tag};
@@ -102,7 +102,7 @@ fn to_map(path: &str, file: &File, fields: Vec<(HeaderName, String)>) -> Result<
         |name: &str, value: &str| NoHeader { path: path.to_owned(), name: name.to_owned(), value: value.to_owned() };
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        let value = HeaderValue::try_from(&value).map_err(|_| fault(name.as_str(), &value))?;
+        let value = to_value(&value).map_err(|_| fault(name.as_str(), &value))?;
         headers.insert(name, value);
     }
     for (name, value) in &file.headers {
@@ -114,6 +114,43 @@ fn to_map(path: &str, file: &File, fields: Vec<(HeaderName, String)>) -> Result<
         };
     }
     Ok(headers)
+}
+
+/// A value that many files have needs no count of who uses it, which each answer would have to raise and to lower.
+fn to_value(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    const COMMON: [&str; 27] = [
+        "public, max-age=31536000, immutable",
+        "no-cache",
+        "nosniff",
+        "same-site",
+        "same-origin",
+        "cross-origin",
+        "*",
+        "text/html; charset=utf-8",
+        "text/css; charset=utf-8",
+        "text/javascript; charset=utf-8",
+        "text/plain; charset=utf-8",
+        "text/xml; charset=utf-8",
+        "application/json; charset=utf-8",
+        "application/manifest+json; charset=utf-8",
+        "application/wasm",
+        "application/pdf",
+        "application/octet-stream",
+        "image/svg+xml; charset=utf-8",
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "image/avif",
+        "image/x-icon",
+        "font/woff",
+        "font/woff2",
+        "video/mp4",
+    ];
+    match COMMON.into_iter().find(|common| *common == text) {
+        Some(common) => Ok(HeaderValue::from_static(common)),
+        None => HeaderValue::try_from(text),
+    }
 }
 
 #[cfg(test)]

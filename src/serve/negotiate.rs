@@ -50,6 +50,14 @@ impl Accepted {
         }
     }
 
+    /// As [`Accepted::select`]. Who says nothing gets what is in no coding.
+    pub(super) fn selected<'a>(asked: &Asked<'_>, resource: &'a Resource) -> Option<Representation<'a>> {
+        match asked.accept_encoding.is_empty() {
+            true => Some(resource.identity()),
+            false => Accepted::of(asked).select(resource),
+        }
+    }
+
     /// The representation that the client likes best, the preferred one among equals; `None` if it accepts none (406).
     pub(super) fn select<'a>(&self, resource: &'a Resource) -> Option<Representation<'a>> {
         let mut best = None;

@@ -129,7 +129,7 @@ pin_project! {
     #[project = SourceProjection]
     enum Source<B> {
         /// Files in it are sent by the connection.
-        Files { frames: FileFrames },
+        Files { frames: Box<FileFrames> },
         Frames { #[pin] body: B },
     }
 }
@@ -142,12 +142,12 @@ fn source<B: 'static>(body: B, files: Option<&Arc<Files>>) -> Source<B> {
         && own.as_ref().is_some_and(Body::has_file)
         && let Some(own) = own.take()
     {
-        return Source::Files { frames: FileFrames::new(own, Arc::clone(files)) };
+        return Source::Files { frames: Box::new(FileFrames::new(own, Arc::clone(files))) };
     }
     match body {
         Some(body) => Source::Frames { body },
         // It was taken above, or it is what was put in.
-        None => Source::Files { frames: FileFrames::new(Body::default(), Arc::default()) },
+        None => Source::Files { frames: Box::new(FileFrames::new(Body::default(), Arc::default())) },
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP/1.1 on a connection, by hyper. While nothing happens, all that hyper holds for it is given back.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -98,7 +99,7 @@ struct Wire<T> {
 impl<T: Transport> Wire<T> {
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let Some(files) = self.files.as_ref().filter(|files| !files.is_empty()) else {
-            return Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+            return self.poll_write_joined(cx, slices);
         };
         if !slices.iter().any(|slice| is_of_a_file(slice)) {
             // Queued, and not among what is written.
@@ -114,6 +115,30 @@ impl<T: Transport> Wire<T> {
             }
         }
     }
+}
+
+impl<T: Transport> Wire<T> {
+    /// Writes slices, a few bytes of them as one: that is less to the system than to be told where each of them lies.
+    fn poll_write_joined(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let io = Pin::new(&mut self.io);
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        match slices {
+            [only] => io.poll_write(cx, only),
+            _ if length > JOINED => io.poll_write_vectored(cx, slices),
+            _ => JOIN.with_borrow_mut(|joined| {
+                joined.clear();
+                slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+                io.poll_write(cx, joined)
+            }),
+        }
+    }
+}
+
+/// Bytes that are sooner copied than pointed at.
+const JOINED: usize = 4096;
+
+thread_local! {
+    static JOIN: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(JOINED));
 }
 
 impl<T: Transport> AsyncWrite for Wire<T> {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// How long an HTTP/1 connection has to be quiet before it is taken apart.
 const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// A request that waits for the service, in [`Vitals::open`].
+const OURS: u64 = 1 << 32;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +52,9 @@ pub struct Vitals {
     waker: OnceLock<Waker>,
     /// Requests that were handed on.
     requests: AtomicU64,
-    /// Of these, how many have not been answered to the last byte of their body.
-    open: AtomicU32,
-    /// Of these, how many wait for the service, and not for the client.
-    ours: AtomicU32,
+    /// Of these, how many have not been answered to the last byte of their body; and of these in units of [`OURS`], how many wait for
+    /// the service, and not for the client.
+    open: AtomicU64,
     /// Bytes.
     received: AtomicU64,
     /// `received` when the last request was handed on: what is beyond it belongs to no request yet.
@@ -74,8 +76,7 @@ impl Vitals {
             order: AtomicU8::new(0),
             waker: OnceLock::new(),
             requests: AtomicU64::new(0),
-            open: AtomicU32::new(0),
-            ours: AtomicU32::new(0),
+            open: AtomicU64::new(0),
             received: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -126,7 +127,8 @@ impl Vitals {
 
     /// Whether it was told to rest; it is not told again until there is a reason.
     pub fn take_rest(&self) -> bool {
-        self.order.compare_exchange(Order::Rest as u8, 0, AcqRel, Acquire).is_ok()
+        let is_told = self.order.load(Relaxed) == Order::Rest as u8;
+        is_told && self.order.compare_exchange(Order::Rest as u8, 0, AcqRel, Acquire).is_ok()
     }
 
     pub fn received(&self, bytes: usize) {
@@ -155,21 +157,21 @@ impl Vitals {
 
     /// A request is handed on; [`Vitals::answers`] and [`Vitals::ends`] follow it.
     pub fn begins(&self, has_body: bool) {
-        self.requests.fetch_add(1, Relaxed);
-        self.open.fetch_add(1, Relaxed);
-        self.ours.fetch_add(1, Relaxed);
+        // One task takes a connection's requests in.
+        self.requests.store(self.requests.load(Relaxed) + 1, Relaxed);
+        self.open.fetch_add(OURS + 1, Relaxed);
         self.heard.store(self.received.load(Relaxed), Relaxed);
         self.has_body.store(has_body, Relaxed);
     }
 
     /// It is for the client to take what there is.
     pub fn answers(&self) {
-        self.ours.fetch_sub(1, Relaxed);
+        self.open.fetch_sub(OURS, Relaxed);
     }
 
     /// The client has taken all there is, and more will come.
     pub fn awaits_more(&self) {
-        self.ours.fetch_add(1, Relaxed);
+        self.open.fetch_add(OURS, Relaxed);
     }
 
     pub fn ends(&self) {
@@ -294,7 +296,7 @@ fn doing(vitals: &Vitals) -> Doing {
         Stage::Shaking => Doing::Shaking,
         Stage::Waiting => Doing::Waiting,
         Stage::Leaving if !is_blocked => Doing::Leaving,
-        _ if vitals.ours.load(Relaxed) > 0 && !is_blocked => Doing::Answering,
+        _ if vitals.open.load(Relaxed) >= OURS && !is_blocked => Doing::Answering,
         _ if vitals.open.load(Relaxed) > 0 || is_blocked => Doing::Sending,
         Stage::Http1 if vitals.has_part_of_a_head() || vitals.requests() == 0 => Doing::Reading,
         _ => Doing::Idle,
