@@ -1,5 +1,6 @@
 //! The command line: one file a command, each lowers its arguments and makes one library call.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -151,9 +152,12 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
 /// As [`main`] was told.
 static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
 
-/// Threads for what waits: sockets, signals, stores.
+/// Threads for what waits: sockets, signals, stores. On one core they would only stand in each other's way.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let mut threads = match std::thread::available_parallelism() {
+        Ok(NonZero::<usize>::MIN) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
     threads.enable_all();
     if let Some(give_back) = GIVE_BACK.get() {
         threads.on_thread_park(|| crate::serve::slack::give_back(*give_back));

@@ -2,9 +2,7 @@
 
 use std::slice;
 
-use http::header::{
-    ACCEPT_ENCODING, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
-};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 
 use super::loops::CDN_LOOP;
 
@@ -25,9 +23,10 @@ pub struct Asked<'r> {
 pub enum Lines<'r> {
     #[default]
     None,
-    One(&'r HeaderValue),
+    One(&'r [u8]),
     /// Behind a box, so that the usual ones are small.
-    Several(Box<Vec<&'r HeaderValue>>),
+    #[expect(clippy::box_collection, reason = "a box is a third of a vector")]
+    Several(Box<Vec<&'r [u8]>>),
 }
 
 impl<'r> Asked<'r> {
@@ -35,10 +34,40 @@ impl<'r> Asked<'r> {
         let mut asked = Asked::default();
         for (name, value) in headers {
             if let Some(lines) = asked.field(name) {
-                lines.push(value);
+                lines.push(value.as_bytes());
             }
         }
         asked
+    }
+
+    /// As [`Asked::of`], of a head that was read by itself; none if it has a field that is about the connection or a body, and so is for
+    /// whoever knows of those.
+    pub fn of_plain(fields: &[httparse::Header<'r>]) -> Option<Self> {
+        let mut asked = Asked::default();
+        for field in fields {
+            let name = field.name;
+            let is = |other: &str| name.eq_ignore_ascii_case(other);
+            let lines = match name.len() {
+                4 if is("host") => &mut asked.host,
+                5 if is("range") => &mut asked.range,
+                6 if is("expect") => return None,
+                7 if is("upgrade") => return None,
+                8 if is("if-match") => &mut asked.if_match,
+                8 if is("if-range") => &mut asked.if_range,
+                8 if is("cdn-loop") => &mut asked.cdn_loop,
+                10 if is("connection") => match field.value.eq_ignore_ascii_case(b"keep-alive") {
+                    true => continue,
+                    false => return None,
+                },
+                13 if is("if-none-match") => &mut asked.if_none_match,
+                14 if is("content-length") => return None,
+                15 if is("accept-encoding") => &mut asked.accept_encoding,
+                17 if is("transfer-encoding") => return None,
+                _ => continue,
+            };
+            lines.push(field.value);
+        }
+        Some(asked)
     }
 
     fn field(&mut self, name: &HeaderName) -> Option<&mut Lines<'r>> {
@@ -56,7 +85,7 @@ impl<'r> Asked<'r> {
 }
 
 impl<'r> Lines<'r> {
-    fn push(&mut self, line: &'r HeaderValue) {
+    fn push(&mut self, line: &'r [u8]) {
         match self {
             Lines::None => *self = Lines::One(line),
             Lines::One(first) => *self = Lines::Several(Box::new(vec![*first, line])),
@@ -69,7 +98,7 @@ impl<'r> Lines<'r> {
     }
 
     /// The one line. Two of a field that is no list are malformed (RFC 9110 section 5.3).
-    pub fn only(&self) -> Option<&'r HeaderValue> {
+    pub fn only(&self) -> Option<&'r [u8]> {
         match self {
             Lines::One(line) => Some(line),
             Lines::None | Lines::Several(_) => None,
@@ -77,7 +106,7 @@ impl<'r> Lines<'r> {
     }
 
     /// All of them, in their order.
-    pub fn iter(&self) -> slice::Iter<'_, &'r HeaderValue> {
+    pub fn iter(&self) -> slice::Iter<'_, &'r [u8]> {
         match self {
             Lines::None => [].iter(),
             Lines::One(line) => slice::from_ref(line).iter(),
@@ -89,6 +118,7 @@ impl<'r> Lines<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn each_line_is_found_in_its_order() {
@@ -105,10 +135,11 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         }
         let asked = Asked::of(&headers);
-        let text = |lines: &Lines<'_>| lines.iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+        let text =
+            |lines: &Lines<'_>| lines.iter().map(|line| str::from_utf8(line).unwrap()).collect::<Vec<_>>().join(" ");
         let all = [&asked.host, &asked.if_match, &asked.range, &asked.cdn_loop, &asked.if_none_match, &asked.if_range];
         assert_eq!(all.map(text), ["a", "1 2 5", "3", "4", "", ""]);
         assert!(asked.accept_encoding.is_empty() && !asked.host.is_empty());
-        assert_eq!((asked.range.only(), asked.if_match.only()), (Some(&HeaderValue::from_static("3")), None));
+        assert_eq!((asked.range.only(), asked.if_match.only()), (Some(b"3".as_slice()), None));
     }
 }

@@ -41,7 +41,8 @@ impl Proxies {
         Proxies { networks: networks.into(), headers }
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether who is at that address is believed.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         // A socket for both protocols shows IPv4 as a part of IPv6.
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))

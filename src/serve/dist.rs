@@ -433,7 +433,9 @@ mod tests {
         assert!(String::from_utf8_lossy(&identity).contains("staging"));
         let print = Digest::of(&identity).fingerprint();
         let print = print.as_str();
-        let tag = |encoding| page.representation(encoding).unwrap().etag.unwrap().to_str().unwrap().to_owned();
+        let tag = |encoding| {
+            String::from_utf8(page.representation(encoding).unwrap().etag.unwrap().as_bytes().to_vec()).unwrap()
+        };
         let tags: Vec<String> = page.encodings().map(tag).collect();
         assert_eq!(
             tags,

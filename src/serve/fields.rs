@@ -7,6 +7,7 @@ use http::header::{
     HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 
+use super::metrics::is_immutable;
 use super::resource::OF_CACHES;
 use crate::encoding::Encoding;
 
@@ -36,6 +37,28 @@ pub(super) struct Form {
 struct Set {
     whole: HeaderMap,
     not_modified: HeaderMap,
+    whole_lines: Lines,
+    not_modified_lines: Lines,
+}
+
+/// Fields as HTTP/1.1 writes them, without a validator.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) text: Box<[u8]>,
+    /// Whether caches keep what has them for ever.
+    pub(super) is_immutable: bool,
+}
+
+impl Lines {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut text = Vec::new();
+        for (name, value) in headers.iter().filter(|(name, _)| *name != ETAG) {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        }
+        Lines { text: text.into(), is_immutable: is_immutable(headers) }
+    }
 }
 
 impl Fields {
@@ -74,6 +97,12 @@ impl Fields {
         filled(&self.set(form).not_modified, etag)
     }
 
+    /// The lines of a 304, or else of a 200, but for the validator and the length.
+    pub(super) fn lines(&self, form: Form, is_not_modified: bool) -> &Lines {
+        let set = self.set(form);
+        if is_not_modified { &set.not_modified_lines } else { &set.whole_lines }
+    }
+
     fn set(&self, form: Form) -> &Set {
         let [brotli, zstd, gzip, negotiated, alone] = &self.sets;
         let set = match (form.encoding, form.is_negotiated) {
@@ -107,7 +136,8 @@ impl Fields {
             whole.append(name, value.clone());
         }
         let not_modified = not_modified(&whole);
-        Set { whole, not_modified }
+        let (whole_lines, not_modified_lines) = (Lines::of(&whole), Lines::of(&not_modified));
+        Set { whole, not_modified, whole_lines, not_modified_lines }
     }
 }
 

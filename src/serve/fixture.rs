@@ -164,6 +164,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.unread.drain(..length).collect()
     }
 
+    /// All that comes until the server closes the connection.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        std::mem::take(&mut self.unread)
+    }
+
     /// Whether the server closes the connection without another byte.
     pub async fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && !self.read_more().await

@@ -25,7 +25,8 @@ use super::loops;
 use super::negotiate::Accepted;
 use super::peer::Peer;
 use super::range::{self, Selected};
-use super::resource::{Representation, Resource};
+use super::resource::{Representation, Resource, Tag};
+use super::sites::Sites;
 use super::table::{Handle, Route, Table};
 use crate::asset::decode_url_path;
 
@@ -45,6 +46,8 @@ pub struct Handler {
     handle: Handle,
     front: Arc<Front>,
     peer: Option<Peer>,
+    /// Whether the peer is a proxy whose word is taken for who asks.
+    is_behind_proxy: bool,
 }
 
 /// What is known of what stands before the server.
@@ -57,7 +60,7 @@ pub struct Front {
 
 impl Handler {
     pub fn new(handle: Handle) -> Self {
-        Handler { handle, front: Arc::default(), peer: None }
+        Handler { handle, front: Arc::default(), peer: None, is_behind_proxy: false }
     }
 
     pub fn behind(self, front: Front) -> Self {
@@ -66,7 +69,21 @@ impl Handler {
 
     /// For a connection. Without, nobody knows whom it answers.
     pub fn for_peer(self, peer: Peer) -> Self {
-        Handler { peer: Some(peer), ..self }
+        let is_behind_proxy = self.front.proxies.trusts(peer.address.ip());
+        Handler { peer: Some(peer), is_behind_proxy, ..self }
+    }
+
+    /// Whether others may say who asks.
+    pub(super) fn is_behind_proxy(&self) -> bool {
+        self.is_behind_proxy
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.peer.is_some_and(|peer| peer.is_tls)
+    }
+
+    pub(super) fn sites(&self) -> arc_swap::Guard<Arc<Sites>> {
+        self.handle.load()
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
@@ -144,10 +161,10 @@ fn only_head(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// RFC 9112 section 3.2: HTTP/1.1 without a `Host`, or with two, or with one that is no host, is a bad request.
-fn has_right_host(version: Version, asked: &Asked<'_>) -> bool {
+pub(super) fn has_right_host(version: Version, asked: &Asked<'_>) -> bool {
     match &asked.host {
         Lines::None => version != Version::HTTP_11,
-        Lines::One(host) => host.as_bytes().iter().all(|byte| IN_A_HOST[usize::from(*byte)]),
+        Lines::One(host) => host.iter().all(|byte| IN_A_HOST[usize::from(*byte)]),
         Lines::Several(_) => false,
     }
 }
@@ -190,18 +207,26 @@ fn decoded_path(uri: &Uri) -> Result<Cow<'_, str>, StatusCode> {
     decode_url_path(path).map(Cow::Owned).ok_or(StatusCode::BAD_REQUEST)
 }
 
+/// What a resource's answer is.
+pub(super) enum Decision<'t> {
+    Whole(Representation<'t>),
+    NotModified(Representation<'t>),
+    Part(Representation<'t>, Range<u64>),
+    Parts(Representation<'t>, Vec<Range<u64>>),
+    NotAcceptable,
+    Failed,
+    /// Of so many bytes.
+    Unsatisfiable(u64),
+}
+
 /// RFC 9110 section 13.2.2, with negotiation before it: conditions are about the representation that would be sent.
-fn represent(resource: &Resource, method: &Method, asked: &Asked<'_>) -> Response<Body> {
-    let refuse = |status| vary(error(status), resource);
-    let Some(representation) = Accepted::selected(asked, resource) else {
-        return refuse(StatusCode::NOT_ACCEPTABLE);
-    };
-    let Some(etag) = &representation.etag else { return whole(&representation) };
+pub(super) fn decide<'t>(resource: &'t Resource, method: &Method, asked: &Asked<'_>) -> Decision<'t> {
+    let Some(representation) = Accepted::selected(asked, resource) else { return Decision::NotAcceptable };
+    let Some(etag) = representation.etag else { return Decision::Whole(representation) };
+    let etag = etag.as_bytes();
     match conditional::evaluate(asked, etag) {
-        Outcome::NotModified => {
-            return answer(StatusCode::NOT_MODIFIED, representation.not_modified(), Bytes::new());
-        }
-        Outcome::Failed => return refuse(StatusCode::PRECONDITION_FAILED),
+        Outcome::NotModified => return Decision::NotModified(representation),
+        Outcome::Failed => return Decision::Failed,
         Outcome::Proceed => {}
     }
     // RFC 9110 section 14.2: of the methods here, only GET has ranges.
@@ -211,13 +236,28 @@ fn represent(resource: &Resource, method: &Method, asked: &Asked<'_>) -> Respons
         _ => None,
     };
     let length = representation.body.length();
-    match range.map_or(Selected::Whole, |field| range::select(field.as_bytes(), length)) {
-        Selected::Whole => whole(&representation),
-        Selected::One(range) => part(&representation, range),
+    match range.map_or(Selected::Whole, |field| range::select(field, length)) {
+        Selected::Whole => Decision::Whole(representation),
+        Selected::One(range) => Decision::Part(representation, range),
         // Whether `Content-Encoding` is about the parts or about the multipart is said nowhere, so these are sent whole.
-        Selected::Several(_) if representation.encoding.is_some() => whole(&representation),
-        Selected::Several(ranges) => parts(&representation, etag, &ranges),
-        Selected::Unsatisfiable => {
+        Selected::Several(_) if representation.encoding.is_some() => Decision::Whole(representation),
+        Selected::Several(ranges) => Decision::Parts(representation, ranges),
+        Selected::Unsatisfiable => Decision::Unsatisfiable(length),
+    }
+}
+
+fn represent(resource: &Resource, method: &Method, asked: &Asked<'_>) -> Response<Body> {
+    let refuse = |status| vary(error(status), resource);
+    match decide(resource, method, asked) {
+        Decision::Whole(representation) => whole(&representation),
+        Decision::NotModified(representation) => {
+            answer(StatusCode::NOT_MODIFIED, representation.not_modified(), Bytes::new())
+        }
+        Decision::Part(representation, range) => part(&representation, range),
+        Decision::Parts(representation, ranges) => parts(&representation, &ranges),
+        Decision::NotAcceptable => refuse(StatusCode::NOT_ACCEPTABLE),
+        Decision::Failed => refuse(StatusCode::PRECONDITION_FAILED),
+        Decision::Unsatisfiable(length) => {
             let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE);
             set(response.headers_mut(), CONTENT_RANGE, format!("bytes */{length}"));
             response
@@ -237,9 +277,10 @@ fn part(representation: &Representation, range: Range<u64>) -> Response<Body> {
 }
 
 /// RFC 9110 section 15.3.7.2.
-fn parts(representation: &Representation, etag: &HeaderValue, ranges: &[Range<u64>]) -> Response<Body> {
+fn parts(representation: &Representation, ranges: &[Range<u64>]) -> Response<Body> {
     // Content that holds its own digest is not to be found, so this stands nowhere in it.
-    let boundary = etag.to_str().unwrap_or_default().trim_matches('"');
+    let tag = representation.etag.as_ref().map_or(&b""[..], Tag::as_bytes);
+    let boundary = str::from_utf8(tag).unwrap_or_default().trim_matches('"');
     let mut headers = representation.headers();
     let body = Body::of(range::multipart(representation.body, ranges, headers.get(CONTENT_TYPE), boundary));
     set(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));

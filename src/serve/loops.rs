@@ -8,7 +8,7 @@ pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Whether a request has come by whom this name is of before.
 pub fn names(lines: &Lines<'_>, id: &str) -> bool {
-    lines.iter().any(|line| ids(line.as_bytes()).any(|other| other.eq_ignore_ascii_case(id.as_bytes())))
+    lines.iter().any(|line| ids(line).any(|other| other.eq_ignore_ascii_case(id.as_bytes())))
 }
 
 /// Adds a name to a request that is passed on (section 2: to the end of the list, in a line of its own or not). A request of one's

@@ -99,6 +99,20 @@ impl Counted {
         }
     }
 
+    /// Of a 200, 206 or 304 whose fields are known.
+    pub fn plain(status: StatusCode, is_immutable: bool, encoding: Option<Encoding>) -> Self {
+        let last = ENCODINGS.len() - 1;
+        let coding = encoding
+            .map_or(last, |encoding| ENCODINGS.iter().position(|token| *token == encoding.token()).unwrap_or(last));
+        let is_not_modified = status == StatusCode::NOT_MODIFIED;
+        Counted {
+            class: usize::from(status.as_u16() / 100).saturating_sub(1),
+            kind: if is_immutable { Kind::Asset } else { Kind::Document },
+            encoding: (!is_not_modified).then_some(coding),
+            is_not_modified,
+        }
+    }
+
     pub fn kind(self) -> &'static str {
         self.kind.as_str()
     }
@@ -106,14 +120,18 @@ impl Counted {
 
 impl Kind {
     fn of(headers: &HeaderMap) -> Self {
-        const WORD: &[u8] = b"immutable";
-        // It mostly stands at the end. The value is short, and a searcher takes longer to set up than to go through it.
-        let is_immutable = headers
-            .get(CACHE_CONTROL)
-            .map(HeaderValue::as_bytes)
-            .is_some_and(|value| value.ends_with(WORD) || value.windows(WORD.len()).any(|part| part == WORD));
-        if is_immutable { Kind::Asset } else { Kind::Document }
+        if is_immutable(headers) { Kind::Asset } else { Kind::Document }
     }
+}
+
+/// Whether caches keep for ever what has these fields.
+pub fn is_immutable(headers: &HeaderMap) -> bool {
+    const WORD: &[u8] = b"immutable";
+    // It mostly stands at the end. The value is short, and a searcher takes longer to set up than to go through it.
+    headers
+        .get(CACHE_CONTROL)
+        .map(HeaderValue::as_bytes)
+        .is_some_and(|value| value.ends_with(WORD) || value.windows(WORD.len()).any(|part| part == WORD))
 }
 
 /// The place in [`ENCODINGS`].

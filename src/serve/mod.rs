@@ -45,6 +45,7 @@ mod negotiate;
 mod observe;
 mod operate;
 mod peer;
+mod quick;
 mod range;
 mod resource;
 mod retention;

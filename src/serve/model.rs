@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 
+use super::quick::tests::{agree, answered};
 use super::{Body, Resource, Table, TableBuilder, respond};
 use crate::encoding::Encoding;
 use crate::fingerprint::Digest;
@@ -371,6 +372,19 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn what_passes_hyper_by_is_answered_in_the_same_way(asked in asked()) {
+        let request = asked.request();
+        let kind = model(&asked);
+        match answered(table(), &request) {
+            Some(ours) => agree(ours, respond(&table(), &request)),
+            None => prop_assert!(
+                asked.is_head || !matches!(kind, Answer::Whole(_) | Answer::Part(..) | Answer::NotModified(_)),
+                "{kind:?} is plain"
+            ),
+        }
+    }
 
     #[test]
     fn answers_are_those_of_the_model(asked in asked()) {

@@ -27,7 +27,7 @@ impl Accepted {
     /// Without the field any coding would do, by the letter. Clients that leave it out don't decode any, so they get the identity.
     pub fn of(asked: &Asked<'_>) -> Self {
         let (mut brotli, mut zstd, mut gzip, mut identity, mut any) = (None, None, None, None, None);
-        for part in asked.accept_encoding.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        for part in asked.accept_encoding.iter().flat_map(|line| line.split(|byte| *byte == b',')) {
             let Some((coding, weight)) = weighted(part) else { continue };
             let is = |token: &str| coding.eq_ignore_ascii_case(token.as_bytes());
             let slot = match () {

@@ -69,6 +69,19 @@ impl Observed<Handler> {
     }
 }
 
+impl Observed<Handler> {
+    /// The handler, if its answers are counted at most, and where.
+    pub(super) fn if_counted_at_most(&self) -> Option<(&Handler, Option<&Arc<Metrics>>)> {
+        match &self.observer.0 {
+            None => Some((&self.service, None)),
+            Some(duties) if duties.log.is_none() && !duties.server_timing => {
+                Some((&self.service, duties.metrics.as_ref()))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
 impl<S, B> Service<Request<B>> for Observed<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::content::Content;
-use super::fields::{Fields, Form};
+use super::fields::{Fields, Form, Lines};
 use crate::encoding::Encoding;
 use crate::fingerprint::Digest;
 
@@ -58,7 +58,7 @@ pub(super) struct Part {
 pub(super) struct Representation<'a> {
     pub(super) encoding: Option<Encoding>,
     /// Strong, and unlike that of any other representation of the resource: RFC 9110 section 8.8.3.3.
-    pub(super) etag: Option<HeaderValue>,
+    pub(super) etag: Option<Tag>,
     pub(super) body: &'a Content,
     fields: &'a Fields,
     is_negotiated: bool,
@@ -181,7 +181,7 @@ impl Resource {
     fn view<'a>(&'a self, encoding: Option<Encoding>, part: &'a Part) -> Representation<'a> {
         Representation {
             encoding,
-            etag: self.print.and_then(|print| etag(print, encoding)),
+            etag: self.print.map(|print| Tag::new(print, encoding)),
             body: &part.content,
             fields: &self.fields,
             is_negotiated: self.is_negotiated(),
@@ -192,12 +192,22 @@ impl Resource {
 impl Representation<'_> {
     /// The headers of its 200, but for `Content-Length`.
     pub(super) fn headers(&self) -> HeaderMap {
-        self.fields.whole(self.form(), self.etag.clone())
+        self.fields.whole(self.form(), self.tag())
     }
 
     /// The headers of its 304.
     pub(super) fn not_modified(&self) -> HeaderMap {
-        self.fields.not_modified(self.form(), self.etag.clone())
+        self.fields.not_modified(self.form(), self.tag())
+    }
+
+    fn tag(&self) -> Option<HeaderValue> {
+        // Of just that capacity, it becomes the value without another allocation. Digits and a token are always one.
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(self.etag?.as_bytes().to_vec())).ok()
+    }
+
+    /// Its fields as they are written, but for its validator and its length; those of a 304, or else those of a 200.
+    pub(super) fn lines(&self, is_not_modified: bool) -> &Lines {
+        self.fields.lines(self.form(), is_not_modified)
     }
 
     fn form(&self) -> Form {
@@ -205,22 +215,34 @@ impl Representation<'_> {
     }
 }
 
-/// The fingerprint in quotes, and the coding. Made for each answer: kept, it would take more than all else that a file needs.
-fn etag(print: u64, encoding: Option<Encoding>) -> Option<HeaderValue> {
-    let mut digits = [0; 16];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(print.to_be_bytes()) {
-        pair.copy_from_slice(&HEX[usize::from(byte)]);
+/// An entity tag: the fingerprint in quotes, and the coding. Made for each answer: kept, it would take more than all else that a file
+/// needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tag {
+    text: [u8; 24],
+    length: u8,
+}
+
+impl Tag {
+    fn new(print: u64, encoding: Option<Encoding>) -> Self {
+        let mut text = [b'"'; 24];
+        let (digits, rest) = text[1..].split_at_mut(16);
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(print.to_be_bytes()) {
+            pair.copy_from_slice(&HEX[usize::from(byte)]);
+        }
+        let coding = encoding.map_or("", Encoding::token).as_bytes();
+        let mut length = 18;
+        if let (false, Some((dash, rest))) = (coding.is_empty(), rest.split_first_mut()) {
+            *dash = b'-';
+            rest[..coding.len()].copy_from_slice(coding);
+            length += 1 + coding.len();
+        }
+        Tag { text, length: length as u8 }
     }
-    let (dash, coding) = encoding.map_or(("", ""), |encoding| ("-", encoding.token()));
-    // Of just that capacity, it becomes the value without another allocation.
-    let mut text = Vec::with_capacity(2 + digits.len() + dash.len() + coding.len());
-    text.push(b'"');
-    text.extend_from_slice(&digits);
-    text.extend_from_slice(dash.as_bytes());
-    text.extend_from_slice(coding.as_bytes());
-    text.push(b'"');
-    // Hex digits and a token are always a header's value.
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
 }
 
 /// Each byte in digits.

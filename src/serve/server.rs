@@ -281,6 +281,59 @@ mod tests {
         running.stopped().await;
     }
 
+    /// What was received in the middle of a head is a part of it, whatever it looks like.
+    #[tokio::test]
+    async fn what_looks_like_a_request_is_none_within_another() {
+        let running = start(handler(), Limits::default()).await;
+        for cut in [" ", "", "\r\n "] {
+            let mut client = Client::connect(running.address).await;
+            client.send(format!("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /x HTTP/1.1\r\nhost: b\r\nx:{cut}")).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            assert_eq!(client.answer(false).await.status(), "200");
+            let second = client.answer(false).await;
+            // A line that goes on on the next one is obsolete, and refused (RFC 9112 section 5.2); so are two hosts.
+            assert!(matches!(second.status(), "400" | "404"), "{cut:?}: {}", second.status());
+        }
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_is_never_taken_for_a_request() {
+        let running = start(handler(), Limits::default()).await;
+        let inner = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        let mut client = Client::connect(running.address).await;
+        client
+            .send(format!(
+                "GET / HTTP/1.1\r\nhost: a\r\n\r\nPUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+                inner.len()
+            ))
+            .await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        client.send(inner).await;
+        assert_eq!(client.answer(false).await.status(), "200");
+        assert_eq!(client.answer(false).await.status(), "405");
+        client.send("GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        let rest = String::from_utf8(client.rest().await).unwrap();
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 404"), "what came as a body was no request: {rest}");
+        running.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_memory_is_finished_when_the_server_stops() {
+        let body = Bytes::from(vec![b'x'; 3_000_000]);
+        let mut table = TableBuilder::default();
+        table.resource("/", Resource::new(&Digest::of(&body), HeaderMap::new(), body.clone()));
+        let running = start(Handler::new(Handle::new(table.build())), Limits::default()).await;
+        let mut client = Client::over(with_small_buffer(running.address).await);
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /?x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let stopping = tokio::spawn(running.stopped());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(client.answer(false).await.body == body);
+        stopping.await.unwrap();
+    }
+
     /// The frames of RFC 9113 section 6, the fields as in RFC 7541 appendix A.
     #[tokio::test]
     async fn http_2_is_spoken_by_prior_knowledge() {

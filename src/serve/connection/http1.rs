@@ -17,10 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::exchange::{BodyError, Exchange};
+use super::lane::Lane;
 use super::sendfile::{Files, is_of_a_file, out_of_step};
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
+use crate::serve::quick::Quick;
 
 pub fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -45,19 +47,21 @@ pub async fn serve<T, S, B>(
 ) -> Option<Resting<T>>
 where
     T: Transport,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
     vitals.unheard(resting.unread.len());
     vitals.enter(Stage::Http1);
     let files = (T::SENDS_FILES && sendfile).then(Arc::<Files>::default);
+    let lane = Quick::of(&service).map(Lane::new);
     let io = Wire {
         io: resting.io,
         unread: resting.unread,
         files: files.clone(),
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
+        lane,
     };
     let exchange = Exchange::new(service, Arc::clone(vitals), files);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
@@ -83,8 +87,10 @@ where
         return None;
     }
     let parts = Pin::into_inner(connection).into_parts();
+    let wire = parts.io.into_inner();
     // hyper has asked for more than was left over, or it would not be idle. A copy, as even an empty part of its buffer keeps all of it.
-    Some(Resting { io: parts.io.into_inner().io, unread: Bytes::copy_from_slice(&parts.read_buf) })
+    let unread = [&parts.read_buf[..], &wire.unread].concat().into();
+    Some(Resting { io: wire.io, unread })
 }
 
 /// What hyper reads from and writes to.
@@ -94,6 +100,7 @@ struct Wire<T> {
     files: Option<Arc<Files>>,
     vitals: Arc<Vitals>,
     ending: Ending,
+    lane: Option<Lane>,
 }
 
 impl<T: Transport> Wire<T> {
@@ -170,7 +177,12 @@ impl<T: Transport> AsyncWrite for Wire<T> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         match &flushed {
-            Poll::Ready(Ok(())) => this.vitals.sent(0),
+            Poll::Ready(Ok(())) => {
+                this.vitals.sent(0);
+                if let Some(lane) = &mut this.lane {
+                    lane.hyper_has_written(&this.vitals, this.unread.len());
+                }
+            }
             Poll::Pending => this.vitals.found_no_room(),
             Poll::Ready(Err(_)) => {}
         }
@@ -179,6 +191,10 @@ impl<T: Transport> AsyncWrite for Wire<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(lane) = &mut this.lane {
+            // hyper knows nothing of an answer that is under way.
+            ready!(lane.poll_write_out(&mut this.io, &this.vitals, cx))?;
+        }
         this.ending.poll(&mut this.io, &this.vitals, cx)
     }
 }
@@ -186,18 +202,64 @@ impl<T: Transport> AsyncWrite for Wire<T> {
 impl<T: Transport> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.unread.is_empty() {
-            let count = this.unread.len().min(into.remaining());
-            into.put_slice(&this.unread.split_to(count));
-            return Poll::Ready(Ok(()));
+        loop {
+            let before = into.filled().len();
+            if let Some(lane) = &mut this.lane {
+                if lane.poll_turn(cx).is_pending() {
+                    // Whether anything waits is to be known when the connection ends.
+                    if this.unread.is_empty() && this.io.socket().poll_read_ready(cx).is_pending() {
+                        this.vitals.found_nothing_to_read();
+                    }
+                    return Poll::Pending;
+                }
+                ready!(lane.poll_write_out(&mut this.io, &this.vitals, cx))?;
+            }
+            match this.unread.len().min(into.remaining()) {
+                0 => ready!(receive(&mut this.io, &this.vitals, cx, into))?,
+                count => into.put_slice(&this.unread.split_to(count)),
+            }
+            let Some(lane) = &mut this.lane else { return Poll::Ready(Ok(())) };
+            let received = into.filled().get(before..).unwrap_or_default();
+            if received.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let used = lane.answer(&mut this.io, &this.vitals, cx, received)?;
+            let left = received.get(used..).unwrap_or_default();
+            let given = match left.is_empty() || lane.is_writing() {
+                true => 0,
+                false => match lane.give(&this.vitals, left) {
+                    Some(length) => length,
+                    None => {
+                        this.lane = None;
+                        left.len()
+                    }
+                },
+            };
+            // In front of what could not be read yet.
+            if let Some(kept) = left.get(given..).filter(|kept| !kept.is_empty()) {
+                this.unread = [kept, &this.unread].concat().into();
+            }
+            into.filled_mut().copy_within(before + used..before + used + given, before);
+            into.set_filled(before + given);
+            if given > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        let room = into.remaining();
-        let read = Pin::new(&mut this.io).poll_read(cx, into);
-        match &read {
-            Poll::Ready(Ok(())) => this.vitals.received(room - into.remaining()),
-            Poll::Pending => this.vitals.found_nothing_to_read(),
-            Poll::Ready(Err(_)) => {}
-        }
-        read
     }
+}
+
+fn receive<T: Transport>(
+    io: &mut T,
+    vitals: &Vitals,
+    cx: &mut Context<'_>,
+    into: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let room = into.remaining();
+    let read = Pin::new(io).poll_read(cx, into);
+    match &read {
+        Poll::Ready(Ok(())) => vitals.received(room - into.remaining()),
+        Poll::Pending => vitals.found_nothing_to_read(),
+        Poll::Ready(Err(_)) => {}
+    }
+    read
 }

@@ -17,6 +17,7 @@ use tower::Service;
 mod exchange;
 mod http1;
 mod http2;
+mod lane;
 mod registry;
 mod sendfile;
 mod transport;
@@ -85,6 +86,7 @@ impl Protocols {
     async fn serve_plain<S, B>(&self, stream: TcpStream, service: S, vitals: &Arc<Vitals>)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
+        S: 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
@@ -109,6 +111,7 @@ impl Protocols {
     async fn serve_tls<S, B>(&self, tls: &Tls, stream: TcpStream, service: S, vitals: &Arc<Vitals>)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
+        S: 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {

@@ -174,6 +174,18 @@ impl Vitals {
         self.open.fetch_add(OURS, Relaxed);
     }
 
+    /// A request was handed on and answered at once, or is about to be; so many bytes follow it.
+    pub fn has_one_more(&self, unheard: usize) {
+        self.requests.store(self.requests.load(Relaxed) + 1, Relaxed);
+        self.has_body.store(false, Relaxed);
+        self.unheard(unheard);
+    }
+
+    /// Its answer waits for the client; [`Vitals::ends`] follows.
+    pub fn opens(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
     pub fn ends(&self) {
         // What came of its body, or else that would be taken for a part of the next head. If it is one, it is handed back at rest.
         if self.has_body.load(Relaxed) {
@@ -184,6 +196,11 @@ impl Vitals {
 
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    /// Whether every request that was handed on is answered.
+    pub fn has_nothing_open(&self) -> bool {
+        self.open.load(Acquire) == 0
     }
 
     fn has_part_of_a_head(&self) -> bool {

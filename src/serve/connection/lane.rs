@@ -1,0 +1,151 @@
+//! A way past hyper for the plainest requests of HTTP/1.1, between two that are hyper's.
+//!
+//! hyper asks for bytes when it waits for a request. Whole requests that are plain are answered then and there; hyper never sees
+//! them. One that is not is given to hyper, by itself: nothing of what follows it, so that it is known where hyper stands, and nothing
+//! at all until its answer is written. What can't be told apart from what follows it, such as a request with a body or half a head,
+//! ends this for the connection; from there on all is hyper's.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+
+use super::transport::Transport;
+use super::vitals::Vitals;
+use crate::serve::quick::{Due, Quick, bodiless};
+
+#[derive(Debug)]
+pub struct Lane {
+    quick: Quick,
+    /// The answer that is being written; empty between two.
+    head: Vec<u8>,
+    body: Bytes,
+    /// Bytes of both.
+    written: usize,
+    /// Whether the answer has to wait for its client, and is told to be under way.
+    is_open: bool,
+    due: Option<Due>,
+    turn: Turn,
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+enum Turn {
+    Ours,
+    /// hyper has a request, which is not among so many that were handed on. Whoever asked for more meanwhile is woken after it.
+    Hyper(u64, Option<Waker>),
+}
+
+impl Lane {
+    pub fn new(quick: Quick) -> Self {
+        Lane { quick, head: Vec::new(), body: Bytes::new(), written: 0, is_open: false, due: None, turn: Turn::Ours }
+    }
+
+    /// hyper asks for bytes: whether it gets none, as it has a request.
+    pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.turn {
+            Turn::Ours => Poll::Ready(()),
+            Turn::Hyper(_, waker) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// hyper has written all that it had; so many bytes wait behind its request.
+    pub fn hyper_has_written(&mut self, vitals: &Vitals, waiting: usize) {
+        if let Turn::Hyper(before, waker) = &mut self.turn
+            && vitals.requests() > *before
+            && vitals.has_nothing_open()
+        {
+            vitals.unheard(waiting);
+            let waker = waker.take();
+            self.turn = Turn::Ours;
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Gives hyper the request that the bytes begin with, and says how long that is. None if that can't be told.
+    pub fn give(&mut self, vitals: &Vitals, bytes: &[u8]) -> Option<usize> {
+        let length = bodiless(bytes)?;
+        self.turn = Turn::Hyper(vitals.requests(), None);
+        Some(length)
+    }
+
+    pub fn is_writing(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    /// Answers the plain requests that the bytes begin with. Says how many bytes these were; an answer may be left that is yet to be
+    /// written out.
+    pub fn answer<T: Transport>(
+        &mut self,
+        io: &mut T,
+        vitals: &Vitals,
+        cx: &mut Context<'_>,
+        mut bytes: &[u8],
+    ) -> io::Result<usize> {
+        let all = bytes.len();
+        while !bytes.is_empty()
+            && self.head.is_empty()
+            && let Some(answer) = self.quick.answer(bytes, &mut self.head)
+        {
+            bytes = bytes.get(answer.request..).unwrap_or_default();
+            (self.body, self.due) = (answer.body, answer.due);
+            vitals.has_one_more(bytes.len());
+            if let Poll::Ready(Err(error)) = self.poll_write_out(io, vitals, cx) {
+                return Err(error);
+            }
+        }
+        Ok(all - bytes.len())
+    }
+
+    /// Writes what is left of an answer.
+    pub fn poll_write_out<T: Transport>(
+        &mut self,
+        io: &mut T,
+        vitals: &Vitals,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.head.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let result = self.poll_write(io, vitals, cx);
+        if result.is_pending() {
+            vitals.found_no_room();
+            if !self.is_open {
+                self.is_open = true;
+                vitals.opens();
+            }
+            return Poll::Pending;
+        }
+        self.head.clear();
+        (self.body, self.written, self.due) = (Bytes::new(), 0, None);
+        if std::mem::take(&mut self.is_open) {
+            vitals.ends();
+        }
+        result
+    }
+
+    fn poll_write<T: Transport>(&mut self, io: &mut T, vitals: &Vitals, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let head = self.head.get(self.written..).unwrap_or_default();
+            let body = self.body.get(self.written.saturating_sub(self.head.len())..).unwrap_or_default();
+            let io = Pin::new(&mut *io);
+            let count = match (head.is_empty(), body.is_empty()) {
+                (true, true) => break,
+                (false, true) => ready!(io.poll_write(cx, head)),
+                (true, false) => ready!(io.poll_write(cx, body)),
+                (false, false) => ready!(io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)])),
+            }?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += count;
+            vitals.sent(count);
+        }
+        // Over TLS it is encrypted by now, and not yet on its way.
+        Pin::new(io).poll_flush(cx)
+    }
+}

@@ -1,0 +1,366 @@
+//! The plainest requests, answered without a detour: a GET of HTTP/1.1 for what is held in memory, whole, in one range, or not modified.
+//!
+//! Nine in ten requests are such. What they are answered is decided as for any other, by [`decide`]; left out is what hyper does
+//! before and after, which takes longer than all else: a map of the request's fields, another of the answer's, and both taken apart
+//! again. A request that is in any way unusual is left to hyper as it is, so that there is one place for the difficult things.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+
+use super::asked::Asked;
+use super::content::Content;
+use super::handler::{Decision, Handler, decide, has_right_host};
+use super::metrics::{Counted, Metrics};
+use super::observe::Observed;
+use super::resource::Representation;
+use super::table::{Route, Table};
+
+/// A request with more fields is unusual.
+const FIELDS: usize = 64;
+
+/// Bytes of a body that are written behind the head, rather than beside it.
+const SMALL: usize = 4096;
+
+/// Answers a connection's plain requests.
+#[derive(Debug)]
+pub struct Quick {
+    handler: Handler,
+    metrics: Option<Arc<Metrics>>,
+}
+
+/// An answer that is to be written: the head, with what there is of a small body, and the rest.
+#[derive(Debug)]
+pub struct Written {
+    /// Bytes of the request.
+    pub request: usize,
+    pub body: Bytes,
+    pub due: Option<Due>,
+}
+
+/// An answer that is to be counted when it is over.
+#[derive(Debug)]
+pub struct Due {
+    metrics: Arc<Metrics>,
+    counted: Counted,
+    start: Instant,
+    bytes: u64,
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.metrics.count(self.counted, self.bytes, self.start.elapsed());
+    }
+}
+
+impl Quick {
+    /// None if the service does more than to answer from a table: if it is another, if a layer wraps it, or if a log is kept.
+    pub fn of<S: 'static>(service: &S) -> Option<Self> {
+        let service = service as &dyn Any;
+        let (handler, metrics) = match service.downcast_ref::<Observed<Handler>>() {
+            Some(observed) => observed.if_counted_at_most()?,
+            None => (service.downcast_ref::<Handler>()?, None),
+        };
+        let is_direct = !handler.is_behind_proxy();
+        is_direct.then(|| Quick { handler: handler.clone(), metrics: metrics.cloned() })
+    }
+
+    /// Answers the request that the bytes begin with: puts the head of the answer to `out`. None if it is not there as a whole, or not
+    /// plain; then nothing has happened.
+    pub fn answer(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Written> {
+        let start = self.metrics.as_ref().map(|_| Instant::now());
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        let parsed = request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
+        let httparse::Status::Complete(length) = parsed else { return None };
+        let path = request.path.filter(|path| is_plain(path))?;
+        if request.method != Some("GET") || request.version != Some(1) {
+            return None;
+        }
+        let asked = Asked::of_plain(request.headers)?;
+        if !has_right_host(Version::HTTP_11, &asked) || !asked.cdn_loop.is_empty() {
+            return None;
+        }
+        let sites = self.handler.sites();
+        let table = match sites.is_one() {
+            true => sites.other(),
+            false => sites.get(str::from_utf8(asked.host.only()?).ok()?),
+        }?;
+        let Route::Resource(resource) = table.get(path)? else { return None };
+        let (status, representation, range) = match decide(resource, &Method::GET, &asked) {
+            Decision::Whole(representation) => (StatusCode::OK, representation, None),
+            Decision::NotModified(representation) => (StatusCode::NOT_MODIFIED, representation, None),
+            Decision::Part(representation, range) => (StatusCode::PARTIAL_CONTENT, representation, Some(range)),
+            _ => return None,
+        };
+        let Content::Memory(content) = representation.body else { return None };
+        let body = match (status, &range) {
+            (StatusCode::NOT_MODIFIED, _) => Bytes::new(),
+            (_, None) => content.clone(),
+            (_, Some(range)) => content.slice(to_usize(range)?),
+        };
+        let lines = representation.lines(status == StatusCode::NOT_MODIFIED);
+        let counted = Counted::plain(status, lines.is_immutable, representation.encoding);
+        let due = self.metrics.as_ref().zip(start).map(|(metrics, start)| Due {
+            metrics: Arc::clone(metrics),
+            counted,
+            start,
+            bytes: body.len() as u64,
+        });
+        self.head(out, table, status, &representation, range.as_ref(), body.len());
+        let body = match body.len() <= SMALL {
+            true => {
+                out.extend_from_slice(&body);
+                Bytes::new()
+            }
+            false => body,
+        };
+        Some(Written { request: length, body, due })
+    }
+
+    fn head(
+        &self,
+        out: &mut Vec<u8>,
+        table: &Table,
+        status: StatusCode,
+        representation: &Representation<'_>,
+        range: Option<&Range<u64>>,
+        length: usize,
+    ) {
+        let is_not_modified = status == StatusCode::NOT_MODIFIED;
+        let lines = &representation.lines(is_not_modified).text;
+        let body = if length <= SMALL { length } else { 0 };
+        out.reserve(lines.len() + body + 256);
+        let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        put(&[match status {
+            StatusCode::NOT_MODIFIED => b"HTTP/1.1 304 Not Modified\r\n",
+            StatusCode::PARTIAL_CONTENT => b"HTTP/1.1 206 Partial Content\r\n",
+            _ => b"HTTP/1.1 200 OK\r\n",
+        }]);
+        if let Some(tag) = &representation.etag {
+            put(&[b"etag: ", tag.as_bytes(), b"\r\n"]);
+        }
+        put(&[lines]);
+        if let Some(range) = range {
+            let (mut first, mut last, mut all) = (itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new());
+            put(&[
+                b"content-range: bytes ",
+                first.format(range.start).as_bytes(),
+                b"-",
+                last.format(range.end.saturating_sub(1)).as_bytes(),
+                b"/",
+                all.format(representation.body.length()).as_bytes(),
+                b"\r\n",
+            ]);
+        }
+        if self.handler.is_tls()
+            && let Some(hsts) = table.hsts()
+        {
+            put(&[b"strict-transport-security: ", hsts.as_bytes(), b"\r\n"]);
+        }
+        if !is_not_modified {
+            put(&[b"content-length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n"]);
+        }
+        DATE.with_borrow_mut(|date| put(&[b"date: ", date.now(), b"\r\n\r\n"]));
+    }
+}
+
+/// Bytes of the request that the bytes begin with, if its head is there as a whole and nothing belongs to it but that (RFC 9112 section
+/// 6.3), so that what follows it is another request.
+pub fn bodiless(bytes: &[u8]) -> Option<usize> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let httparse::Status::Complete(length) = request.parse_with_uninit_headers(bytes, &mut fields).ok()? else {
+        return None;
+    };
+    let is_alone = |name: &str| {
+        let others = ["content-length", "transfer-encoding", "expect", "upgrade"];
+        !others.iter().any(|other| name.eq_ignore_ascii_case(other))
+    };
+    let is_known = request.method.is_some_and(|method| method != "CONNECT");
+    (is_known && request.headers.iter().all(|field| is_alone(field.name))).then_some(length)
+}
+
+/// Whether a target is a path that means what it says: nothing of it is encoded, and there is no query.
+fn is_plain(target: &str) -> bool {
+    target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte))
+}
+
+fn to_usize(range: &Range<u64>) -> Option<Range<usize>> {
+    Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}
+
+thread_local! {
+    static DATE: RefCell<Date> = const { RefCell::new(Date { second: u64::MAX, text: String::new() }) };
+}
+
+/// The time as `Date` has it (RFC 9110 section 6.6.1), written once for each second.
+struct Date {
+    second: u64,
+    text: String,
+}
+
+impl Date {
+    fn now(&mut self) -> &[u8] {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).as_ref().map_or(0, Duration::as_secs);
+        if second != self.second {
+            *self = Date { second, text: httpdate::fmt_http_date(now) };
+        }
+        self.text.as_bytes()
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::fingerprint::Digest;
+    use crate::serve::fixture::PATIENCE;
+    use crate::serve::{Body, Handle, Resource, TableBuilder, respond};
+    use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+    use http::{HeaderName, Request, Response};
+    use http_body_util::BodyExt;
+
+    fn quick(table: Table) -> Quick {
+        Quick::of(&Handler::new(Handle::new(table))).unwrap()
+    }
+
+    /// What is answered past hyper, with whether it is: as a response, to be compared with what the table answers.
+    pub fn answered(table: Table, request: &Request<()>) -> Option<Response<Vec<u8>>> {
+        let mut text = format!("{} {} HTTP/1.1\r\nhost: a\r\n", request.method(), request.uri()).into_bytes();
+        for (name, value) in request.headers().iter().filter(|(name, _)| *name != http::header::HOST) {
+            text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        text.extend_from_slice(b"\r\nGET");
+        let mut out = Vec::new();
+        let answer = quick(table).answer(&text, &mut out)?;
+        assert_eq!(answer.request, text.len() - 3);
+        out.extend_from_slice(&answer.body);
+        let end = out.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = str::from_utf8(&out[..end]).unwrap();
+        let mut response = Response::builder().status(&head[9..12]);
+        for line in head.lines().skip(1) {
+            let (name, value) = line.split_once(": ").unwrap();
+            response = response.header(name, value);
+        }
+        Some(response.body(out[end + 4..].to_vec()).unwrap())
+    }
+
+    /// Fails unless what is answered past hyper is what the table answers, as hyper would send it.
+    pub fn agree(ours: Response<Vec<u8>>, other: Response<Body>) {
+        let (mut ours, body) = ours.into_parts();
+        let date = ours.headers.remove("date").unwrap();
+        assert!(httpdate::parse_http_date(date.to_str().unwrap()).unwrap().elapsed().unwrap() < PATIENCE);
+        let (mut other, content) = other.into_parts();
+        if other.status != StatusCode::NOT_MODIFIED {
+            other.headers.insert(CONTENT_LENGTH, HeaderValue::from(content.remaining()));
+        }
+        let sorted = |headers: HeaderMap| {
+            let mut all: Vec<(String, HeaderValue)> =
+                headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            all
+        };
+        assert_eq!((ours.status, sorted(ours.headers)), (other.status, sorted(other.headers)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(body == runtime.block_on(content.collect()).unwrap().to_bytes());
+    }
+
+    fn table() -> Table {
+        let mut table = TableBuilder::default();
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("x-own"), HeaderValue::from_static("1"));
+        headers.append(HeaderName::from_static("x-own"), HeaderValue::from_static("2"));
+        for (path, length) in [("/", 10), ("/a.b/C-d_e~1.js", SMALL), ("/large", SMALL + 1)] {
+            let body = vec![b'x'; length];
+            table.resource(path, Resource::new(&Digest::of(&body), headers.clone(), Bytes::from(body)));
+        }
+        table.redirect("/to", "/");
+        table.build()
+    }
+
+    #[test]
+    fn plain_requests_are_answered_as_by_the_table() {
+        for path in ["/", "/a.b/C-d_e~1.js", "/large"] {
+            for headers in [
+                &[][..],
+                &[("range", "bytes=2-5")],
+                &[("range", "bytes=-3")],
+                &[("if-none-match", "*"), ("connection", "Keep-Alive"), ("accept", "text/html, */*;q=0.1")],
+                &[("accept-encoding", "br, gzip"), ("cookie", "a=b"), ("user-agent", "x")],
+            ] {
+                let request =
+                    headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+                let request = request.header("host", "a").body(()).unwrap();
+                let ours = answered(table(), &request).unwrap_or_else(|| panic!("{path} {headers:?} is plain"));
+                agree(ours, respond(&table(), &request));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_alone() {
+        let quick = quick(table());
+        let head = |line: &str, fields: &str| format!("{line}\r\nhost: a\r\n{fields}\r\n");
+        let get = |fields: &str| head("GET / HTTP/1.1", fields);
+        assert!(quick.answer(get("").as_bytes(), &mut Vec::new()).is_some());
+        for text in [
+            head("HEAD / HTTP/1.1", ""),
+            head("POST / HTTP/1.1", ""),
+            head("get / HTTP/1.1", ""),
+            head("GET / HTTP/1.0", ""),
+            head("GET http://a/ HTTP/1.1", ""),
+            head("GET /?x HTTP/1.1", ""),
+            head("GET /%61 HTTP/1.1", ""),
+            head("GET /a#b HTTP/1.1", ""),
+            head("GET * HTTP/1.1", ""),
+            head("GET /to HTTP/1.1", ""),
+            head("GET /missing HTTP/1.1", ""),
+            get("connection: close\r\n"),
+            get("connection: keep-alive, upgrade\r\n"),
+            get("content-length: 0\r\n"),
+            get("Transfer-Encoding: chunked\r\n"),
+            get("expect: 100-continue\r\n"),
+            get("upgrade: h2c\r\n"),
+            get("host: b\r\n"),
+            get("cdn-loop: a\r\n"),
+            get("range: bytes=0-1,3-4\r\n"),
+            get("range: bytes=99-\r\n"),
+            get("if-match: \"x\"\r\n"),
+            get("accept-encoding: identity;q=0\r\n"),
+            get("x : y\r\n"),
+            get("x: y\r\n z\r\n"),
+            get(&"x: y\r\n".repeat(FIELDS)),
+            "GET / HTTP/1.1\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a\r\n".to_owned(),
+            String::new(),
+        ] {
+            let mut out = Vec::new();
+            assert!(quick.answer(text.as_bytes(), &mut out).is_none() && out.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_alone_if_nothing_can_belong_to_it() {
+        let alone = "HEAD /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        assert_eq!(bodiless(format!("{alone}GET").as_bytes()), Some(alone.len()));
+        for text in [
+            "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+            "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nexpect: 100-continue\r\n\r\n",
+            "GET / HTTP/1.1\r\nupgrade: x\r\n\r\n",
+            "CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n",
+            "junk\r\n\r\n",
+        ] {
+            assert_eq!(bodiless(text.as_bytes()), None, "{text}");
+        }
+    }
+}
