@@ -43,7 +43,7 @@ const CASES: [Case; 10] = [
     Case { name: "10 KB", protocol: Protocol::Http1, file: "a10k.jpg", how: How::Plain },
     Case { name: "100 KB", protocol: Protocol::Http1, file: "a100k.jpg", how: How::Plain },
     Case { name: "304", protocol: Protocol::Http1, file: "a10k.jpg", how: How::Known },
-    Case { name: "brotli, 30 KB packed", protocol: Protocol::Http1, file: "text.txt", how: How::Brotli },
+    Case { name: "brotli, 10 KB packed", protocol: Protocol::Http1, file: "text.txt", how: How::Brotli },
     Case { name: "range, 1 KB of 100", protocol: Protocol::Http1, file: "a100k.jpg", how: How::Range },
     Case { name: "1 MB", protocol: Protocol::Http1, file: "a1m.jpg", how: How::Plain },
     Case { name: "10 MB", protocol: Protocol::Http1, file: "a10m.jpg", how: How::Plain },
@@ -129,7 +129,7 @@ fn make_site(program: &Path, root: PathBuf) {
     {
         fs::write(assets.join(format!("{name}.jpg")), site::noise_of(length)).expect("a file");
     }
-    fs::write(assets.join("text.txt"), site::text_of(110_000)).expect("a file");
+    fs::write(assets.join("text.txt"), site::text_of(36_000)).expect("a file");
     let status = Command::new(program).args(["build", "--quiet", "--root"]).arg(&root).status();
     assert!(status.is_ok_and(|status| status.success()), "the site is built");
 }

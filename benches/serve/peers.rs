@@ -129,7 +129,7 @@ impl Peer {
                     "lighttpd.conf",
                     format!(
                         "server.document-root = \"{out}\"\nserver.port = {port}\nserver.bind = \"127.0.0.1\"\n\
-                         server.max-keep-alive-requests = 0\nserver.max-connections = 20000\nserver.max-fds = 65536\n\
+                         server.max-keep-alive-requests = 60000\nserver.max-connections = 20000\nserver.max-fds = 65536\n\
                          server.modules = (\"mod_setenv\")\nserver.errorlog = \"{own}/error.log\"\n\
                          mimetype.assign = (\".jpg\" => \"image/jpeg\", \".txt\" => \"text/plain\", \"\" => \"application/octet-stream\")\n\
                          $HTTP[\"url\"] =^ \"/assets/\" {{ setenv.add-response-header = \
@@ -139,10 +139,12 @@ impl Peer {
                 command.arg("-D").arg("-f").arg(config);
             }
             Peer::H2o => {
+                let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
                 let config = file(
                     "h2o.yaml",
                     format!(
-                        "listen:\n  host: 127.0.0.1\n  port: {port}\nnum-threads: 1\nmax-connections: 20000\n\
+                        // As whoever runs this: by default it becomes `nobody`, who may read nothing here.
+                        "user: {user}\nlisten:\n  host: 127.0.0.1\n  port: {port}\nnum-threads: 1\nmax-connections: 20000\n\
                          pid-file: {own}/pid\nerror-log: {own}/error.log\nhttp1-request-timeout: 75\n\
                          hosts:\n  default:\n    paths:\n      /:\n        file.dir: {out}\n        file.send-compressed: ON\n        \
                          header.set: \"Cache-Control: public, max-age=31536000, immutable\"\n"
