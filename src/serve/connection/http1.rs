@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -62,6 +62,7 @@ where
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
         lane,
+        owed: 0,
     };
     let exchange = Exchange::new(service, Arc::clone(vitals), files);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
@@ -101,6 +102,8 @@ struct Wire<T> {
     vitals: Arc<Vitals>,
     ending: Ending,
     lane: Option<Lane>,
+    /// So many bytes of what is unread are hyper's, as it has asked for them.
+    owed: usize,
 }
 
 impl<T: Transport> Wire<T> {
@@ -203,46 +206,47 @@ impl<T: Transport> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            let before = into.filled().len();
-            if let Some(lane) = &mut this.lane {
-                if lane.poll_turn(cx).is_pending() {
-                    // Whether anything waits is to be known when the connection ends.
-                    if this.unread.is_empty() && this.io.socket().poll_read_ready(cx).is_pending() {
-                        this.vitals.found_nothing_to_read();
-                    }
-                    return Poll::Pending;
+            let Some(lane) = &mut this.lane else {
+                let count = this.unread.len().min(into.remaining());
+                if count == 0 {
+                    return receive(&mut this.io, &this.vitals, cx, into);
                 }
-                ready!(lane.poll_write_out(&mut this.io, &this.vitals, cx))?;
-            }
-            match this.unread.len().min(into.remaining()) {
-                0 => ready!(receive(&mut this.io, &this.vitals, cx, into))?,
-                count => into.put_slice(&this.unread.split_to(count)),
-            }
-            let Some(lane) = &mut this.lane else { return Poll::Ready(Ok(())) };
-            let received = into.filled().get(before..).unwrap_or_default();
-            if received.is_empty() {
+                into.put_slice(&this.unread.split_to(count));
                 return Poll::Ready(Ok(()));
-            }
-            let used = lane.answer(&mut this.io, &this.vitals, cx, received)?;
-            let left = received.get(used..).unwrap_or_default();
-            let given = match left.is_empty() || lane.is_writing() {
-                true => 0,
-                false => match lane.give(&this.vitals, left) {
-                    Some(length) => length,
-                    None => {
-                        this.lane = None;
-                        left.len()
-                    }
-                },
             };
-            // In front of what could not be read yet.
-            if let Some(kept) = left.get(given..).filter(|kept| !kept.is_empty()) {
-                this.unread = [kept, &this.unread].concat().into();
-            }
-            into.filled_mut().copy_within(before + used..before + used + given, before);
-            into.set_filled(before + given);
-            if given > 0 {
+            if this.owed > 0 {
+                let count = this.owed.min(into.remaining());
+                into.put_slice(&this.unread.split_to(count));
+                this.owed -= count;
                 return Poll::Ready(Ok(()));
+            }
+            if lane.poll_turn(cx).is_pending() {
+                // Whether anything waits is to be known when the connection ends.
+                if this.unread.is_empty() && this.io.socket().poll_read_ready(cx).is_pending() {
+                    this.vitals.found_nothing_to_read();
+                }
+                return Poll::Pending;
+            }
+            ready!(lane.poll_write_out(&mut this.io, &this.vitals, cx))?;
+            if this.unread.is_empty() {
+                let before = into.filled().len();
+                ready!(receive(&mut this.io, &this.vitals, cx, into))?;
+                let received = into.filled().get(before..).unwrap_or_default();
+                if received.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                let used = lane.answer(&mut this.io, &this.vitals, cx, received)?;
+                this.unread = Bytes::copy_from_slice(received.get(used..).unwrap_or_default());
+                into.set_filled(before);
+            } else {
+                let used = lane.answer(&mut this.io, &this.vitals, cx, &this.unread)?;
+                this.unread.advance(used);
+            }
+            if !this.unread.is_empty() && !lane.is_writing() {
+                match lane.give(&this.vitals, &this.unread) {
+                    Some(length) => this.owed = length,
+                    None => this.lane = None,
+                }
             }
         }
     }
