@@ -17,10 +17,11 @@ use super::content::Content;
 use super::log_line::{Clock, Record, write_line};
 use super::negotiate::Accepted;
 use super::peer::Peer;
+use super::quick::{Quick, bodiless};
 use super::range::{self, Selected};
 use super::resource::Resource;
 use super::table::{Route, Table, TableBuilder};
-use super::{Body, respond};
+use super::{Body, Handle, Handler, respond};
 use crate::asset::{decode_url_path, is_hidden, url_path};
 use crate::config::{LogFormat, ProxyHeaders};
 use crate::encoding::Encoding;
@@ -31,7 +32,7 @@ use crate::manifest::Manifest;
 pub type Target = fn(&[u8]);
 
 /// Each by its name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("accept_encoding", accept_encoding),
     ("conditions", conditions),
     ("forwarded", forwarded),
@@ -40,6 +41,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("path", path),
     ("range", range),
     ("request", request),
+    ("wire", wire),
 ];
 
 const BODY: &[u8] = b"0123456789 some text to have ranges of";
@@ -61,14 +63,16 @@ fn resource() -> Resource {
 
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
-    TABLE.get_or_init(|| {
-        let mut table = TableBuilder::default();
-        table.resource("/a", resource());
-        table.resource("/a b/ü", resource());
-        table.redirect("/docs", "/docs/");
-        table.redirect("//evil.example", "//evil.example/");
-        table.build()
-    })
+    TABLE.get_or_init(build_table)
+}
+
+fn build_table() -> Table {
+    let mut table = TableBuilder::default();
+    table.resource("/a", resource());
+    table.resource("/a b/ü", resource());
+    table.redirect("/docs", "/docs/");
+    table.redirect("//evil.example", "//evil.example/");
+    table.build()
 }
 
 /// The lines of a field: what is no header's value is left out.
@@ -189,6 +193,31 @@ pub fn request(data: &[u8]) {
         // Otherwise the transport tells it.
         _ => assert_eq!(length.unwrap_or(remaining), remaining, "{status}"),
     }
+}
+
+/// What a connection receives: what is answered past hyper is a request by itself and whole, and its answer has one head.
+pub fn wire(data: &[u8]) {
+    static QUICK: OnceLock<Quick> = OnceLock::new();
+    let handler = || Handler::new(Handle::new(build_table()));
+    let quick = QUICK.get_or_init(|| Quick::of(&handler()).expect("it answers from a table"));
+    let alone = bodiless(data);
+    assert!(alone.is_none_or(|length| data[..length].ends_with(b"\n")));
+    let mut out = Vec::new();
+    let Some(answer) = quick.answer(data, &mut out) else {
+        assert!(out.is_empty(), "nothing has happened");
+        return;
+    };
+    assert_eq!(alone, Some(answer.request), "hyper would have been given the same");
+    assert!(data.trim_ascii_start().starts_with(b"GET /"));
+    let end = out.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = str::from_utf8(&out[..end]).expect("text");
+    assert!(["200", "206", "304"].contains(&&head[9..12]), "{head}");
+    assert!(head.lines().skip(1).all(|line| line.contains(": ")), "{head}");
+    let told = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |text| text.parse().expect("digits"));
+    assert_eq!(out.len() - end - 4 + answer.body.len(), told, "{head}");
 }
 
 /// `Forwarded` and `X-Forwarded-For`: whatever is written to the left of what our own proxy has added, the client is the one that it
