@@ -45,16 +45,20 @@ pub fn once(server: &Running, ask: &Ask) -> std::io::Result<Answered> {
 }
 
 /// Asks once over a connection that stays open.
-pub fn ask_on(stream: &mut TcpStream, path: &str) {
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").expect("it reads");
+pub fn ask_on(stream: &mut TcpStream, path: &str) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     // The answer is of 1,000 bytes, after its head.
     while bytes.windows(4).position(|four| four == b"\r\n\r\n").is_none_or(|at| bytes.len() < at + 1004) {
-        let read = stream.read(&mut buffer).expect("it answers");
-        assert!(read > 0, "it ends before its time");
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         bytes.extend_from_slice(&buffer[..read]);
     }
+    Ok(())
 }
 
 pub const HTTP1_CONNECTIONS: usize = 64;
