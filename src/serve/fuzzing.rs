@@ -197,27 +197,23 @@ pub fn request(data: &[u8]) {
 
 /// What a connection receives: what is answered past hyper is a request by itself and whole, and its answer has one head.
 pub fn wire(data: &[u8]) {
-    static QUICK: OnceLock<Quick> = OnceLock::new();
-    let handler = || Handler::new(Handle::new(build_table()));
-    let quick = QUICK.get_or_init(|| Quick::of(&handler()).expect("it answers from a table"));
+    static QUICK: OnceLock<Option<Quick>> = OnceLock::new();
+    let quick = QUICK.get_or_init(|| Quick::of(&Handler::new(Handle::new(build_table()))));
     let alone = bodiless(data);
     assert!(alone.is_none_or(|length| data[..length].ends_with(b"\n")));
     let mut out = Vec::new();
-    let Some(answer) = quick.answer(data, &mut out) else {
-        assert!(out.is_empty(), "nothing has happened");
+    let Some(answer) = quick.as_ref().and_then(|quick| quick.answer(data, &mut out)) else {
+        assert!(quick.is_some() && out.is_empty(), "nothing has happened");
         return;
     };
     assert_eq!(alone, Some(answer.request), "hyper would have been given the same");
     assert!(data.trim_ascii_start().starts_with(b"GET /"));
-    let end = out.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
-    let head = str::from_utf8(&out[..end]).expect("text");
-    assert!(["200", "206", "304"].contains(&&head[9..12]), "{head}");
+    let end = out.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(out.len());
+    let head = String::from_utf8_lossy(&out[..end]);
+    assert!(["200", "206", "304"].iter().any(|status| head[9..].starts_with(status)), "{head}");
     assert!(head.lines().skip(1).all(|line| line.contains(": ")), "{head}");
-    let told = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .map_or(0, |text| text.parse().expect("digits"));
-    assert_eq!(out.len() - end - 4 + answer.body.len(), told, "{head}");
+    let told = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    assert_eq!(out.len(), end + 4 + told - answer.body.len(), "{head}");
 }
 
 /// `Forwarded` and `X-Forwarded-For`: whatever is written to the left of what our own proxy has added, the client is the one that it
