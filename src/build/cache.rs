@@ -115,6 +115,11 @@ impl Cache {
         Ok(value)
     }
 
+    /// Whether anything is.
+    pub fn is_kept(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// What was last remembered under that name. It need not hold any more.
     pub fn recall<T: DeserializeOwned>(&self, kind: &'static str, name: &[&[u8]]) -> Option<T> {
         let bytes = find(self.folder.as_ref()?, &self.key(kind, name))?;

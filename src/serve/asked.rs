@@ -40,8 +40,7 @@ impl<'r> Asked<'r> {
         asked
     }
 
-    /// As [`Asked::of`], of a head that was read by itself; none if it has a field that is about the connection or a body, and so is for
-    /// whoever knows of those.
+    /// As [`Asked::of`], of a head that was read by itself; none if it asks for something else of the connection than to be kept.
     pub fn of_plain(fields: &[httparse::Header<'r>]) -> Option<Self> {
         let mut asked = Asked::default();
         for field in fields {
@@ -50,8 +49,6 @@ impl<'r> Asked<'r> {
             let lines = match name.len() {
                 4 if is("host") => &mut asked.host,
                 5 if is("range") => &mut asked.range,
-                6 if is("expect") => return None,
-                7 if is("upgrade") => return None,
                 8 if is("if-match") => &mut asked.if_match,
                 8 if is("if-range") => &mut asked.if_range,
                 8 if is("cdn-loop") => &mut asked.cdn_loop,
@@ -60,9 +57,7 @@ impl<'r> Asked<'r> {
                     false => return None,
                 },
                 13 if is("if-none-match") => &mut asked.if_none_match,
-                14 if is("content-length") => return None,
                 15 if is("accept-encoding") => &mut asked.accept_encoding,
-                17 if is("transfer-encoding") => return None,
                 _ => continue,
             };
             lines.push(field.value);

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -19,7 +20,8 @@ use crate::manifest::{self, Entry, File, Kind, Manifest, Mode, Variant};
 use crate::release::ReleaseId;
 use crate::serve::client::Proxies;
 use crate::serve::log_line::Record;
-use crate::serve::{Peer, Table};
+use crate::serve::quick::{Quick, Seen};
+use crate::serve::{Body, Handle, Handler, Peer, Table};
 
 pub struct Site {
     folder: tempfile::TempDir,
@@ -197,4 +199,49 @@ pub fn record() -> Record {
         release: Some("0123456789abcdef".to_owned()),
         ..Record::of(&request.body(()).unwrap(), Some(peer), &Proxies::default())
     }
+}
+
+pub fn quick(table: Table) -> Quick {
+    Quick::of(&Handler::new(Handle::new(table))).unwrap()
+}
+
+/// What is answered past hyper, with whether it is: as a response, to be compared with what the table answers.
+pub fn answered(table: Table, request: &Request<()>) -> Option<Response<Vec<u8>>> {
+    let mut text = format!("{} {} HTTP/1.1\r\nhost: a\r\n", request.method(), request.uri()).into_bytes();
+    for (name, value) in request.headers().iter().filter(|(name, _)| *name != HOST) {
+        text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    text.extend_from_slice(b"\r\nGET");
+    let mut out = Vec::new();
+    let Seen::Answered(answer) = quick(table).look(&text, &mut out) else { return None };
+    assert_eq!(answer.request, text.len() - 3);
+    out.extend_from_slice(&answer.body);
+    let end = out.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = str::from_utf8(&out[..end]).unwrap();
+    let mut response = Response::builder().status(&head[9..12]);
+    for line in head.lines().skip(1) {
+        let (name, value) = line.split_once(": ").unwrap();
+        response = response.header(name, value);
+    }
+    Some(response.body(out[end + 4..].to_vec()).unwrap())
+}
+
+/// Fails unless what is answered past hyper is what the table answers, as hyper would send it.
+pub fn agree(ours: Response<Vec<u8>>, other: Response<Body>) {
+    let (mut ours, body) = ours.into_parts();
+    let date = ours.headers.remove("date").unwrap();
+    assert!(httpdate::parse_http_date(date.to_str().unwrap()).unwrap().elapsed().unwrap() < PATIENCE);
+    let (mut other, content) = other.into_parts();
+    if other.status != StatusCode::NOT_MODIFIED {
+        other.headers.insert(CONTENT_LENGTH, HeaderValue::from(content.remaining()));
+    }
+    let sorted = |headers: HeaderMap| {
+        let mut all: Vec<(String, HeaderValue)> =
+            headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    assert_eq!((ours.status, sorted(ours.headers)), (other.status, sorted(other.headers)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(body == runtime.block_on(content.collect()).unwrap().to_bytes());
 }

@@ -46,8 +46,6 @@ pub struct Handler {
     handle: Handle,
     front: Arc<Front>,
     peer: Option<Peer>,
-    /// Whether the peer is a proxy whose word is taken for who asks.
-    is_behind_proxy: bool,
 }
 
 /// What is known of what stands before the server.
@@ -60,7 +58,7 @@ pub struct Front {
 
 impl Handler {
     pub fn new(handle: Handle) -> Self {
-        Handler { handle, front: Arc::default(), peer: None, is_behind_proxy: false }
+        Handler { handle, front: Arc::default(), peer: None }
     }
 
     pub fn behind(self, front: Front) -> Self {
@@ -69,13 +67,12 @@ impl Handler {
 
     /// For a connection. Without, nobody knows whom it answers.
     pub fn for_peer(self, peer: Peer) -> Self {
-        let is_behind_proxy = self.front.proxies.trusts(peer.address.ip());
-        Handler { peer: Some(peer), is_behind_proxy, ..self }
+        Handler { peer: Some(peer), ..self }
     }
 
     /// Whether others may say who asks.
     pub(super) fn is_behind_proxy(&self) -> bool {
-        self.is_behind_proxy
+        self.peer.is_some_and(|peer| self.front.proxies.trusts(peer.address.ip()))
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -90,11 +87,8 @@ impl Handler {
         let sites = self.handle.load();
         let client = self.front.proxies.client(self.peer, request.headers());
         let host = || client.host.as_deref().or_else(|| client::host(request.uri(), request.headers()));
-        let table = match sites.is_one() {
-            true => sites.other(),
-            // What is no host is answered by `respond`, whichever table it is given.
-            false => sites.get(host().unwrap_or_default()),
-        };
+        // What is no host is answered by `answer_to`, whichever table it is given.
+        let table = sites.choose(host);
         let asked = Asked::of(request.headers());
         let is_loop = self.front.cdn_id.as_ref().is_some_and(|id| loops::names(&asked.cdn_loop, id));
         let mut response = match table {

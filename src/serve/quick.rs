@@ -35,6 +35,17 @@ pub struct Quick {
     metrics: Option<Arc<Metrics>>,
 }
 
+/// What bytes begin with.
+#[derive(Debug)]
+pub enum Seen {
+    Answered(Written),
+    /// Another request, of so many bytes, to which nothing belongs but its head (RFC 9112 section 6.3), so that what follows it is a
+    /// request again.
+    Alone(usize),
+    /// Half a head, or a request that may have a body, or none.
+    Unclear,
+}
+
 /// An answer that is to be written: the head, with what there is of a small body, and the rest.
 #[derive(Debug)]
 pub struct Written {
@@ -50,12 +61,22 @@ pub struct Due {
     metrics: Arc<Metrics>,
     counted: Counted,
     start: Instant,
-    bytes: u64,
+    /// Bytes of the body.
+    length: usize,
+    /// Bytes of head and body that are yet to be written.
+    left: usize,
+}
+
+impl Due {
+    pub fn left(&mut self, bytes: usize) {
+        self.left = bytes;
+    }
 }
 
 impl Drop for Due {
     fn drop(&mut self) {
-        self.metrics.count(self.counted, self.bytes, self.start.elapsed());
+        let sent = self.length.saturating_sub(self.left);
+        self.metrics.count(self.counted, sent as u64, self.start.elapsed());
     }
 }
 
@@ -71,14 +92,22 @@ impl Quick {
         is_direct.then(|| Quick { handler: handler.clone(), metrics: metrics.cloned() })
     }
 
-    /// Answers the request that the bytes begin with: puts the head of the answer to `out`. None if it is not there as a whole, or not
-    /// plain; then nothing has happened.
-    pub fn answer(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Written> {
-        let start = self.metrics.as_ref().map(|_| Instant::now());
+    /// Answers the request that the bytes begin with, if it is plain: puts the head of the answer to `out`, to which otherwise nothing
+    /// happens.
+    pub fn look(&self, bytes: &[u8], out: &mut Vec<u8>) -> Seen {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
         let mut request = httparse::Request::new(&mut []);
-        let parsed = request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
-        let httparse::Status::Complete(length) = parsed else { return None };
+        match request.parse_with_uninit_headers(bytes, &mut fields) {
+            Ok(httparse::Status::Complete(length)) if is_alone(&request) => {
+                let answer = self.answer(&request, out);
+                answer.map_or(Seen::Alone(length), |answer| Seen::Answered(Written { request: length, ..answer }))
+            }
+            _ => Seen::Unclear,
+        }
+    }
+
+    fn answer(&self, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) -> Option<Written> {
+        let start = self.metrics.as_ref().map(|_| Instant::now());
         let path = request.path.filter(|path| is_plain(path))?;
         if request.method != Some("GET") || request.version != Some(1) {
             return None;
@@ -88,10 +117,7 @@ impl Quick {
             return None;
         }
         let sites = self.handler.sites();
-        let table = match sites.is_one() {
-            true => sites.other(),
-            false => sites.get(str::from_utf8(asked.host.only()?).ok()?),
-        }?;
+        let table = sites.choose(|| asked.host.only().and_then(|host| str::from_utf8(host).ok()))?;
         let Route::Resource(resource) = table.get(path)? else { return None };
         let (status, representation, range) = match decide(resource, &Method::GET, &asked) {
             Decision::Whole(representation) => (StatusCode::OK, representation, None),
@@ -111,7 +137,8 @@ impl Quick {
             metrics: Arc::clone(metrics),
             counted,
             start,
-            bytes: body.len() as u64,
+            length: body.len(),
+            left: usize::MAX,
         });
         self.head(out, table, status, &representation, range.as_ref(), body.len());
         let body = match body.len() <= SMALL {
@@ -121,7 +148,7 @@ impl Quick {
             }
             false => body,
         };
-        Some(Written { request: length, body, due })
+        Some(Written { request: 0, body, due })
     }
 
     fn head(
@@ -171,20 +198,11 @@ impl Quick {
     }
 }
 
-/// Bytes of the request that the bytes begin with, if its head is there as a whole and nothing belongs to it but that (RFC 9112 section
-/// 6.3), so that what follows it is another request.
-pub fn bodiless(bytes: &[u8]) -> Option<usize> {
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
-    let mut request = httparse::Request::new(&mut []);
-    let httparse::Status::Complete(length) = request.parse_with_uninit_headers(bytes, &mut fields).ok()? else {
-        return None;
-    };
-    let is_alone = |name: &str| {
-        let others = ["content-length", "transfer-encoding", "expect", "upgrade"];
-        !others.iter().any(|other| name.eq_ignore_ascii_case(other))
-    };
-    let is_known = request.method.is_some_and(|method| method != "CONNECT");
-    (is_known && request.headers.iter().all(|field| is_alone(field.name))).then_some(length)
+/// Whether nothing can belong to a request but its head.
+fn is_alone(request: &httparse::Request<'_, '_>) -> bool {
+    const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "expect", "upgrade"];
+    let frames = |field: &httparse::Header<'_>| FRAMING.iter().any(|name| field.name.eq_ignore_ascii_case(name));
+    request.method != Some("CONNECT") && !request.headers.iter().any(frames)
 }
 
 /// Whether a target is a path that means what it says: nothing of it is encoded, and there is no query.
@@ -221,7 +239,7 @@ impl Date {
 mod tests {
     use super::*;
     use crate::fingerprint::Digest;
-    use crate::serve::model::{agree, answered, quick};
+    use crate::serve::fixture::{agree, answered, quick};
     use crate::serve::{Resource, TableBuilder, respond};
     use http::Request;
     use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -263,7 +281,7 @@ mod tests {
         let quick = quick(table());
         let head = |line: &str, fields: &str| format!("{line}\r\nhost: a\r\n{fields}\r\n");
         let get = |fields: &str| head("GET / HTTP/1.1", fields);
-        assert!(quick.answer(get("").as_bytes(), &mut Vec::new()).is_some());
+        assert!(matches!(quick.look(get("").as_bytes(), &mut Vec::new()), Seen::Answered(_)));
         for text in [
             head("HEAD / HTTP/1.1", ""),
             head("POST / HTTP/1.1", ""),
@@ -297,14 +315,16 @@ mod tests {
             String::new(),
         ] {
             let mut out = Vec::new();
-            assert!(quick.answer(text.as_bytes(), &mut out).is_none() && out.is_empty(), "{text}");
+            assert!(!matches!(quick.look(text.as_bytes(), &mut out), Seen::Answered(_)) && out.is_empty(), "{text}");
         }
     }
 
     #[test]
     fn a_request_is_alone_if_nothing_can_belong_to_it() {
         let alone = "HEAD /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-        assert_eq!(bodiless(format!("{alone}GET").as_bytes()), Some(alone.len()));
+        let quick = quick(table());
+        let look = |text: &str| quick.look(text.as_bytes(), &mut Vec::new());
+        assert!(matches!(look(&format!("{alone}GET")), Seen::Alone(length) if length == alone.len()));
         for text in [
             "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
             "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -314,7 +334,7 @@ mod tests {
             "GET / HTTP/1.1\r\nhost: a\r\n",
             "junk\r\n\r\n",
         ] {
-            assert_eq!(bodiless(text.as_bytes()), None, "{text}");
+            assert!(matches!(look(text), Seen::Unclear), "{text}");
         }
     }
 }

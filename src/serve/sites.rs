@@ -65,9 +65,12 @@ impl Sites {
         Ok(Sites::new(environments.iter().zip(tables), other))
     }
 
-    /// Whether the host makes no difference.
-    pub fn is_one(&self) -> bool {
-        self.named.is_empty() && self.below.is_empty() && self.other.is_some()
+    /// The table for a request, whose host is only asked for if it makes a difference. What is no host gets any of them.
+    pub fn choose<'h>(&self, host: impl FnOnce() -> Option<&'h str>) -> Option<&Table> {
+        match self.named.is_empty() && self.below.is_empty() {
+            true => self.other(),
+            false => self.get(host().unwrap_or_default()),
+        }
     }
 
     /// The table for hosts that no environment names.
@@ -168,7 +171,10 @@ mod tests {
         }
         let strict = Sites::load(&site.out(), &environments, None).unwrap();
         assert!(strict.get("example.com").is_none() && strict.get("www.example.com").is_some());
-        assert!(!strict.is_one());
+        assert!(strict.choose(|| Some("www.example.com")).is_some());
+        assert!(strict.choose(|| Some("example.com")).is_none() && strict.choose(|| None).is_none());
+        let one = Sites::from(Table::default());
+        assert!(one.choose(|| unreachable!("the host makes no difference")).is_some());
     }
 
     #[test]

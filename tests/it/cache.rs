@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
         an_edit_makes_only_what_depends_on_it,
         a_stylesheet_is_made_again_when_anything_that_it_is_made_of_changes,
         what_is_begun_early_changes_nothing,
+        what_is_begun_early_and_not_wanted_is_left_out,
         what_is_damaged_is_made_again,
         builds_at_once_share_one,
         it_stays_within_its_bound,
@@ -109,12 +110,37 @@ fn a_stylesheet_is_made_again_when_anything_that_it_is_made_of_changes() {
     assert_eq!(styles().0, 0);
 }
 
+/// Builds with a cache and without, which has to be the same, and gives how many files hold a line of the large library.
+fn compare(site: &Site, what: &str) -> usize {
+    let (.., with) = build(site, &[]);
+    let (.., without) = build(site, &["--cache", "none"]);
+    assert!(with == without, "{what}: {:?}, and without a cache {:?}", with.keys(), without.keys());
+    with.values().filter(|bytes| String::from_utf8_lossy(bytes).contains("line 17 of the library")).count()
+}
+
+fn large(name: &str) -> String {
+    let lines: String = (0..5000).map(|line| format!("  'line {line} of the library {name}',\n")).collect();
+    format!("globalThis.{name} = true;\nexport const lines = [\n{lines}];\n")
+}
+
+/// Whether an import is one may depend on more than the script that it stands in.
+fn what_is_begun_early_and_not_wanted_is_left_out() {
+    let site = Site::new()
+        .asset(
+            "js/app.ts",
+            "import { lines } from 'library';\nconst title: string = 'none';\ndocument.title = title;\n",
+        )
+        .file("tsconfig.json", r#"{ "compilerOptions": { "verbatimModuleSyntax": true } }"#)
+        .file("node_modules/library/package.json", r#"{ "name": "library", "module": "a.js" }"#)
+        .file("node_modules/library/a.js", large("a"))
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('js/app.ts') }}<p>t");
+    compare(&site, "imported for its effects");
+    site.write("tsconfig.json", r#"{ "compilerOptions": { "verbatimModuleSyntax": false } }"#);
+    assert_eq!(compare(&site, "imported for types alone"), 0);
+}
+
 /// Modules that were large in the last build are begun with, if the way to them is the same.
 fn what_is_begun_early_changes_nothing() {
-    let large = |name: &str| {
-        let lines: String = (0..5000).map(|line| format!("  'line {line} of the library {name}',\n")).collect();
-        format!("globalThis.{name} = true;\nexport const lines = [\n{lines}];\n")
-    };
     let shows = "import { lines } from 'library';\ndocument.title = lines[performance.now() | 0];\n";
     let site = Site::new()
         .asset("js/app.js", "import './other.js';\nimport('./page.js');\n")
@@ -124,12 +150,7 @@ fn what_is_begun_early_changes_nothing() {
         .file("node_modules/library/a.js", large("a"))
         .file("node_modules/library/b.js", large("b"))
         .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('js/app.js') }}<p>t");
-    let compare = |what: &str| {
-        let (.., with) = build(&site, &[]);
-        let (.., without) = build(&site, &["--cache", "none"]);
-        assert!(with == without, "{what}: {:?}, and without a cache {:?}", with.keys(), without.keys());
-        with.values().filter(|bytes| String::from_utf8_lossy(bytes).contains("line 17 of the library")).count()
-    };
+    let compare = |what: &str| compare(&site, what);
     assert!(compare("first") > 0);
     site.write("assets/js/other.js", "document.body.dataset.other = 'two';\n");
     assert!(compare("beside the way") > 0);

@@ -13,23 +13,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use arcstr::ArcStr;
-use oxc::transformer::EngineTargets;
 use rayon::prelude::*;
 use rolldown::{
-    BundlerBuilder, BundlerOptions, ChunkFilenamesOutputOption, CodeSplittingMode, InputItem,
-    ManualCodeSplittingOptions, MatchGroup, MatchGroupName, MatchGroupTest, OutputFormat, Platform, RawMinifyOptions,
-    SourceMapType,
+    BundlerBuilder, CodeSplittingMode, InputItem, ManualCodeSplittingOptions, MatchGroup, MatchGroupName,
+    MatchGroupTest,
 };
-use rolldown_common::{
-    BundlerTransformOptions, CommentsOptions, Either, Output, OutputChunk, ResolveOptions, RollupPreRenderedChunk,
-};
+use rolldown_common::{Output, OutputChunk};
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use crate::build::cache::Cache;
 use crate::build::contents::Import;
 use crate::build::gather;
 use crate::build::variables;
-use crate::config::{Config, SourceMaps};
+use crate::config::Config;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::manifest::Mode;
@@ -38,6 +34,7 @@ use crate::progress::Progress;
 mod ahead;
 mod closed;
 mod edits;
+mod faults;
 mod glob;
 mod imports;
 mod layout;
@@ -45,15 +42,18 @@ mod maps;
 mod minify;
 mod naming;
 mod notices;
+mod options;
 mod plugin;
 mod references;
 mod sheets;
 mod ways;
 
+use faults::faults;
 pub use glob::files as glob_files;
 pub use imports::{ClassNames, Piece};
 pub use layout::Sheet;
 use naming::{Naming, stem};
+use options::options;
 use plugin::{Hooks, Scope, lock};
 pub use references::{Reference, find as find_references};
 
@@ -327,120 +327,4 @@ fn modules(naming: &Naming, chunk: &OutputChunk) -> Vec<Module> {
     modules
         .map(|(id, module)| Module { source: naming.portable(id.as_str()), bytes: module.rendered_length() })
         .collect()
-}
-
-fn options(job: &Job, naming: &Arc<Naming>) -> Result<BundlerOptions, Fault> {
-    let Job { config, mode, .. } = job;
-    let production = *mode == Mode::Production;
-    let names = Arc::clone(naming);
-    let filenames = ChunkFilenamesOutputOption::Fn(Arc::new(move |chunk: &RollupPreRenderedChunk| {
-        let ids: Vec<&str> = chunk.module_ids.iter().map(|id| id.as_str()).collect();
-        let stable = names.stable(&chunk.name, chunk.facade_module_id.as_ref().map(|id| id.as_str()), &ids);
-        Box::pin(async move { Ok(stable) })
-    }));
-    Ok(BundlerOptions {
-        cwd: Some(config.root.clone()),
-        dir: Some(maps::OUT.to_owned()),
-        platform: Some(Platform::Browser),
-        format: Some(OutputFormat::Esm),
-        entry_filenames: Some(filenames.clone()),
-        chunk_filenames: Some(filenames),
-        // They are added to the final map; the bundler would write them out in vain.
-        sourcemap_exclude_sources: Some(true),
-        sourcemap: (config.source_maps != SourceMaps::None).then_some(SourceMapType::Hidden),
-        // That is done with each chunk as a whole.
-        minify: Some(RawMinifyOptions::Bool(false)),
-        minify_internal_exports: Some(production),
-        // Licences are gathered into one file.
-        comments: Some(CommentsOptions { legal: !production, annotation: !production, jsdoc: !production }),
-        define: Some(define(config, *mode, &job.variables).into_iter().collect()),
-        resolve: Some(ResolveOptions {
-            condition_names: Some(vec!["module".to_owned(), mode.as_str().to_owned()]),
-            ..ResolveOptions::default()
-        }),
-        transform: Some(BundlerTransformOptions {
-            target: Some(Either::Right(engines(config.targets.query(*mode))?)),
-            ..BundlerTransformOptions::default()
-        }),
-        ..BundlerOptions::default()
-    })
-}
-
-/// What stands for what in the scripts, as JavaScript.
-fn define(config: &Config, mode: Mode, variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let production = mode == Mode::Production;
-    let mut environment = serde_json::json!({
-        "MODE": mode.as_str(), "PROD": production, "DEV": !production, "SSR": false, "BASE_URL": "/",
-    });
-    if let Some(environment) = environment.as_object_mut() {
-        environment.extend(variables.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
-    }
-    let mut define = BTreeMap::from([
-        ("process.env.NODE_ENV".to_owned(), format!("{:?}", mode.as_str())),
-        ("import.meta.env".to_owned(), environment.to_string()),
-    ]);
-    for (key, value) in environment.as_object().into_iter().flatten() {
-        define.insert(format!("import.meta.env.{key}"), value.to_string());
-    }
-    define.extend(config.define.iter().map(|(name, value)| (name.clone(), value.to_string())));
-    define
-}
-
-/// The browserslist query as the transformer wants it: `chrome109`, `safari15.6`. What runs no modules at all is left out.
-fn engines(query: &str) -> Result<Vec<String>, Fault> {
-    let targets = EngineTargets::try_from_query(query)
-        .map_err(|error| Fault::new(format!("`{query}` is no browserslist query: {error}")))?;
-    let mut engines: Vec<String> = targets
-        .iter()
-        .map(|(engine, version)| format!("{engine}{version}"))
-        .filter(|engine| !engine.starts_with("ie") && !engine.starts_with("es"))
-        .collect();
-    engines.sort_unstable();
-    Ok(engines)
-}
-
-fn faults(config: &Config, hooks: &Hooks, diagnostics: &[BuildDiagnostic]) -> Error {
-    let options = DiagnosticOptions { cwd: config.root.clone() };
-    let mut refused = lock(&hooks.refused).clone();
-    let mut seen = BTreeSet::new();
-    let mut faults = Vec::new();
-    for diagnostic in diagnostics {
-        let mut message = diagnostic.to_message_with(&options);
-        let place = diagnostic.to_diagnostic_with(&options).get_primary_location();
-        if !seen.insert((message.clone(), place.clone())) {
-            continue;
-        }
-        let refusal = refused.keys().find(|name| message.contains(name.as_str()) || name.starts_with('/')).cloned();
-        let refusal = refusal.and_then(|name| refused.remove(&name));
-        if refusal.is_none() && !lock(&hooks.refused).is_empty() && is_hooks_own(&diagnostic.kind()) {
-            continue;
-        }
-        let at = place.map(|(file, line, column, _)| (config.root.join(file), line, column + 1));
-        let name = at.as_ref().map(|(path, _, _)| fs::display_name(&config.root, path)).unwrap_or_default();
-        if matches!(diagnostic.kind(), EventKind::ParseError) {
-            message = format!("`{name}` is not a valid script: {message}");
-        }
-        let fault = refusal.unwrap_or_else(|| Fault::new(message).hint(hint(&diagnostic.kind())));
-        let text = |(path, line, column)| Some((std::fs::read_to_string(path).ok()?, line, column));
-        faults.push(match at.filter(|_| !fault.has_place()).and_then(text) {
-            Some((text, line, column)) => fault.at_line(name, text, line, column),
-            None => fault,
-        });
-    }
-    faults.extend(refused.into_values());
-    Error::Build(faults)
-}
-
-/// Whether it only repeats what one of our hooks said, whose own words are kept.
-fn is_hooks_own(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::PluginError | EventKind::UnloadableDependencyError)
-}
-
-fn hint(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::UnresolvedImport => "check the path; a package has to be installed in `node_modules`",
-        EventKind::MissingExportError => "check what the module exports, and the name's spelling",
-        EventKind::ParseError => "correct the script at the marked place",
-        _ => "the script can't be bundled as it stands",
-    }
 }

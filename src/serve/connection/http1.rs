@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::exchange::{BodyError, Exchange};
-use super::lane::Lane;
+use super::lane::{Lane, Next};
 use super::sendfile::{Files, is_of_a_file, out_of_step};
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
@@ -228,25 +228,26 @@ impl<T: Transport> AsyncRead for Wire<T> {
                 return Poll::Pending;
             }
             ready!(lane.poll_write_out(&mut this.io, &this.vitals, cx))?;
-            if this.unread.is_empty() {
+            let next = if this.unread.is_empty() {
                 let before = into.filled().len();
                 ready!(receive(&mut this.io, &this.vitals, cx, into))?;
                 let received = into.filled().get(before..).unwrap_or_default();
                 if received.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                let used = lane.answer(&mut this.io, &this.vitals, cx, received)?;
-                this.unread = Bytes::copy_from_slice(received.get(used..).unwrap_or_default());
+                let answered = lane.answer(&mut this.io, &this.vitals, cx, received)?;
+                this.unread = Bytes::copy_from_slice(received.get(answered.used..).unwrap_or_default());
                 into.set_filled(before);
+                answered.next
             } else {
-                let used = lane.answer(&mut this.io, &this.vitals, cx, &this.unread)?;
-                this.unread.advance(used);
-            }
-            if !this.unread.is_empty() && !lane.is_writing() {
-                match lane.give(&this.vitals, &this.unread) {
-                    Some(length) => this.owed = length,
-                    None => this.lane = None,
-                }
+                let answered = lane.answer(&mut this.io, &this.vitals, cx, &this.unread)?;
+                this.unread.advance(answered.used);
+                answered.next
+            };
+            match next {
+                Next::Ours => {}
+                Next::Hyper(length) => this.owed = length,
+                Next::All => this.lane = None,
             }
         }
     }

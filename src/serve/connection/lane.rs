@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::transport::Transport;
 use super::vitals::Vitals;
-use crate::serve::quick::{Due, Quick, bodiless};
+use crate::serve::quick::{Due, Quick, Seen};
 
 #[derive(Debug)]
 pub struct Lane {
@@ -27,6 +27,22 @@ pub struct Lane {
     is_open: bool,
     due: Option<Due>,
     turn: Turn,
+}
+
+/// How many bytes were requests that are answered now, and whose those are that follow.
+#[derive(Debug)]
+pub struct Answered {
+    pub used: usize,
+    pub next: Next,
+}
+
+#[derive(Debug)]
+pub enum Next {
+    Ours,
+    /// Hyper's are so many, and then it is to be seen.
+    Hyper(usize),
+    /// Hyper's are these and all that comes.
+    All,
 }
 
 /// Whose turn it is.
@@ -66,39 +82,41 @@ impl Lane {
         }
     }
 
-    /// Gives hyper the request that the bytes begin with, and says how long that is. None if that can't be told.
-    pub fn give(&mut self, vitals: &Vitals, bytes: &[u8]) -> Option<usize> {
-        let length = bodiless(bytes)?;
-        self.turn = Turn::Hyper(vitals.requests(), None);
-        Some(length)
-    }
-
     pub fn is_writing(&self) -> bool {
         !self.head.is_empty()
     }
 
-    /// Answers the plain requests that the bytes begin with. Says how many bytes these were; an answer may be left that is yet to be
-    /// written out.
+    /// Answers the plain requests that the bytes begin with; an answer may be left that is yet to be written out.
     pub fn answer<T: Transport>(
         &mut self,
         io: &mut T,
         vitals: &Vitals,
         cx: &mut Context<'_>,
-        mut bytes: &[u8],
-    ) -> io::Result<usize> {
-        let all = bytes.len();
-        while !bytes.is_empty()
-            && self.head.is_empty()
-            && let Some(answer) = self.quick.answer(bytes, &mut self.head)
-        {
-            bytes = bytes.get(answer.request..).unwrap_or_default();
-            (self.body, self.due) = (answer.body, answer.due);
-            vitals.has_one_more(bytes.len());
-            if let Poll::Ready(Err(error)) = self.poll_write_out(io, vitals, cx) {
-                return Err(error);
+        bytes: &[u8],
+    ) -> io::Result<Answered> {
+        let mut used = 0;
+        let next = loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            if rest.is_empty() || self.is_writing() {
+                break Next::Ours;
             }
-        }
-        Ok(all - bytes.len())
+            match self.quick.look(rest, &mut self.head) {
+                Seen::Answered(answer) => {
+                    used += answer.request;
+                    (self.body, self.due) = (answer.body, answer.due);
+                    vitals.has_one_more(bytes.len() - used);
+                    if let Poll::Ready(Err(error)) = self.poll_write_out(io, vitals, cx) {
+                        return Err(error);
+                    }
+                }
+                Seen::Alone(length) => {
+                    self.turn = Turn::Hyper(vitals.requests(), None);
+                    break Next::Hyper(length);
+                }
+                Seen::Unclear => break Next::All,
+            }
+        };
+        Ok(Answered { used, next })
     }
 
     /// Writes what is left of an answer.
@@ -144,6 +162,9 @@ impl Lane {
             }
             self.written += count;
             vitals.sent(count);
+            if let Some(due) = &mut self.due {
+                due.left(self.head.len() + self.body.len() - self.written);
+            }
         }
         // Over TLS it is encrypted by now, and not yet on its way.
         Pin::new(io).poll_flush(cx)

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex};
 use rolldown::plugin::PluginContext;
 use serde::{Deserialize, Serialize};
 
+use super::Job;
 use super::ahead::{LARGE, load, script_for};
 use super::naming::Naming;
+use super::options::define;
 use super::plugin::lock;
-use super::{Job, define};
 use crate::build::discover::{is_compiled_script, is_plain_script};
 use crate::fingerprint::Digest;
 use crate::fs;
@@ -27,7 +28,7 @@ const MOST: usize = 8;
 
 #[derive(Debug, Default)]
 pub struct Ways {
-    /// The scripts that are entries, or an entry's, by their paths below the root.
+    /// The scripts that are entries, or an entry's, by their paths below the root. Without any, nothing is done.
     starts: BTreeMap<String, PathBuf>,
     is_begun: AtomicBool,
     /// By importer: what it asks for.
@@ -37,13 +38,13 @@ pub struct Ways {
 }
 
 /// From a start, import by import.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Way {
     start: String,
     steps: Vec<Step>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Step {
     /// Of the text of the script that imports.
     digest: String,
@@ -51,7 +52,11 @@ struct Step {
 }
 
 impl Ways {
+    /// None are taken and none remembered where nothing is kept.
     pub fn new(job: &Job, naming: &Naming) -> Arc<Self> {
+        if !job.cache.is_kept() {
+            return Arc::default();
+        }
         let start = |path: &PathBuf| (fs::display_name(&job.config.root, path), path.clone());
         Arc::new(Ways {
             starts: naming.inputs().map(start).collect(),
@@ -63,12 +68,15 @@ impl Ways {
 
     /// Takes note of what a script imports.
     pub fn note(&self, importer: &str, specifier: &str) {
+        if self.starts.is_empty() {
+            return;
+        }
         lock(&self.specifiers).entry(importer.to_owned()).or_default().insert(specifier.to_owned());
     }
 
     /// Has the bundler begin with what was large in the last build. To be called when it has begun with the entries; does so once.
     pub fn take(self: &Arc<Self>, job: &Arc<Job>, ctx: &PluginContext) {
-        if self.is_begun.swap(true, Ordering::Relaxed) {
+        if self.starts.is_empty() || self.is_begun.swap(true, Ordering::Relaxed) {
             return;
         }
         let known: Vec<Way> = job.cache.recall(KIND, &[self.key(job).as_bytes()]).unwrap_or_default();
@@ -98,10 +106,12 @@ impl Ways {
 
     /// Remembers the ways to what is large now, unless they are known.
     pub async fn record(&self, job: &Job, ctx: &PluginContext) {
+        if self.starts.is_empty() {
+            return;
+        }
         let large = large(job);
-        if large.iter().all(|id| {
-            self.starts.values().any(|start| start.as_os_str() == id.as_str()) || lock(&self.reached).contains(id)
-        }) {
+        let is_known = |id: &String| self.is_start(id) || lock(&self.reached).contains(id);
+        if large.iter().all(is_known) {
             return;
         }
         let mut ways = Vec::new();
@@ -135,13 +145,17 @@ impl Ways {
         Some(Way { start: start.clone(), steps })
     }
 
+    fn is_start(&self, id: &str) -> bool {
+        self.starts.values().any(|path| path.as_os_str() == id)
+    }
+
     /// The modules from a start to this one, by the fewest imports.
     fn path(&self, ctx: &PluginContext, id: &str) -> Option<Vec<String>> {
         // By module: the one on the way to the target.
         let mut next = HashMap::from([(id.to_owned(), None)]);
         let mut queue = VecDeque::from([id.to_owned()]);
         while let Some(id) = queue.pop_front() {
-            if self.starts.values().any(|path| path.as_os_str() == id.as_str()) {
+            if self.is_start(&id) {
                 let path = std::iter::successors(Some(id), |id| next.get(id).cloned().flatten());
                 return Some(path.collect());
             }
