@@ -111,6 +111,7 @@ fn policy(config: &Config, args: &Args) -> Policy {
         largest_in_memory: storage.largest_in_memory,
         keep_releases: storage.keep_releases,
         encodings: if storage.compress { config.encodings.clone() } else { Vec::new() },
+        ..Policy::default()
     }
 }
 
@@ -149,7 +150,7 @@ fn tell(event: &Event, scheme: &str, terminal: &Terminal) {
         Event::Admin(address) => terminal.must_say(&format!("admin on http://{address}")),
         Event::Listening(address) => terminal.must_say(&format!("listening on {scheme}://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
-        Event::ReloadFailed(error) => terminal.complain(error),
+        Event::ReloadFailed(error) | Event::Unsound(error) => terminal.complain(error),
         Event::Failover(Change::Failed { base, failures, error }) => terminal
             .must_say(&format!("warning: assets are served from here, as `{base}` failed {failures} times: {error}")),
         Event::Failover(Change::Recovered { base, successes, after }) => terminal.must_say(&format!(

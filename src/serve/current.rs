@@ -1,7 +1,7 @@
 //! What is served now, and what it is replaced by: the build when it is loaded anew, the other binding when an origin fails or
 //! recovers, the same tables with more codings when those are made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use super::completion::complete;
 use super::dist::Release;
 use super::failover::{Change, Probe, watch};
+use super::load::Scrutiny;
 use super::sites::Sites;
 use super::storage::{Policy, Storage};
 use super::table::{Handle, Inventory, Table};
@@ -33,6 +34,8 @@ pub struct Current {
     state: Mutex<State>,
     /// Counts loads. What was begun for an earlier one is given up.
     load: AtomicU64,
+    /// Whether files were left to be verified, and codings to be made after that.
+    is_provisional: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +66,7 @@ fn stand_in(environment: &Environment) -> Option<Environment> {
 
 impl Current {
     /// Loads the build in `out` for each of the environments. The one named `other` is for hosts that none of them names; without
-    /// it, those are refused.
+    /// it, those are refused. A large build is yet to be verified after that, see [`Current::verify`].
     ///
     /// Fails as [`Table::load`] does.
     pub async fn load(
@@ -79,14 +82,17 @@ impl Current {
             stand_ins.push(other.is_some().then_some(bindings.len()));
             bindings.extend(other);
         }
-        let Release { tables, probes, storage, is_unfinished } =
-            release(out.clone(), bindings.clone(), policy.clone(), Vec::new()).await?;
+        let (place, bound, by) = (out.clone(), bindings.clone(), policy.clone());
+        let loaded = move || Release::load_with(Scrutiny::Later, &place, &bound, &by, &[]);
+        let Release { tables, probes, storage, is_unfinished, is_provisional } = aside(&out, loaded).await?;
         let state = State::of(tables, probes, vec![false; environments.len()]);
         let handle = Handle::new(sites(&environments, &stand_ins, other.as_deref(), &state));
         let load = AtomicU64::new(0);
         let state = Mutex::new(state);
-        let current = Arc::new(Current { out, environments, other, bindings, stand_ins, policy, handle, state, load });
-        if is_unfinished {
+        let current =
+            Current { out, environments, other, bindings, stand_ins, policy, handle, state, load, is_provisional };
+        let current = Arc::new(current);
+        if is_unfinished && !is_provisional {
             current.complete(storage, 0);
         }
         Ok(current)
@@ -114,10 +120,36 @@ impl Current {
 
     /// Loads the build anew, aside: requests are answered meanwhile. If that fails, nothing changes.
     pub async fn reload(self: &Arc<Self>) -> Result<()> {
-        let before = self.state().tables.clone();
-        let loaded = release(self.out.clone(), self.bindings.clone(), self.policy.clone(), before).await;
-        let Release { tables, probes, storage, is_unfinished } = loaded?;
+        self.load_again(|| true).await
+    }
+
+    /// Verifies what was left at first, aside, and holds it where it belongs; says whether there was anything. If that fails, files
+    /// go on to be verified when they are asked for.
+    pub async fn verify(self: &Arc<Self>) -> Result<bool> {
+        if !self.is_provisional {
+            return Ok(false);
+        }
+        let current = Arc::clone(self);
+        // A reload does the same.
+        let is_first = move || current.load.load(Ordering::Relaxed) == 0;
+        match self.load_again(is_first.clone()).await {
+            Err(_) if !is_first() => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    /// Gives it up where it is not wanted any more.
+    async fn load_again(self: &Arc<Self>, is_wanted: impl Fn() -> bool + Send + Sync + Clone + 'static) -> Result<()> {
+        let (current, before, goes_on) = (Arc::clone(self), self.state().tables.clone(), is_wanted.clone());
+        let loaded = move || {
+            let Current { out, bindings, policy, .. } = &*current;
+            Release::load_with(Scrutiny::First(&goes_on), out, bindings, policy, &before)
+        };
+        let Release { tables, probes, storage, is_unfinished, .. } = aside(&self.out, loaded).await?;
         let mut state = self.state();
+        if !is_wanted() {
+            return Ok(());
+        }
         // Codings that are being made are given up: they would be of what is replaced.
         let load = self.load.fetch_add(1, Ordering::Relaxed) + 1;
         let next = State::of(tables, probes, state.has_failed_over.clone());
@@ -193,8 +225,91 @@ fn sites(environments: &[Environment], stand_ins: &[Option<usize>], other: Optio
     Sites::new(tables, other)
 }
 
-async fn release(out: PathBuf, bindings: Vec<Environment>, policy: Policy, before: Vec<Arc<Table>>) -> Result<Release> {
-    let place = out.clone();
-    let loaded = tokio::task::spawn_blocking(move || Release::load(&out, &bindings, &policy, &before)).await;
-    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: place, reason: error.to_string() }))
+/// Loads a release without holding up anything else.
+async fn aside(out: &Path, load: impl FnOnce() -> Result<Release> + Send + 'static) -> Result<Release> {
+    let loaded = tokio::task::spawn_blocking(load).await;
+    loaded.unwrap_or_else(|error| Err(Error::Manifest { path: out.to_owned(), reason: error.to_string() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::content::Content;
+    use crate::serve::fixture::Site;
+    use crate::serve::{Body, Handler};
+    use http::{Request, Response, StatusCode};
+    use tower::ServiceExt;
+
+    /// As if every build were too large to be verified first.
+    fn policy() -> Policy {
+        Policy { verified_first: 0, ..Policy::default() }
+    }
+
+    async fn load(site: &Site, policy: Policy) -> Arc<Current> {
+        site.write_manifest();
+        let environments = vec![Environment::new("development")];
+        Current::load(site.out(), environments, Some("development".to_owned()), policy).await.unwrap()
+    }
+
+    async fn get(current: &Current, path: &str) -> Response<Body> {
+        let request = Request::get(path).header("host", "a").body(()).unwrap();
+        Handler::new(current.handle().clone()).oneshot(request).await.unwrap()
+    }
+
+    async fn text(current: &Current, path: &str) -> (StatusCode, String) {
+        let (head, mut body) = get(current, path).await.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next_piece(u64::MAX) {
+            bytes.extend(piece.read().unwrap());
+        }
+        (head.status, String::from_utf8(bytes).unwrap())
+    }
+
+    fn is_in_memory(current: &Current, path: &str) -> bool {
+        let table = current.state().first();
+        matches!(table.resource(path).unwrap().identity().body, Content::Memory(_))
+    }
+
+    #[tokio::test]
+    async fn a_large_build_is_served_before_it_is_verified() {
+        let site = Site::new().asset("a.css", "a { color: red }").page("index.html", "<p>hello");
+        let css = format!("/{}", site.file_of("a.css"));
+        let current = load(&site, policy()).await;
+        assert!(!is_in_memory(&current, &css));
+        for path in [&css, "/static/a.css"] {
+            assert_eq!(text(&current, path).await, (StatusCode::OK, "a { color: red }".to_owned()));
+        }
+        assert!(text(&current, "/").await.1.contains("hello"));
+        assert!(current.verify().await.unwrap());
+        assert!(is_in_memory(&current, &css));
+        assert_eq!(text(&current, &css).await.1, "a { color: red }");
+        assert!(!load(&site, Policy::default()).await.verify().await.unwrap(), "a small one was verified first");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_what_was_built_is_not_served_the_rest_is() {
+        let site = Site::new().asset("a.css", "a { color: red }").asset("b.css", "b { color: red }");
+        let [a, b] = ["a.css", "b.css"].map(|name| format!("/{}", site.file_of(name)));
+        std::fs::write(site.out().join(&a[1..]), "a { color: bad }").unwrap();
+        let current = load(&site, policy()).await;
+        assert_eq!(text(&current, &a).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        let error = current.verify().await.unwrap_err().to_string();
+        assert!(error.contains(&a[1..]), "{error}");
+        assert_eq!(text(&current, &a).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text(&current, &b).await, (StatusCode::OK, "b { color: red }".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_reload_or_a_stop_makes_an_end_of_verifying() {
+        let site = Site::new().asset("a.css", "a { color: red }");
+        let css = format!("/{}", site.file_of("a.css"));
+        let current = load(&site, policy()).await;
+        current.stop();
+        assert!(!current.verify().await.unwrap());
+        assert!(!is_in_memory(&current, &css));
+        let current = load(&site, policy()).await;
+        current.reload().await.unwrap();
+        assert!(is_in_memory(&current, &css));
+        assert!(!current.verify().await.unwrap());
+    }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
 use rayon::prelude::*;
 
 use super::failover::Probe;
 use super::fields::Fields;
 use super::headers::Terms;
-use super::load::{Loaded, fault};
+use super::load::{Loaded, Scrutiny, fault};
 use super::resource::{Bodies, Resource};
 use super::retention::Retention;
 use super::storage::{Policy, Storage};
@@ -45,6 +46,8 @@ pub(super) struct Release {
     pub(super) storage: Storage,
     /// Whether there are codings yet to be made, for what the build has not compressed.
     pub(super) is_unfinished: bool,
+    /// Whether files are yet to be verified.
+    pub(super) is_provisional: bool,
 }
 
 impl Release {
@@ -56,8 +59,19 @@ impl Release {
         policy: &Policy,
         before: &[Arc<Table>],
     ) -> Result<Release> {
+        Release::load_with(Scrutiny::First(&|| true), out, environments, policy, before)
+    }
+
+    /// As [`Release::load`], but that it can be given up, or left to be finished later.
+    pub(super) fn load_with(
+        scrutiny: Scrutiny<'_>,
+        out: &Path,
+        environments: &[Environment],
+        policy: &Policy,
+        before: &[Arc<Table>],
+    ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
-        let loaded = Loaded::new(out, &manifest, environments, policy, before)?;
+        let loaded = Loaded::new(out, &manifest, environments, policy, before, scrutiny)?;
         let surroundings = surroundings(out, &manifest)?;
         let shares_assets = environments.iter().any(Environment::shares_assets);
         let mut retention = Retention::new(policy, &loaded.storage);
@@ -72,8 +86,9 @@ impl Release {
         }
         let held = loaded.storage.held();
         let tables = tables.into_iter().map(|table| table.build_of(manifest.release.clone(), held)).collect();
-        let (probes, is_unfinished) = (Probe::choose(&manifest), loaded.is_unfinished);
-        Ok(Release { tables, probes, storage: loaded.storage, is_unfinished })
+        let probes = Probe::choose(&manifest);
+        let Loaded { is_unfinished, is_provisional, storage, .. } = loaded;
+        Ok(Release { tables, probes, storage, is_unfinished, is_provisional })
     }
 }
 
@@ -88,8 +103,12 @@ struct Dist<'a> {
 /// Stylesheets are read for it.
 fn surroundings(out: &Path, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
-    let text = |(path, _): (&String, &File)| Ok(String::from_utf8_lossy(&fs::read(&out.join(path))?).into_owned());
-    let texts: Vec<String> = sheets.map(text).collect::<Result<_>>()?;
+    let read = |(path, _): (&String, &File)| {
+        let bytes = fs::read(&out.join(path))?;
+        let names_others = memmem::find(&bytes, b"//").is_some();
+        Ok(names_others.then(|| String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    let texts: Vec<String> = sheets.map(read).filter_map(Result::transpose).collect::<Result<_>>()?;
     Ok(Surroundings::of(manifest, texts.iter().map(String::as_str)))
 }
 

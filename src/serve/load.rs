@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::resource::{Bodies, Part};
-use super::storage::{Candidate, Policy, Source, Storage, open_files, places};
+use super::storage::{Candidate, LEAST, Place, Policy, Source, Storage, open_files, places};
 use super::table::Table;
 use crate::asset::{LogicalPath, is_compressible};
 use crate::encoding::{Effort, Encoding};
@@ -27,6 +27,9 @@ pub(super) struct Loaded<'a> {
     out: &'a Path,
     manifest: &'a Manifest,
     policy: &'a Policy,
+    scrutiny: Scrutiny<'a>,
+    /// Whether files were left to be verified.
+    pub(super) is_provisional: bool,
     /// Whether there are codings to be made that the build has not made.
     pub(super) is_unfinished: bool,
     before: &'a [Arc<Table>],
@@ -35,6 +38,15 @@ pub(super) struct Loaded<'a> {
     files: HashMap<&'a str, Arc<Bodies>>,
     /// By environment, the pages that are other bytes there, with the digest of those.
     bound: Vec<HashMap<&'a str, (Digest, Arc<Bodies>)>>,
+}
+
+/// When the files of a build are verified.
+#[derive(Clone, Copy)]
+pub(super) enum Scrutiny<'a> {
+    /// When they are asked for, if they are many. Pages are verified first in any case.
+    Later,
+    /// Before any is served, for as long as it is still wanted.
+    First(&'a (dyn Fn() -> bool + Sync)),
 }
 
 /// A page as it is sent: its path, digest and bytes, and the bytes in each coding.
@@ -54,12 +66,24 @@ impl<'a> Loaded<'a> {
         environments: &[Environment],
         policy: &'a Policy,
         before: &'a [Arc<Table>],
+        scrutiny: Scrutiny<'a>,
     ) -> Result<Self> {
         let storage = Storage::new(policy.memory);
         let bound = environments.iter().map(|_| HashMap::new()).collect();
         let is_unfinished =
             !policy.encodings.is_empty() && manifest.files.values().all(|file| file.variants.is_empty());
-        let mut loaded = Loaded { out, manifest, policy, is_unfinished, before, storage, files: HashMap::new(), bound };
+        let mut loaded = Loaded {
+            out,
+            manifest,
+            policy,
+            scrutiny,
+            is_provisional: false,
+            is_unfinished,
+            before,
+            storage,
+            files: HashMap::new(),
+            bound,
+        };
         if let Some(path) = manifest.files.keys().find(|path| LogicalPath::new(path.as_str()).is_err()) {
             return Err(fault(out, format!("it names `{path}`, which is not below the output folder")));
         }
@@ -175,8 +199,8 @@ impl<'a> Loaded<'a> {
         Ok(made)
     }
 
-    /// Verifies the files that are wanted, and holds each body once, wherever it lies.
-    fn hold(&self, wanted: impl Fn(&str) -> bool) -> Result<HashMap<&'a str, Arc<Bodies>>> {
+    /// Verifies the files that are wanted, if it is not to be done later, and holds each body once, wherever it lies.
+    fn hold(&mut self, wanted: impl Fn(&str) -> bool) -> Result<HashMap<&'a str, Arc<Bodies>>> {
         let folder: Arc<Path> = self.out.into();
         let files: Vec<(&'a str, Arc<str>, &'a File)> = (self.manifest.files.iter())
             .filter(|(path, _)| wanted(path))
@@ -194,15 +218,16 @@ impl<'a> Loaded<'a> {
                 });
             }
         }
-        let places = places(&candidates, self.storage.room(), self.policy.largest_in_memory, open_files());
-        let held: Vec<Part> = sources
-            .par_iter()
-            .zip(places)
-            .map(|(source, place)| {
-                let before = self.before(source.name).and_then(|bodies| bodies.part(source.encoding));
-                source.hold(place, before).map_err(|error| self.failed(source, error))
-            })
-            .collect::<Result<_>>()?;
+        let work: u64 = candidates.iter().map(|candidate| candidate.length.max(LEAST)).sum();
+        self.is_provisional = matches!(self.scrutiny, Scrutiny::Later) && work > self.policy.verified_first;
+        let held: Vec<Part> = match self.is_provisional {
+            true => sources.iter().map(Source::leave).collect(),
+            false => {
+                let places = places(&candidates, self.storage.room(), self.policy.largest_in_memory, open_files());
+                let held = sources.par_iter().zip(places).map(|(source, place)| self.hold_one(source, place));
+                held.collect::<Result<_>>()?
+            }
+        };
         held.iter().for_each(|part| self.storage.count(&part.content));
         let part = |digest: &Digest| places_of.get(digest).and_then(|index| held.get(*index)).cloned();
         let mut bodies = HashMap::with_capacity(files.len());
@@ -216,6 +241,16 @@ impl<'a> Loaded<'a> {
             bodies.insert(*path, Arc::new(Bodies::new(identity, encoded)));
         }
         Ok(bodies)
+    }
+
+    fn hold_one(&self, source: &Source<'_>, place: Place) -> Result<Part> {
+        if let Scrutiny::First(is_wanted) = self.scrutiny
+            && !is_wanted()
+        {
+            return Err(self.failed(source, io::ErrorKind::Interrupted.into()));
+        }
+        let before = self.before(source.name).and_then(|bodies| bodies.part(source.encoding));
+        source.hold(place, before).map_err(|error| self.failed(source, error))
     }
 
     /// What was held of a file of that name.

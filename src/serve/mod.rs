@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -144,6 +145,8 @@ pub enum Event {
     Reloaded,
     /// What is served is still the release from before.
     ReloadFailed(Error),
+    /// Of a build that was large enough to be served before it was verified, a file is not what it says. It is not served, the others are.
+    Unsound(Error),
     /// Assets are to be had from another origin no longer, or again.
     Failover(Change),
     /// Requests under way are being finished.
@@ -179,9 +182,20 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     system::notify(Notice::Ready);
     let service = operator.observe(Handler::new(current.handle().clone()).behind(options.front.clone()));
     let status = operator.status();
+    let mut verifying = pin!(current.verify());
+    let mut is_verifying = true;
     let asked = async {
         loop {
             let asker = tokio::select! {
+                verified = &mut verifying, if is_verifying => {
+                    is_verifying = false;
+                    match verified {
+                        Ok(true) => operator.loaded(&current, &environment, start.elapsed()),
+                        Ok(false) => {}
+                        Err(error) => observer(Event::Unsound(error)),
+                    }
+                    continue;
+                }
                 signal = signals.next() => match signal {
                     Signal::Stop => break,
                     Signal::Reload => {

@@ -28,11 +28,24 @@ pub struct Policy {
     pub keep_releases: u8,
     /// The codings that are made where a build has made none.
     pub encodings: Vec<Encoding>,
+    /// How much may be verified before the first answer, in bytes of bodies, each of which counts for 16 KiB at least. Of a
+    /// larger build, a file is verified when it is asked for, and all of them behind.
+    pub verified_first: u64,
 }
+
+/// As many bytes are verified in the time that it takes to open a file.
+pub(super) const LEAST: u64 = 16 << 10;
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { memory: 256 << 20, largest_in_memory: 128 << 10, keep_releases: 5, encodings: Encoding::ALL.to_vec() }
+        Policy {
+            memory: 256 << 20,
+            largest_in_memory: 128 << 10,
+            keep_releases: 5,
+            encodings: Encoding::ALL.to_vec(),
+            // Half a second on one core.
+            verified_first: 512 << 20,
+        }
     }
 }
 
@@ -127,6 +140,12 @@ impl Source<'_> {
                 Ok(Part::new(&self.digest, Content::Closed(Closed::new(verified)), 0))
             }
         }
+    }
+
+    /// Leaves the file where it is, unread.
+    pub(super) fn leave(&self) -> Part {
+        let verified = Verified::later(self.folder, self.name, self.encoding, self.length, self.digest);
+        Part::new(&self.digest, Content::Closed(Closed::new(Arc::new(verified))), 0)
     }
 
     fn path(&self) -> std::path::PathBuf {

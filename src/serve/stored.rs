@@ -1,10 +1,10 @@
-//! A file whose bytes were verified once, and the question whether it is still what it was.
+//! A file whose bytes are verified once, and the question whether it is still what it was.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::content::Segment;
@@ -65,7 +65,7 @@ pub enum Standing {
     Changed,
 }
 
-/// What was verified of a file.
+/// What a file has to hold, and what was verified of that.
 #[derive(Debug)]
 pub struct Verified {
     /// The output folder.
@@ -73,9 +73,18 @@ pub struct Verified {
     /// Below it, without the coding's extension.
     name: Arc<str>,
     encoding: Option<Encoding>,
+    length: u64,
     digest: Digest,
-    /// Taken when the bytes had that digest, and when they last had another.
-    seen: Mutex<(Identity, Option<Identity>)>,
+    seen: Mutex<Seen>,
+}
+
+/// Identities of a file when it was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// When its bytes had the digest; none before it was read for the first time.
+    sound: Option<Identity>,
+    /// When they last had another.
+    unsound: Option<Identity>,
 }
 
 impl Verified {
@@ -94,13 +103,25 @@ impl Verified {
             (identity, true) => identity,
             (_, false) => return Err(changed()),
         };
-        let seen = Mutex::new((identity, None));
-        let verified = Verified { folder: Arc::clone(folder), name: Arc::clone(name), encoding, digest, seen };
+        let verified = Verified::later(folder, name, encoding, length, digest);
+        verified.seen().sound = Some(identity);
         Ok((Arc::new(verified), file))
     }
 
+    /// Leaves the file at that place to be verified when somebody asks for it: until then, there is a doubt about it.
+    pub(super) fn later(
+        folder: &Arc<Path>,
+        name: &Arc<str>,
+        encoding: Option<Encoding>,
+        length: u64,
+        digest: Digest,
+    ) -> Self {
+        let (folder, name) = (Arc::clone(folder), Arc::clone(name));
+        Verified { folder, name, encoding, length, digest, seen: Mutex::default() }
+    }
+
     pub(super) fn length(&self) -> u64 {
-        self.seen().0.length
+        self.length
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -108,29 +129,30 @@ impl Verified {
     }
 
     pub(super) fn standing(&self, now: &Identity) -> Standing {
-        let (sound, other) = self.seen();
-        match () {
-            () if *now == sound => Standing::Same,
-            () if now.length != sound.length || Some(*now) == other => Standing::Changed,
-            () => Standing::Doubtful,
+        let Seen { sound, unsound } = *self.seen();
+        match Some(*now) {
+            now if now == sound => Standing::Same,
+            _ if now.length != self.length => Standing::Changed,
+            now if now == unsound => Standing::Changed,
+            _ => Standing::Doubtful,
         }
     }
 
     fn verify(&self, file: &File) -> bool {
-        let Ok((identity, is_same)) = identity_with(file, self.length(), &self.digest) else { return false };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok((identity, is_same)) = identity_with(file, self.length, &self.digest) else { return false };
+        let mut seen = self.seen();
         match is_same {
-            true => seen.0 = identity,
+            true => seen.sound = Some(identity),
             false => {
-                seen.1 = Some(identity);
-                tracing::error!(path = %self.path().display(), "a file was changed while it was served: it is no longer");
+                seen.unsound = Some(identity);
+                tracing::error!(path = %self.path().display(), "a file is not what was built: it is not served any more");
             }
         }
         is_same
     }
 
-    fn seen(&self) -> (Identity, Option<Identity>) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
