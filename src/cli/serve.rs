@@ -106,9 +106,11 @@ fn limits(config: &Config, args: &Args) -> Limits {
 
 fn policy(config: &Config, args: &Args) -> Policy {
     let storage = &config.serve.storage;
+    // What is encrypted can't be sent from its file by the system.
+    let largest = if tls(config, args).is_some() { Policy::LARGEST_OVER_TLS } else { Policy::LARGEST };
     Policy {
         memory: args.memory.unwrap_or(storage.memory),
-        largest_in_memory: storage.largest_in_memory,
+        largest_in_memory: storage.largest_in_memory.unwrap_or(largest),
         keep_releases: storage.keep_releases,
         encodings: if storage.compress { config.encodings.clone() } else { Vec::new() },
         ..Policy::default()

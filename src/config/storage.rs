@@ -8,8 +8,8 @@ use crate::error::Fault;
 pub struct Storage {
     /// Bytes of bodies in memory.
     pub memory: u64,
-    /// Bytes of the largest body that is held in memory.
-    pub largest_in_memory: u64,
+    /// Bytes of the largest body that is held in memory; if it is not written, how the server is spoken to decides.
+    pub largest_in_memory: Option<u64>,
     /// How many releases before the current one keep their fingerprinted files.
     pub keep_releases: u8,
     /// Whether to compress what the build has not.
@@ -18,7 +18,7 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Storage { memory: 256 << 20, largest_in_memory: 128 << 10, keep_releases: 5, compress: true }
+        Storage { memory: 256 << 20, largest_in_memory: None, keep_releases: 5, compress: true }
     }
 }
 
@@ -27,10 +27,7 @@ impl Storage {
         let default = Storage::default();
         Ok(Storage {
             memory: serve.memory.as_ref().map_or(Ok(default.memory), |size| size.bytes(text))?,
-            largest_in_memory: serve
-                .largest_in_memory
-                .as_ref()
-                .map_or(Ok(default.largest_in_memory), |size| size.bytes(text))?,
+            largest_in_memory: serve.largest_in_memory.as_ref().map(|size| size.bytes(text)).transpose()?,
             keep_releases: serve.keep_releases.unwrap_or(default.keep_releases),
             compress: serve.compress.unwrap_or(default.compress),
         })

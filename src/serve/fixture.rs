@@ -202,7 +202,7 @@ pub fn record() -> Record {
 }
 
 pub fn quick(table: Table) -> Quick {
-    Quick::of(&Handler::new(Handle::new(table))).unwrap()
+    Quick::of(&Handler::new(Handle::new(table)), true).unwrap()
 }
 
 /// What is answered past hyper, with whether it is: as a response, to be compared with what the table answers.
@@ -215,7 +215,7 @@ pub fn answered(table: Table, request: &Request<()>) -> Option<Response<Vec<u8>>
     let mut out = Vec::new();
     let Seen::Answered(answer) = quick(table).look(&text, &mut out) else { return None };
     assert_eq!(answer.request, text.len() - 3);
-    out.extend_from_slice(&answer.body);
+    out.extend_from_slice(&answer.body.read().unwrap());
     let end = out.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = str::from_utf8(&out[..end]).unwrap();
     let mut response = Response::builder().status(&head[9..12]);

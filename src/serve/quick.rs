@@ -1,4 +1,5 @@
-//! The plainest requests, answered without a detour: a GET of HTTP/1.1 for what is held in memory, whole, in one range, or not modified.
+//! The plainest requests, answered without a detour: a GET of HTTP/1.1 for what is in memory or an open file, whole, in one range, or
+//! not modified.
 //!
 //! Nine in ten requests are such. What they are answered is decided as for any other, by [`decide`]; left out is what hyper does
 //! before and after, which takes longer than all else: a map of the request's fields, another of the answer's, and both taken apart
@@ -33,6 +34,8 @@ const SMALL: usize = 4096;
 pub struct Quick {
     handler: Handler,
     metrics: Option<Arc<Metrics>>,
+    /// Whether the connection can send files.
+    sends_files: bool,
 }
 
 /// What bytes begin with.
@@ -51,7 +54,8 @@ pub enum Seen {
 pub struct Written {
     /// Bytes of the request.
     pub request: usize,
-    pub body: Bytes,
+    /// Never closed; a file was asked for its soundness just before.
+    pub body: Content,
     pub due: Option<Due>,
 }
 
@@ -62,13 +66,13 @@ pub struct Due {
     counted: Counted,
     start: Instant,
     /// Bytes of the body.
-    length: usize,
+    length: u64,
     /// Bytes of head and body that are yet to be written.
-    left: usize,
+    left: u64,
 }
 
 impl Due {
-    pub fn left(&mut self, bytes: usize) {
+    pub fn left(&mut self, bytes: u64) {
         self.left = bytes;
     }
 }
@@ -76,20 +80,20 @@ impl Due {
 impl Drop for Due {
     fn drop(&mut self) {
         let sent = self.length.saturating_sub(self.left);
-        self.metrics.count(self.counted, sent as u64, self.start.elapsed());
+        self.metrics.count(self.counted, sent, self.start.elapsed());
     }
 }
 
 impl Quick {
     /// None if the service does more than to answer from a table: if it is another, if a layer wraps it, or if a log is kept.
-    pub fn of<S: 'static>(service: &S) -> Option<Self> {
+    pub fn of<S: 'static>(service: &S, sends_files: bool) -> Option<Self> {
         let service = service as &dyn Any;
         let (handler, metrics) = match service.downcast_ref::<Observed<Handler>>() {
             Some(observed) => observed.if_counted_at_most()?,
             None => (service.downcast_ref::<Handler>()?, None),
         };
         let is_direct = !handler.is_behind_proxy();
-        is_direct.then(|| Quick { handler: handler.clone(), metrics: metrics.cloned() })
+        is_direct.then(|| Quick { handler: handler.clone(), metrics: metrics.cloned(), sends_files })
     }
 
     /// Answers the request that the bytes begin with, if it is plain: puts the head of the answer to `out`, to which otherwise nothing
@@ -125,28 +129,33 @@ impl Quick {
             Decision::Part(representation, range) => (StatusCode::PARTIAL_CONTENT, representation, Some(range)),
             _ => return None,
         };
-        let Content::Memory(content) = representation.body else { return None };
         let body = match (status, &range) {
-            (StatusCode::NOT_MODIFIED, _) => Bytes::new(),
-            (_, None) => content.clone(),
-            (_, Some(range)) => content.slice(to_usize(range)?),
+            (StatusCode::NOT_MODIFIED, _) => Content::Memory(Bytes::new()),
+            (_, None) => representation.body.clone(),
+            (_, Some(range)) => representation.body.slice(range.clone()),
         };
+        match &body {
+            Content::Memory(_) => {}
+            // A doubt takes time.
+            Content::File(segment) if self.sends_files && segment.stored().is_unchanged() => {}
+            Content::File(_) | Content::Closed(_) => return None,
+        }
         let lines = representation.lines(status == StatusCode::NOT_MODIFIED);
         let counted = Counted::plain(status, lines.is_immutable, representation.encoding);
         let due = self.metrics.as_ref().zip(start).map(|(metrics, start)| Due {
             metrics: Arc::clone(metrics),
             counted,
             start,
-            length: body.len(),
-            left: usize::MAX,
+            length: body.length(),
+            left: u64::MAX,
         });
-        self.head(out, table, status, &representation, range.as_ref(), body.len());
-        let body = match body.len() <= SMALL {
-            true => {
-                out.extend_from_slice(&body);
-                Bytes::new()
+        self.head(out, table, status, &representation, range.as_ref(), body.length());
+        let body = match body {
+            Content::Memory(bytes) if bytes.len() <= SMALL => {
+                out.extend_from_slice(&bytes);
+                Content::Memory(Bytes::new())
             }
-            false => body,
+            body => body,
         };
         Some(Written { request: 0, body, due })
     }
@@ -158,12 +167,12 @@ impl Quick {
         status: StatusCode,
         representation: &Representation<'_>,
         range: Option<&Range<u64>>,
-        length: usize,
+        length: u64,
     ) {
         let is_not_modified = status == StatusCode::NOT_MODIFIED;
         let lines = &representation.lines(is_not_modified).text;
-        let body = if length <= SMALL { length } else { 0 };
-        out.reserve(lines.len() + body + 256);
+        let body = usize::try_from(length).ok().filter(|length| *length <= SMALL);
+        out.reserve(lines.len() + body.unwrap_or(0) + 256);
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         put(&[match status {
             StatusCode::NOT_MODIFIED => b"HTTP/1.1 304 Not Modified\r\n",
@@ -208,10 +217,6 @@ fn is_alone(request: &httparse::Request<'_, '_>) -> bool {
 /// Whether a target is a path that means what it says: nothing of it is encoded, and there is no query.
 fn is_plain(target: &str) -> bool {
     target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte))
-}
-
-fn to_usize(range: &Range<u64>) -> Option<Range<usize>> {
-    Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
 thread_local! {

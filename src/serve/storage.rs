@@ -22,7 +22,7 @@ use crate::fingerprint::Digest;
 pub struct Policy {
     /// Bytes of bodies in memory, all releases that are served together.
     pub memory: u64,
-    /// Bytes of the largest body that is held in memory: from about this size on it costs less to have the system send a file.
+    /// Bytes of the largest body that is held in memory.
     pub largest_in_memory: u64,
     /// How many releases before the current one keep their fingerprinted files.
     pub keep_releases: u8,
@@ -36,11 +36,19 @@ pub struct Policy {
 /// As many bytes are verified in the time that it takes to open a file.
 pub(super) const LEAST: u64 = 16 << 10;
 
+impl Policy {
+    /// From about this size on it costs less to have the system send a file than to hand it what is in memory.
+    pub const LARGEST: u64 = 64 << 10;
+
+    /// As before, where the system can't do that.
+    pub const LARGEST_OVER_TLS: u64 = 128 << 10;
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Policy {
             memory: 256 << 20,
-            largest_in_memory: 128 << 10,
+            largest_in_memory: Policy::LARGEST,
             keep_releases: 5,
             encodings: Encoding::ALL.to_vec(),
             // Half a second on one core.

@@ -54,7 +54,7 @@ where
     vitals.unheard(resting.unread.len());
     vitals.enter(Stage::Http1);
     let files = (T::SENDS_FILES && sendfile).then(Arc::<Files>::default);
-    let lane = Quick::of(&service).map(Lane::new);
+    let lane = Quick::of(&service, files.is_some()).map(Lane::new);
     let io = Wire {
         io: resting.io,
         unread: resting.unread,

@@ -6,13 +6,16 @@
 //! ends this for the connection; from there on all is hyper's.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 
+use super::sendfile::{Transfer, poll_write_head};
 use super::transport::Transport;
 use super::vitals::Vitals;
+use crate::serve::content::Content;
 use crate::serve::quick::{Due, Quick, Seen};
 
 #[derive(Debug)]
@@ -20,13 +23,33 @@ pub struct Lane {
     quick: Quick,
     /// The answer that is being written; empty between two.
     head: Vec<u8>,
-    body: Bytes,
+    body: Body,
     /// Bytes of both.
-    written: usize,
+    written: u64,
     /// Whether the answer has to wait for its client, and is told to be under way.
     is_open: bool,
     due: Option<Due>,
     turn: Turn,
+}
+
+/// What follows the head.
+#[derive(Debug)]
+enum Body {
+    Memory(Bytes),
+    File(Transfer),
+}
+
+impl Body {
+    const fn none() -> Self {
+        Body::Memory(Bytes::new())
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Body::Memory(bytes) => bytes.len() as u64,
+            Body::File(transfer) => transfer.length(),
+        }
+    }
 }
 
 /// How many bytes were requests that are answered now, and whose those are that follow.
@@ -55,7 +78,7 @@ enum Turn {
 
 impl Lane {
     pub fn new(quick: Quick) -> Self {
-        Lane { quick, head: Vec::new(), body: Bytes::new(), written: 0, is_open: false, due: None, turn: Turn::Ours }
+        Lane { quick, head: Vec::new(), body: Body::none(), written: 0, is_open: false, due: None, turn: Turn::Ours }
     }
 
     /// hyper asks for bytes: whether it gets none, as it has a request.
@@ -103,7 +126,13 @@ impl Lane {
             match self.quick.look(rest, &mut self.head) {
                 Seen::Answered(answer) => {
                     used += answer.request;
-                    (self.body, self.due) = (answer.body, answer.due);
+                    self.due = answer.due;
+                    self.body = match answer.body {
+                        Content::Memory(bytes) => Body::Memory(bytes),
+                        Content::File(segment) => Body::File(Transfer::of_sound(segment)),
+                        // It would have been left to hyper.
+                        Content::Closed(_) => return Err(io::ErrorKind::Unsupported.into()),
+                    };
                     vitals.has_one_more(bytes.len() - used);
                     if let Poll::Ready(Err(error)) = self.poll_write_out(io, vitals, cx) {
                         return Err(error);
@@ -131,6 +160,9 @@ impl Lane {
         }
         let result = self.poll_write(io, vitals, cx);
         if result.is_pending() {
+            if let Body::File(transfer) = &mut self.body {
+                transfer.waits();
+            }
             vitals.found_no_room();
             if !self.is_open {
                 self.is_open = true;
@@ -139,31 +171,38 @@ impl Lane {
             return Poll::Pending;
         }
         self.head.clear();
-        (self.body, self.written, self.due) = (Bytes::new(), 0, None);
-        if std::mem::take(&mut self.is_open) {
+        (self.body, self.written, self.due) = (Body::none(), 0, None);
+        if mem::take(&mut self.is_open) {
             vitals.ends();
         }
         result
     }
 
     fn poll_write<T: Transport>(&mut self, io: &mut T, vitals: &Vitals, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let head = self.head.get(self.written..).unwrap_or_default();
-            let body = self.body.get(self.written.saturating_sub(self.head.len())..).unwrap_or_default();
-            let io = Pin::new(&mut *io);
-            let count = match (head.is_empty(), body.is_empty()) {
-                (true, true) => break,
-                (false, true) => ready!(io.poll_write(cx, head)),
-                (true, false) => ready!(io.poll_write(cx, body)),
-                (false, false) => ready!(io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)])),
+        let all = self.head.len() as u64 + self.body.length();
+        while self.written < all {
+            let written = usize::try_from(self.written).unwrap_or(usize::MAX);
+            let head = self.head.get(written..).unwrap_or_default();
+            let count = match &mut self.body {
+                Body::File(transfer) if head.is_empty() => ready!(transfer.poll_send(io.socket(), cx)),
+                Body::File(_) => ready!(poll_write_head(io.socket(), cx, head)),
+                Body::Memory(body) => {
+                    let body = body.get(written.saturating_sub(self.head.len())..).unwrap_or_default();
+                    let io = Pin::new(&mut *io);
+                    match (head.is_empty(), body.is_empty()) {
+                        (true, _) => ready!(io.poll_write(cx, body)),
+                        (false, true) => ready!(io.poll_write(cx, head)),
+                        (false, false) => ready!(io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)])),
+                    }
+                }
             }?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.written += count;
+            self.written += count as u64;
             vitals.sent(count);
             if let Some(due) = &mut self.due {
-                due.left(self.head.len() + self.body.len() - self.written);
+                due.left(all - self.written);
             }
         }
         // Over TLS it is encrypted by now, and not yet on its way.

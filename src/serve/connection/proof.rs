@@ -1,22 +1,26 @@
 //! The proof that files are sent right: tens of thousands of requests at random, each answer compared with what memory would have given.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
+use tower::Service;
+use tower::util::MapRequest;
 
 use crate::fingerprint::Digest;
 use crate::serve::fixture::PATIENCE;
 use crate::serve::stored::Verified;
-use crate::serve::{Content, Handle, Handler, Limits, Resource, Server, Stored, Table, TableBuilder, respond};
+use crate::serve::{Body, Content, Handle, Handler, Limits, Resource, Server, Stored, Table, TableBuilder, respond};
 
 /// One that is below a packet, some around the size of a slot, and one of several.
 const LENGTHS: [usize; 7] = [1, 700, 40_000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_500_000];
@@ -158,26 +162,36 @@ async fn check(stream: &mut TcpStream, expected: &Expected, slowly: bool, at_mos
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_byte_of_a_file_arrives_as_it_is() {
-    let compared = compare(|_| true, 700).await;
+    let compared = compare(|_| true, 700, |handler| handler).await;
     assert!(compared > 20_000, "{compared} answers were compared");
 }
 
-/// Those that are answered by hyper, and those that pass it by, in one pipeline.
+/// A service that something is wrapped around is not passed by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_of_a_file_arrives_as_it_is_through_hyper() {
+    let wrap = |handler| MapRequest::new(handler, (|request| request) as fn(Request<Incoming>) -> Request<Incoming>);
+    let compared = compare(|_| true, 500, wrap).await;
+    assert!(compared > 15_000, "{compared} answers were compared");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_from_memory_and_from_files_stand_in_order() {
-    let compared = compare(|number| number % 2 == 1, 500).await;
+    let compared = compare(|number| number % 2 == 1, 500, |handler| handler).await;
     assert!(compared > 15_000, "{compared} answers were compared");
 }
 
 /// Asks at random, and says how many answers were compared.
-async fn compare(lies_in_file: fn(usize) -> bool, batches: usize) -> u64 {
+async fn compare<S>(lies_in_file: fn(usize) -> bool, batches: usize, wrap: impl Fn(Handler) -> S) -> u64
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     const CLIENTS: u64 = 12;
     let proof = Arc::new(Proof::new());
     let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(Limits::default());
     let address = server.local_addr();
-    let handler = Handler::new(Handle::new(proof.table_of_files(lies_in_file)));
+    let service = wrap(Handler::new(Handle::new(proof.table_of_files(lies_in_file))));
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(server.run(move |_| handler.clone(), async { drop(stopped.await) }));
+    let server = tokio::spawn(server.run(move |_| service.clone(), async { drop(stopped.await) }));
     let compared = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -226,47 +240,60 @@ async fn compare(lies_in_file: fn(usize) -> bool, batches: usize) -> u64 {
     compared.load(Ordering::Relaxed)
 }
 
-/// A client that takes the first bytes of an answer, and its file, which something happens to meanwhile.
-async fn disturbed(disturb: impl FnOnce(&std::path::Path)) -> (Vec<u8>, Bytes) {
+/// A client that takes the first bytes of an answer, and its file, which something happens to meanwhile: what came, as far as the file
+/// is long, and what should have. Answered by hyper, and past it.
+async fn disturbed(disturb: impl Fn(&std::path::Path)) -> [(Vec<u8>, Bytes); 2] {
+    let by_hyper = "GET /6 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let past_it = "GET /6 HTTP/1.1\r\nhost: a\r\n\r\nGET /0 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    [disturbed_at(by_hyper, &disturb).await, disturbed_at(past_it, &disturb).await]
+}
+
+async fn disturbed_at(requests: &str, disturb: impl Fn(&std::path::Path)) -> (Vec<u8>, Bytes) {
     let proof = Proof::new();
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr();
     let handler = Handler::new(Handle::new(proof.table()));
     tokio::spawn(server.run(move |_| handler.clone(), std::future::pending()));
     let mut stream = connect(address, Some(4096)).await;
-    stream.write_all(b"GET /6 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    stream.write_all(requests.as_bytes()).await.unwrap();
     let mut answer = vec![0; 1000];
     stream.read_exact(&mut answer).await.unwrap();
     disturb(&proof.folder.path().join("6"));
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it ends");
     let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-    (answer.split_off(head), proof.bodies[6].clone())
+    let mut sent = answer.split_off(head);
+    sent.truncate(LENGTHS[6]);
+    (sent, proof.bodies[6].clone())
 }
 
 #[tokio::test]
 async fn a_file_that_becomes_shorter_ends_the_connection() {
-    let (sent, body) = disturbed(|path| {
+    let shorten = |path: &std::path::Path| {
         std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(3_400_000).unwrap();
-    })
-    .await;
-    assert!(sent.len() < body.len(), "{} bytes", sent.len());
-    assert!(body.starts_with(&sent));
+    };
+    for (sent, body) in disturbed(shorten).await {
+        assert!(sent.len() < body.len(), "{} bytes", sent.len());
+        assert!(body.starts_with(&sent));
+    }
 }
 
 #[tokio::test]
 async fn a_file_that_is_overwritten_ends_the_connection() {
-    let (sent, body) = disturbed(|path| {
+    let overwrite = |path: &std::path::Path| {
         let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, &[0; 1000], LENGTHS[6] as u64 - 1000).unwrap();
-    })
-    .await;
-    assert!(sent.len() < body.len(), "{} bytes", sent.len());
-    assert!(body.starts_with(&sent));
+    };
+    for (sent, body) in disturbed(overwrite).await {
+        assert!(sent.len() < body.len(), "{} bytes", sent.len());
+        assert!(body.starts_with(&sent));
+    }
 }
 
 /// As a build does it with files that have not changed: it shows, and is no change.
 #[tokio::test]
 async fn a_link_to_a_file_leaves_its_answer_whole() {
-    let (sent, body) = disturbed(|path| std::fs::hard_link(path, path.with_extension("link")).unwrap()).await;
-    assert!(sent == body, "{} bytes of {}", sent.len(), body.len());
+    let link = |path: &std::path::Path| std::fs::hard_link(path, path.with_extension("link")).unwrap();
+    for (sent, body) in disturbed(link).await {
+        assert!(sent == body, "{} bytes of {}", sent.len(), body.len());
+    }
 }

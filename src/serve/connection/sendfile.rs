@@ -57,17 +57,104 @@ pub struct Files {
 struct Queue {
     pieces: VecDeque<Piece>,
     next_slot: usize,
-    /// A doubt about the first piece's file, which is being settled.
-    verifying: Option<JoinHandle<bool>>,
 }
 
 #[derive(Debug)]
 struct Piece {
-    segment: Segment,
+    transfer: Transfer,
     slot: usize,
-    length: usize,
-    sent: usize,
     end: Ending,
+}
+
+/// A part of a file on its way.
+#[derive(Debug)]
+pub struct Transfer {
+    segment: Segment,
+    sent: u64,
+    /// The file was asked for its soundness, and nothing sent since, nor waited for anything.
+    is_sound: bool,
+    /// A doubt, which is being settled.
+    verifying: Option<JoinHandle<bool>>,
+}
+
+impl Transfer {
+    fn new(segment: Segment) -> Self {
+        Transfer { segment, sent: 0, is_sound: false, verifying: None }
+    }
+
+    /// Of a file that was asked for its soundness just before.
+    pub fn of_sound(segment: Segment) -> Self {
+        Transfer { is_sound: true, ..Transfer::new(segment) }
+    }
+
+    /// Bytes of all of it.
+    pub fn length(&self) -> u64 {
+        self.segment.length()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.sent >= self.length()
+    }
+
+    /// Whether the file is what it was. A doubt is settled aside, as that reads the file.
+    fn poll_soundness(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(verifying) = &mut self.verifying {
+                let is_sound = ready!(Pin::new(verifying).poll(cx)).unwrap_or(false);
+                self.verifying = None;
+                if !is_sound {
+                    return Poll::Ready(Err(changed()));
+                }
+            }
+            match self.segment.stored().standing() {
+                Standing::Same => {
+                    self.is_sound = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Standing::Changed => return Poll::Ready(Err(changed())),
+                Standing::Doubtful => {
+                    let stored = Arc::clone(self.segment.stored());
+                    self.verifying = Some(tokio::task::spawn_blocking(move || stored.verify()));
+                }
+            }
+        }
+    }
+
+    /// There is a wait before more is sent, in which anything may happen to the file.
+    pub fn waits(&mut self) {
+        self.is_sound = false;
+    }
+
+    /// Sends what goes in at once. Of a file that has changed, the end is never sent: the client sees that its answer is not whole.
+    fn send(&mut self, socket: &TcpStream) -> io::Result<usize> {
+        let stored = self.segment.stored();
+        if !mem::take(&mut self.is_sound) && !stored.is_unchanged() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut from = self.segment.range().start + self.sent;
+        let length = usize::try_from(self.length() - self.sent).unwrap_or(usize::MAX).min(SLOT);
+        let count = socket
+            .try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(socket, stored.file(), Some(&mut from), length)?))?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter while it was sent"));
+        }
+        self.sent += count as u64;
+        Ok(count)
+    }
+
+    /// Sends a part of what is left, of which there is some. If that is pending, it [waits](Transfer::waits).
+    pub fn poll_send(&mut self, socket: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(socket.poll_write_ready(cx))?;
+            if !self.is_sound {
+                ready!(self.poll_soundness(cx))?;
+            }
+            match self.send(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
 }
 
 /// Who is told of the body's end, if anybody is: when it and all pieces of it are gone.
@@ -91,48 +178,27 @@ impl Files {
         let mut queue = self.lock();
         let slot = queue.next_slot;
         queue.next_slot = (slot + 1) % SLOTS;
-        queue.pieces.push_back(Piece { segment, slot, length, sent: 0, end });
+        queue.pieces.push_back(Piece { transfer: Transfer::new(segment), slot, end });
         self.queued.store(queue.pieces.len(), Relaxed);
         let hole: &'static [u8] = *HOLE;
         Bytes::from_static(hole.get(slot * SLOT..slot * SLOT + length).unwrap_or_default())
     }
 
-    /// Whether the file of the next piece is what it was. A doubt is settled aside, as that reads the file.
+    /// Whether the file of the next piece is what it was.
     pub fn poll_soundness(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut queue = self.lock();
-        loop {
-            if let Some(verifying) = &mut queue.verifying {
-                let is_sound = ready!(Pin::new(verifying).poll(cx)).unwrap_or(false);
-                queue.verifying = None;
-                if !is_sound {
-                    return Poll::Ready(Err(changed()));
-                }
-            }
-            let Some(piece) = queue.pieces.front() else { return Poll::Ready(Ok(())) };
-            match piece.segment.stored().standing() {
-                Standing::Same => return Poll::Ready(Ok(())),
-                Standing::Changed => return Poll::Ready(Err(changed())),
-                Standing::Doubtful => {
-                    let stored = Arc::clone(piece.segment.stored());
-                    queue.verifying = Some(tokio::task::spawn_blocking(move || stored.verify()));
-                }
-            }
-        }
+        self.lock().pieces.front_mut().map_or(Poll::Ready(Ok(())), |piece| piece.transfer.poll_soundness(cx))
     }
 
     /// Writes slices, some of them of the hole, until one does not go in whole.
     ///
-    /// The first piece was asked for its soundness just before.
-    ///
     /// Fails with [`io::ErrorKind::WouldBlock`] if nothing was written, and with others if the connection must end.
     pub fn write(&self, socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut written = 0;
-        let mut is_sound = true;
         let mut rest = slices;
         while let Some((first, others)) = rest.split_first() {
             let (result, wanted) = if let Some(at) = place(first) {
                 rest = others;
-                (self.write_piece(socket, at, first.len(), mem::take(&mut is_sound)), first.len())
+                (self.write_piece(socket, at, first.len()), first.len())
             } else {
                 let count = rest.iter().position(|slice| place(slice).is_some()).unwrap_or(rest.len());
                 let (memory, others) = rest.split_at(count);
@@ -154,25 +220,17 @@ impl Files {
     }
 
     /// The piece that a slice stands for, from where it was sent up to.
-    fn write_piece(&self, socket: &TcpStream, at: usize, length: usize, is_sound: bool) -> io::Result<usize> {
+    fn write_piece(&self, socket: &TcpStream, at: usize, length: usize) -> io::Result<usize> {
         let mut queue = self.lock();
         let piece = queue.pieces.front_mut().ok_or_else(out_of_step)?;
-        if at / SLOT != piece.slot || at % SLOT != piece.sent || length != piece.length - piece.sent {
+        let Transfer { sent, .. } = piece.transfer;
+        let is_next = at / SLOT == piece.slot && (at % SLOT) as u64 == sent;
+        if !is_next || length as u64 != piece.transfer.length() - sent {
             return Err(out_of_step());
         }
-        let stored = piece.segment.stored();
-        // Of a file that has changed, the end is never sent: the client sees that its answer is not whole.
-        if !is_sound && !stored.is_unchanged() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let from = piece.segment.range().start + piece.sent as u64;
-        let count = socket.try_io(Interest::WRITABLE, || send(socket, stored.file(), from, length))?;
-        if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter while it was sent"));
-        }
-        piece.sent += count;
+        let count = piece.transfer.send(socket)?;
         self::count(&piece.end, count);
-        if piece.sent == piece.length {
+        if piece.transfer.is_over() {
             queue.pieces.pop_front();
             self.queued.store(queue.pieces.len(), Relaxed);
         }
@@ -193,16 +251,24 @@ pub fn out_of_step() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a file and its place in the answer differ")
 }
 
+/// Writes the head of an answer whose body is a file.
+pub fn poll_write_head(socket: &TcpStream, cx: &mut Context<'_>, head: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        match socket.try_io(Interest::WRITABLE, || Ok(rustix::net::send(socket, head, flags)?)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
 /// `more` tells the system that a file follows, so that it does not send a head as a packet of its own.
 fn write_memory(socket: &TcpStream, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
     let flags = if more { SendFlags::MORE | SendFlags::NOSIGNAL } else { SendFlags::NOSIGNAL };
     socket.try_io(Interest::WRITABLE, || {
         Ok(rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
     })
-}
-
-fn send(socket: &TcpStream, file: &std::fs::File, mut from: u64, length: usize) -> io::Result<usize> {
-    Ok(rustix::fs::sendfile(socket, file, Some(&mut from), length)?)
 }
 
 /// A body's frames, those of its files being slices of the hole.
