@@ -15,6 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use pin_project_lite::pin_project;
 use tower::Service;
 
+use super::held::Held;
 use super::sendfile::{FileFrames, Files};
 use super::vitals::Vitals;
 use crate::serve::body::Body;
@@ -33,13 +34,22 @@ pub struct Exchange<S> {
 #[derive(Debug)]
 struct Connection {
     vitals: Arc<Vitals>,
-    /// Where the connection can send files by itself.
-    files: Option<Arc<Files>>,
+    passage: Passage,
+}
+
+/// What of a body goes past hyper, which hands on slices that stand for it.
+#[derive(Debug)]
+pub enum Passage {
+    Nothing,
+    /// Files, which the connection sends by itself.
+    Files(Arc<Files>),
+    /// What lies in memory, which the connection keeps until it is written.
+    Held(Arc<Held>),
 }
 
 impl<S> Exchange<S> {
-    pub fn new(service: S, vitals: Arc<Vitals>, files: Option<Arc<Files>>) -> Self {
-        Exchange { service: RefCell::new(service), connection: Arc::new(Connection { vitals, files }) }
+    pub fn new(service: S, vitals: Arc<Vitals>, passage: Passage) -> Self {
+        Exchange { service: RefCell::new(service), connection: Arc::new(Connection { vitals, passage }) }
     }
 }
 
@@ -110,7 +120,10 @@ where
             turn.is(false);
         }
         Poll::Ready(Ok(response.map(|body| {
-            let files = turn.as_ref().and_then(|turn| turn.connection.files.as_ref());
+            let files = turn.as_ref().and_then(|turn| match &turn.connection.passage {
+                Passage::Files(files) => Some(files),
+                Passage::Nothing | Passage::Held(_) => None,
+            });
             Outgoing { source: source(body, files), turn }
         })))
     }
@@ -169,6 +182,12 @@ where
         };
         if let Some(turn) = this.turn {
             turn.is(frame.is_pending());
+            if let Passage::Held(held) = &turn.connection.passage
+                && let Poll::Ready(Some(Ok(frame))) = &frame
+                && let Some(data) = frame.data_ref()
+            {
+                held.add(data);
+            }
         }
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }

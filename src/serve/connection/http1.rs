@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use super::exchange::{BodyError, Exchange};
+use super::exchange::{BodyError, Exchange, Passage};
 use super::lane::{Lane, Next};
 use super::sendfile::{Files, is_of_a_file, out_of_step};
 use super::transport::{Ending, Transport};
@@ -64,7 +64,8 @@ where
         lane,
         owed: 0,
     };
-    let exchange = Exchange::new(service, Arc::clone(vitals), files);
+    let passage = files.map_or(Passage::Nothing, Passage::Files);
+    let exchange = Exchange::new(service, Arc::clone(vitals), passage);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
     let mut is_closing = false;
     let rests = poll_fn(|cx| {

@@ -1,14 +1,16 @@
 //! HTTP/2 on a connection, by hyper and h2, with what they write gathered: h2 flushes after each frame of data, which costs a system
 //! call, and under TLS a record, for each answer.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -17,13 +19,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use super::exchange::{BodyError, Exchange};
+use super::exchange::{BodyError, Exchange, Passage};
+use super::held::Held;
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
 
 /// Bytes that are gathered at most before they are written.
-const GATHERED: usize = 64 * 1024;
+const GATHERED: usize = 256 * 1024;
+
+/// Parts that are handed to the system with one call. A body's frame is two: its head, and what it holds.
+const WRITTEN_AT_ONCE: usize = 64;
 
 /// Requests at a time on one connection. RFC 9113 section 6.5.2 advises against fewer than 100.
 const STREAMS: u32 = 128;
@@ -70,14 +76,14 @@ where
     B::Error: Into<BodyError>,
 {
     vitals.enter(Stage::Http2);
+    let held = Arc::<Held>::default();
     let wire = Shared(Arc::new(Mutex::new(Wire {
         io,
-        gathered: Vec::new(),
-        written: 0,
+        gathered: Gathered::new(Arc::clone(&held)),
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
     })));
-    let exchange = Exchange::new(service, Arc::clone(vitals), None);
+    let exchange = Exchange::new(service, Arc::clone(vitals), Passage::Held(held));
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(wire.clone()), exchange));
     let (mut is_closing, mut is_over) = (false, false);
     let served = poll_fn(|cx| {
@@ -90,7 +96,7 @@ where
             }
             Some(Order::Rest) => {
                 vitals.take_rest();
-                wire.lock().give_back();
+                wire.lock().gathered.give_back();
             }
             _ => {}
         }
@@ -127,54 +133,136 @@ impl<T> Clone for Shared<T> {
 
 struct Wire<T> {
     io: T,
-    gathered: Vec<u8>,
-    /// How much of it.
-    written: usize,
+    gathered: Gathered,
     vitals: Arc<Vitals>,
     ending: Ending,
 }
 
+/// What is to be written: bytes that were copied, and bodies where they lie.
+#[derive(Debug)]
+struct Gathered {
+    held: Arc<Held>,
+    copied: Vec<u8>,
+    parts: VecDeque<Part>,
+    /// Bytes of all parts.
+    length: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    /// Bytes of what was copied.
+    Copied(Range<usize>),
+    Held(Bytes),
+}
+
+impl Gathered {
+    fn new(held: Arc<Held>) -> Self {
+        Gathered { held, copied: Vec::new(), parts: VecDeque::new(), length: 0 }
+    }
+
+    fn take(&mut self, slice: &[u8]) {
+        self.length += slice.len();
+        if let Some(part) = self.held.part(slice) {
+            return self.parts.push_back(Part::Held(part));
+        }
+        if self.copied.len() > 2 * GATHERED {
+            self.forget_written();
+        }
+        let start = self.copied.len();
+        self.copied.extend_from_slice(slice);
+        match self.parts.back_mut() {
+            Some(Part::Copied(range)) => range.end = self.copied.len(),
+            _ => self.parts.push_back(Part::Copied(start..self.copied.len())),
+        }
+    }
+
+    /// Lets go of bytes that are written already, as of a client that takes them slowly there is always one that is not.
+    fn forget_written(&mut self) {
+        let copied = self.parts.iter_mut().filter_map(|part| match part {
+            Part::Copied(range) => Some(range),
+            Part::Held(_) => None,
+        });
+        let mut written = None;
+        for range in copied {
+            let written = *written.get_or_insert(range.start);
+            *range = range.start - written..range.end - written;
+        }
+        self.copied.drain(..written.unwrap_or(self.copied.len()));
+    }
+
+    /// The first parts.
+    fn slices(&self) -> [IoSlice<'_>; WRITTEN_AT_ONCE] {
+        let mut slices = [IoSlice::new(&[]); WRITTEN_AT_ONCE];
+        for (slice, part) in slices.iter_mut().zip(&self.parts) {
+            *slice = IoSlice::new(match part {
+                Part::Copied(range) => self.copied.get(range.clone()).unwrap_or_default(),
+                Part::Held(bytes) => bytes,
+            });
+        }
+        slices
+    }
+
+    /// So many bytes are gone.
+    fn advance(&mut self, mut count: usize) {
+        self.length -= count.min(self.length);
+        while let Some(part) = self.parts.front_mut() {
+            let length = match part {
+                Part::Copied(range) => range.len(),
+                Part::Held(bytes) => bytes.len(),
+            };
+            if count < length {
+                match part {
+                    Part::Copied(range) => range.start += count,
+                    Part::Held(bytes) => bytes.advance(count),
+                }
+                break;
+            }
+            count -= length;
+            self.parts.pop_front();
+        }
+        if self.parts.is_empty() {
+            self.copied.clear();
+        }
+    }
+
+    /// Gives back memory that was needed once.
+    fn give_back(&mut self) {
+        if self.parts.is_empty() {
+            *self = Gathered::new(Arc::clone(&self.held));
+            self.held.give_back();
+        }
+    }
+}
+
 impl<T: Transport> Wire<T> {
-    /// Takes slices in, or writes them behind what was gathered before. Says how many bytes were taken.
+    /// Takes slices, if need be when others are written. Says how many bytes were taken.
     fn poll_gather(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
-        if self.gathered.len() + length <= GATHERED {
-            for slice in slices {
-                self.gathered.extend_from_slice(slice);
-            }
-            return Poll::Ready(Ok(length));
-        }
-        let taken = loop {
-            let before = self.gathered.get(self.written..).unwrap_or_default();
-            let waiting = before.len();
-            let mut all = Vec::with_capacity(slices.len() + 1);
-            all.push(IoSlice::new(before));
-            all.extend(slices.iter().map(|slice| IoSlice::new(slice)));
-            let count = match Pin::new(&mut self.io).poll_write_vectored(cx, &all) {
-                Poll::Ready(count) => count?,
+        while self.gathered.length > 0 && self.gathered.length + length > GATHERED {
+            match self.poll_some(cx) {
+                Poll::Ready(result) => result?,
                 Poll::Pending => {
                     self.vitals.found_no_room();
                     return Poll::Pending;
                 }
-            };
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.vitals.sent(count);
-            self.has_written(count.min(waiting));
-            if count > waiting {
-                break count - waiting;
-            }
-        };
-        Poll::Ready(Ok(taken))
+        }
+        slices.iter().filter(|slice| !slice.is_empty()).for_each(|slice| self.gathered.take(slice));
+        Poll::Ready(Ok(length))
     }
 
-    fn has_written(&mut self, count: usize) {
-        self.written += count;
-        if self.written == self.gathered.len() {
-            self.gathered.clear();
-            self.written = 0;
+    /// Writes some of what was gathered, of which there is something.
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let slices = self.gathered.slices();
+        let count = self.gathered.parts.len().min(slices.len());
+        let slices = slices.get(..count).unwrap_or_default();
+        let count = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        self.vitals.sent(count);
+        self.gathered.advance(count);
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what was gathered, all of it.
@@ -189,13 +277,8 @@ impl<T: Transport> Wire<T> {
     }
 
     fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest @ [_, ..]) = self.gathered.get(self.written..) {
-            let count = ready!(Pin::new(&mut self.io).poll_write(cx, rest))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.vitals.sent(count);
-            self.has_written(count);
+        while self.gathered.length > 0 {
+            ready!(self.poll_some(cx))?;
         }
         // TLS holds what did not fit into the socket.
         Pin::new(&mut self.io).poll_flush(cx)
@@ -204,13 +287,6 @@ impl<T: Transport> Wire<T> {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_out(cx))?;
         self.ending.poll(&mut self.io, &self.vitals, cx)
-    }
-
-    /// Gives back memory that was needed once.
-    fn give_back(&mut self) {
-        if self.gathered.is_empty() {
-            self.gathered = Vec::new();
-        }
     }
 }
 
@@ -252,5 +328,65 @@ impl<T: Transport> AsyncRead for Shared<T> {
             Poll::Ready(Err(_)) => {}
         }
         read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes at most so many bytes.
+    fn write(gathered: &mut Gathered, most: usize) -> Vec<u8> {
+        let bytes: Vec<u8> = gathered.slices().iter().flat_map(|slice| slice.iter().copied()).take(most).collect();
+        gathered.advance(bytes.len());
+        bytes
+    }
+
+    /// What is written comes out as it was gathered, however much of it goes at a time.
+    #[test]
+    fn what_is_gathered_comes_out_in_order() {
+        for step in [7, 700, 5000, 100_000] {
+            let held = Arc::<Held>::default();
+            let mut gathered = Gathered::new(Arc::clone(&held));
+            let (mut put, mut got) = (Vec::new(), Vec::new());
+            for number in 0..300 {
+                let body = Bytes::from(vec![number as u8; 5000 + number * 17]);
+                held.add(&body);
+                let cut = body.len() / 3;
+                for slice in [b"head".as_slice(), &body[..cut], b"next", &body[cut..]] {
+                    put.extend_from_slice(slice);
+                    gathered.take(slice);
+                }
+                // As for a client that is slow: some of it is always left.
+                while gathered.length > 3 * GATHERED / 4 {
+                    got.extend(write(&mut gathered, step));
+                }
+                assert!(gathered.copied.len() < 3 * GATHERED);
+            }
+            while gathered.length > 0 {
+                got.extend(write(&mut gathered, usize::MAX));
+            }
+            assert!(put == got);
+            assert!(gathered.copied.is_empty() && gathered.parts.is_empty());
+        }
+    }
+
+    #[test]
+    fn bodies_are_not_copied_and_what_was_written_is_let_go() {
+        let held = Arc::<Held>::default();
+        let mut gathered = Gathered::new(Arc::clone(&held));
+        let body = Bytes::from(vec![1; 5000]);
+        held.add(&body);
+        gathered.take(&body);
+        assert!(gathered.copied.is_empty());
+        assert_eq!(gathered.slices()[0].as_ptr(), body.as_ptr());
+        gathered.advance(5000);
+        // Never empty, and for long.
+        gathered.take(&[2; 1000]);
+        for _ in 0..10_000 {
+            gathered.take(&[2; 1000]);
+            gathered.advance(1000);
+        }
+        assert!(gathered.copied.len() < 3 * GATHERED, "{}", gathered.copied.len());
     }
 }

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::BodyExt;
+use futures_util::future::join_all;
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -178,6 +180,57 @@ async fn every_byte_of_a_file_arrives_as_it_is_through_hyper() {
 async fn answers_from_memory_and_from_files_stand_in_order() {
     let compared = compare(|number| number % 2 == 1, 500, |handler| handler).await;
     assert!(compared > 15_000, "{compared} answers were compared");
+}
+
+/// Bodies are written from where they lie in memory, between frames that are copied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_arrives_as_it_is_over_http_2() {
+    let proof = Arc::new(Proof::new());
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr();
+    let handler = Handler::new(Handle::new(proof.table_of_files(|number| number % 3 == 1)));
+    tokio::spawn(server.run(move |_| handler.clone(), std::future::pending()));
+    let clients = (0..6).map(|client| {
+        let proof = Arc::clone(&proof);
+        tokio::spawn(async move {
+            let mut dice = Dice(client + 1);
+            let stream = connect(address, (client % 3 == 0).then_some(4096)).await;
+            let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            for _ in 0..if client % 3 == 0 { 10 } else { 60 } {
+                let answers = (0..16).map(|_| {
+                    let number = if dice.roll(8) == 0 { dice.roll(LENGTHS.len()) } else { dice.roll(3) };
+                    let request = Request::get(format!("http://a/{number}")).version(Version::HTTP_2);
+                    let from = dice.roll(LENGTHS[number]);
+                    let request = match dice.roll(3) {
+                        0 => request.header("range", format!("bytes={from}-")),
+                        _ => request,
+                    };
+                    let request = request.body(Empty::<Bytes>::new()).unwrap();
+                    let (expected, mut sender) = (respond(&proof.expected, &request), sender.clone());
+                    async move {
+                        // Some are given up when their head is there.
+                        let leaves = number > 3 && from % 3 == 0;
+                        let answer = sender.send_request(request).await.unwrap();
+                        assert_eq!(answer.status(), expected.status());
+                        if leaves {
+                            return;
+                        }
+                        let got = answer.into_body().collect().await.unwrap().to_bytes();
+                        assert!(
+                            got == expected.into_body().collect().await.unwrap().to_bytes(),
+                            "wrong bytes of {number}"
+                        );
+                    }
+                });
+                timeout(PATIENCE, join_all(answers.collect::<Vec<_>>())).await.expect("they arrive");
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
 }
 
 /// Asks at random, and says how many answers were compared.
