@@ -27,6 +27,7 @@ pub struct Environment {
     /// The endpoint of an S3 API that is not AWS.
     pub endpoint: Option<String>,
     pub region: Option<String>,
+    pub keep: Keep,
     /// Whether the store is itself a website, with no server in front: pages are then also written at its root.
     pub website: Option<bool>,
     /// `CDN-Cache-Control` for pages (RFC 9213).
@@ -44,6 +45,21 @@ pub struct Environment {
     pub security: Security,
     /// How a server finds out that assets are not to be had from another origin; none if it does not ask.
     pub failover: Option<Failover>,
+}
+
+/// Which releases a store keeps when it is pruned: those that are either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest.
+    pub releases: u32,
+    /// Those that were published within so many days.
+    pub days: u32,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Keep { releases: 5, days: 30 }
+    }
 }
 
 /// When pages are bound to the server's own origin in place of one that fails, and when back.
@@ -77,6 +93,7 @@ impl Environment {
             store: None,
             endpoint: None,
             region: None,
+            keep: Keep::default(),
             website: None,
             cdn_cache_control: None,
             failover: Some(Failover::default()),

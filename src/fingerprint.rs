@@ -104,6 +104,17 @@ impl<'de> Deserialize<'de> for Digest {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(String);
 
+/// Whether a file's name holds a fingerprint, as [`Fingerprint::name`] gives it.
+pub fn is_fingerprinted(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let is_print =
+        |text: &str| text.len() == 16 && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+    file.match_indices('-').any(|(at, _)| {
+        let rest = file.get(at + 1..).unwrap_or_default();
+        is_print(rest.split('.').next().unwrap_or_default())
+    })
+}
+
 impl Fingerprint {
     pub fn as_str(&self) -> &str {
         &self.0

@@ -59,6 +59,13 @@ pub struct Record {
     pub objects: BTreeMap<String, Object>,
 }
 
+impl Record {
+    /// Whether an object is the copy of another, below `releases/ID/`, at the root of a website. The next release writes over it.
+    pub fn is_copy(&self, key: &str) -> bool {
+        self.objects.contains_key(&format!("releases/{}/{key}", self.release))
+    }
+}
+
 /// One object of a release as it lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {

@@ -16,7 +16,10 @@ mod check;
 mod github;
 mod init;
 mod preview;
+mod prune;
 mod publish;
+mod releases;
+mod rollback;
 mod serve;
 mod terminal;
 mod trace;
@@ -78,6 +81,12 @@ enum Command {
     Serve(serve::Args),
     /// Put a build into the environment's store, and make it live
     Publish(publish::Args),
+    /// List the releases in the environment's store
+    Releases(releases::Args),
+    /// Make a release live again that was published before
+    Rollback(rollback::Args),
+    /// Delete old releases from the environment's store, and what belonged to them alone
+    Prune(prune::Args),
     /// Check that the site builds, without touching its output folder
     Check(check::Args),
     /// Print a shell's completion script
@@ -141,6 +150,9 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
         Command::Preview(args) => preview::run(&cli.global, args, terminal),
         Command::Serve(args) => serve::run(&cli.global, args, terminal),
         Command::Publish(args) => publish::run(&cli.global, args, terminal),
+        Command::Releases(args) => releases::run(&cli.global, args, terminal),
+        Command::Rollback(args) => rollback::run(&cli.global, args, terminal),
+        Command::Prune(args) => prune::run(&cli.global, args, terminal),
         Command::Check(args) => check::run(&cli.global, args, terminal),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());

@@ -151,10 +151,9 @@ pub struct Security {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "checked for its shape, not used yet")]
 pub struct Retention {
-    releases: Option<u32>,
-    days: Option<u32>,
+    pub releases: Option<u32>,
+    pub days: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]

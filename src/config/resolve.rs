@@ -88,10 +88,8 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
     let has_development = file.env.contains_key("development");
     for (name, env) in file.env {
-        for (key, given) in [("cdn", env.cdn.is_some()), ("keep", env.keep.is_some())] {
-            if given {
-                warnings.push(format!("`{key}` of `[env.{name}]` has no effect yet"));
-            }
+        if env.cdn.is_some() {
+            warnings.push(format!("`cdn` of `[env.{name}]` has no effect yet"));
         }
         let mut resolved = resolve_environment(text, &name, &env)?;
         for written in [&file.security, &env.security] {
@@ -221,6 +219,10 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.endpoint.clone_from(&env.endpoint);
     out.region.clone_from(&env.region);
     out.website = env.website;
+    if let Some(keep) = &env.keep {
+        out.keep.releases = keep.releases.unwrap_or(out.keep.releases);
+        out.keep.days = keep.days.unwrap_or(out.keep.days);
+    }
     let directives = |value: &Option<String>| match value {
         Some(value) if http::HeaderValue::from_str(value).is_err() => Err(text
             .fault(format!("`{value}` can't be a header's value"), value)

@@ -101,12 +101,16 @@ pub fn bookkeeping(build: &Build<'_>, items: &[Item], parent: Option<ReleaseId>)
         parent,
         objects: items.iter().map(|item| (item.key.clone(), item.object.clone())).collect(),
     };
-    let attempt = Attempt { record: Digest::of(&json(&record)) };
-    [document(Stage::Attempt, ATTEMPT, &attempt), document(Stage::Record, record_key(&release), &record)]
+    [attempt(&record), json_item(Stage::Record, record_key(&release), &record)]
+}
+
+/// The note that what the record says is about to be made true.
+pub fn attempt(record: &Record) -> Item {
+    json_item(Stage::Attempt, ATTEMPT, &Attempt { record: Digest::of(&json(record)) })
 }
 
 pub fn pointer(release: &ReleaseId) -> Item {
-    document(Stage::Pointer, CURRENT, &Current { release: release.clone() })
+    json_item(Stage::Pointer, CURRENT, &Current { release: release.clone() })
 }
 
 /// How the program's own documents are written.
@@ -116,7 +120,8 @@ pub fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-fn document(stage: Stage, key: impl Into<String>, value: &impl Serialize) -> Item {
+/// One of the program's own documents.
+pub fn json_item(stage: Stage, key: impl Into<String>, value: &impl Serialize) -> Item {
     let representation = Representation::in_memory(None, json(value));
     let headers = [("content-type", "application/json; charset=utf-8"), ("cache-control", "no-cache")];
     representation.item(stage, key.into(), headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::store::{Body, Condition, Listing, Put, Store, Stored};
+use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
 use crate::asset::LogicalPath;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
@@ -90,8 +90,8 @@ impl Folder {
         }
     }
 
-    fn list_blocking(&self) -> Result<Listing> {
-        let mut listing = Listing::new();
+    fn list_blocking(&self) -> Result<Entries> {
+        let mut entries = Entries::new();
         let own = |name: &str| name.starts_with(TEMPORARY) || name == LOCK;
         for entry in WalkDir::new(&self.root) {
             let entry = match entry {
@@ -105,22 +105,48 @@ impl Folder {
             if !entry.file_type().is_file() || own(&entry.file_name().to_string_lossy()) {
                 continue;
             }
-            let length = entry.metadata().map_err(|error| self.failed("list", "")(error.into()))?.len();
-            listing.insert(crate::fs::display_name(&self.root, entry.path()), length);
+            let data = match entry.metadata() {
+                Ok(data) => data,
+                // Deleted just now.
+                Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
+                Err(error) => return Err(self.failed("list", "")(error.into())),
+            };
+            let modified = data.modified().map_err(self.failed("list", ""))?;
+            let key = crate::fs::display_name(&self.root, entry.path());
+            entries.insert(key, Entry { length: data.len(), modified });
         }
-        Ok(listing)
+        Ok(entries)
+    }
+}
+
+impl Folder {
+    /// A folder that nothing is left in goes too, if it was a release's: nobody writes there any more.
+    fn delete_blocking(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed("delete", key)(error)),
+            _ => {}
+        }
+        let releases = self.root.join("releases");
+        let folders = path.ancestors().skip(1).take_while(|folder| **folder != *releases);
+        if path.starts_with(&releases) {
+            let _ = folders.map(fs::remove_dir).take_while(io::Result::is_ok).count();
+        }
+        Ok(())
     }
 }
 
 impl Store for Folder {
-    const WEBSITE: bool = true;
+    fn is_website(&self) -> bool {
+        true
+    }
 
     fn place(&self, key: &str) -> String {
         let path = if key.is_empty() { self.root.clone() } else { self.root.join(key) };
         path.display().to_string()
     }
 
-    async fn list(&self) -> Result<Listing> {
+    async fn entries(&self) -> Result<Entries> {
         let store = self.clone();
         blocking(move || store.list_blocking()).await
     }
@@ -134,6 +160,11 @@ impl Store for Folder {
         let (store, key, body, condition) = (self.clone(), key.to_owned(), body.clone(), condition.clone());
         let digest = object.digest;
         blocking(move || store.put_blocking(&key, &body, digest, &condition)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let (store, key) = (self.clone(), key.to_owned());
+        blocking(move || store.delete_blocking(&key)).await
     }
 }
 
@@ -196,6 +227,7 @@ fn help(source: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publish::store::Listing;
 
     async fn put(store: &Folder, key: &str, text: &str, condition: Condition) -> Result<Put> {
         let bytes = text.as_bytes().to_vec();

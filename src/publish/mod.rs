@@ -1,11 +1,16 @@
 //! Publishing: a build's files are put into a store in an order that is safe to stop at any point, then the release is pointed to.
 //!
 //! [`contents()`] says what a release consists of, [`plan()`] compares that with what a [`Store`] holds, and [`publish_to`]
-//! carries the plan out. Nothing is ever deleted.
+//! carries the plan out. Nothing is deleted but by [`prune()`].
 
 pub mod contents;
 pub mod folder;
+mod history;
+mod open;
 pub mod plan;
+mod pointer;
+mod prune;
+mod rollback;
 pub mod s3;
 #[cfg(test)]
 mod site;
@@ -21,8 +26,14 @@ use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, rec
 pub use self::contents::{Build, Stage};
 pub use self::folder::Folder;
 use self::folder::blocking;
+pub use self::history::{Releases, Summary, releases};
+pub use self::open::{AnyStore, open};
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
+use self::pointer::{Pointer, point};
+use self::prune::Guard;
+pub use self::prune::{Deleted, Kept, Pruned, prune};
+pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
 use self::store::{Condition, Put};
@@ -31,7 +42,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::manifest::Mode;
 use crate::progress::Progress;
-use crate::release::{Current, Record, ReleaseId};
+use crate::release::{Record, ReleaseId};
 
 /// Writes that are under way at once.
 const CONCURRENCY: usize = 16;
@@ -66,22 +77,10 @@ pub struct Report {
 
 /// Publishes the build to the environment's store; a folder is taken relative to `root`.
 pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: &dyn Progress) -> Result<Report> {
-    let environment = build.environment;
-    match &environment.store {
-        Some(StoreUrl::Folder(folder)) => {
-            let folder = apart(&root.join(folder), build.out)?;
-            publish_to(&Folder::new(folder), build, options, progress).await
-        }
-        Some(StoreUrl::S3 { bucket, prefix }) => {
-            let (endpoint, region) = (environment.endpoint.as_deref(), environment.region.as_deref());
-            let store = S3::connect(bucket, prefix, endpoint, region, None).await;
-            publish_to(&store, build, options, progress).await
-        }
-        None => Err(Error::Usage {
-            message: format!("the environment `{}` has no store to publish to", environment.name),
-            help: format!("set `store` in `[env.{}]`: a folder or `s3://bucket/prefix`", environment.name),
-        }),
+    if let Some(StoreUrl::Folder(folder)) = &build.environment.store {
+        apart(&root.join(folder), build.out)?;
     }
+    publish_to(&open(root, build.environment).await?, build, options, progress).await
 }
 
 /// Publishes the build to a store that is open already.
@@ -92,20 +91,32 @@ pub async fn publish_to<S: Store>(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let release = &build.manifest.release;
-    let website = build.environment.website.unwrap_or(S::WEBSITE);
-    let (held, version) = survey(store, release).await?;
+    let website = build.environment.website.unwrap_or_else(|| store.is_website());
+    let Surveyed { held, pointer: live, guard } = survey(store, release).await?;
     let mut items = contents(&build, website)?;
     let documents = bookkeeping(&build, &items, parent(release, &held));
     items.extend(documents);
     items.push(pointer(release));
     items.sort_by_key(|item| item.stage);
     let mut steps = plan(release, &items, &held);
+    renew_record(&mut steps);
     let mut warnings = warnings(build.manifest.mode, &steps);
     if !options.dry_run {
-        let publish = Publish { store, release, version, held: &held, progress };
+        let publish = Publish { store, release, live, guard, progress };
         publish.carry_out(&items, &mut steps, &mut warnings).await?;
     }
     Ok(report(store.place(""), build, options, steps, warnings))
+}
+
+/// A record that is there already is written again before its release goes live: prunes go by its date.
+fn renew_record(steps: &mut [Step]) {
+    if steps.iter().any(|step| step.action == Action::Point) {
+        let record = steps.iter_mut().filter(|step| step.stage == Stage::Record && step.action == Action::Keep);
+        record.for_each(|step| {
+            step.action = Action::Replace;
+            step.reason = "its date tells that the release is in use".to_owned();
+        });
+    }
 }
 
 /// The record of the release that is live in the store.
@@ -114,19 +125,27 @@ pub async fn live_record<S: Store>(store: &S) -> Result<Record> {
         message: format!("`{}` holds no {what}", store.place("")),
         help: "publish a release to it first".to_owned(),
     };
-    let (release, _) = live(store).await?.ok_or_else(|| missing("live release"))?;
-    document(store, &record_key(&release)).await?.ok_or_else(|| missing("record of its live release"))
+    let live = Pointer::read(store).await?.ok_or_else(|| missing("live release"))?;
+    document(store, &record_key(&live.release)).await?.ok_or_else(|| missing("record of its live release"))
 }
 
-/// What the store holds, and the version of its pointer.
+/// What was found in a store.
+struct Surveyed {
+    held: Held,
+    pointer: Option<Pointer>,
+    guard: Guard,
+}
+
+/// What the store holds.
 ///
 /// The listing comes first: it proves that the store is there and lets this user in, before any work is done.
-async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<(Held, Option<String>)> {
-    let mut held = Held { listing: store.list().await?, ..Held::default() };
-    let mut version = None;
-    if held.listing.contains_key(CURRENT) {
-        (held.current, version) = live(store).await?.unzip();
-    }
+async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
+    let entries = store.entries().await?;
+    let guard = Guard::enter(store, &entries).await?;
+    let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
+    let mut held = Held { listing, ..Held::default() };
+    let pointer = if held.listing.contains_key(CURRENT) { Pointer::read(store).await? } else { None };
+    held.current = pointer.as_ref().map(|pointer| pointer.release.clone());
     for release in [Some(release), held.current.as_ref()].into_iter().flatten() {
         let key = record_key(release);
         if !held.records.contains_key(release) && held.listing.contains_key(&key) {
@@ -136,25 +155,12 @@ async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<(Held, Optio
     if held.listing.contains_key(ATTEMPT) {
         held.attempt = document(store, ATTEMPT).await?;
     }
-    Ok((held, version))
+    Ok(Surveyed { held, pointer, guard })
 }
 
 /// One of the program's own documents; what can't be read is as good as missing, and is written anew.
 async fn document<S: Store, T: DeserializeOwned>(store: &S, key: &str) -> Result<Option<T>> {
     Ok(store.get(key).await?.and_then(|stored| serde_json::from_slice(&stored.body).ok()))
-}
-
-/// The release that is live, and the pointer's version.
-async fn live<S: Store>(store: &S) -> Result<Option<(ReleaseId, String)>> {
-    let Some(stored) = store.get(CURRENT).await? else { return Ok(None) };
-    match serde_json::from_slice::<Current>(&stored.body) {
-        Ok(current) => Ok(Some((current.release, stored.version))),
-        // Somebody else's file, perhaps: better not written over.
-        Err(error) => Err(Error::Publish {
-            message: format!("`{}` does not say which release is live: {error}", store.place(CURRENT)),
-            help: "if nothing else uses that file, remove it and publish again; else set another `store`".to_owned(),
-        }),
-    }
 }
 
 /// The release that this one follows; publishing it again doesn't change that.
@@ -202,25 +208,29 @@ fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, w
 struct Publish<'a, S> {
     store: &'a S,
     release: &'a ReleaseId,
-    /// The pointer's version when the store was surveyed.
-    version: Option<String>,
-    held: &'a Held,
+    /// The pointer when the store was surveyed.
+    live: Option<Pointer>,
+    guard: Guard,
     progress: &'a dyn Progress,
 }
 
 impl<S: Store> Publish<'_, S> {
     /// Stage by stage; none begins before the one before it is done as a whole.
-    async fn carry_out(&self, items: &[Item], steps: &mut [Step], warnings: &mut Vec<String>) -> Result<()> {
+    async fn carry_out(&self, all: &[Item], steps: &mut [Step], warnings: &mut Vec<String>) -> Result<()> {
         let changes = steps.iter().filter(|step| step.action != Action::Keep).count();
         self.progress.stage("publish", changes);
-        let stages = items.chunk_by(|a, b| a.stage == b.stage).zip(steps.chunk_by_mut(|a, b| a.stage == b.stage));
+        let stages = all.chunk_by(|a, b| a.stage == b.stage).zip(steps.chunk_by_mut(|a, b| a.stage == b.stage));
         for (items, steps) in stages {
             if steps.iter().all(|step| step.action == Action::Keep) {
                 continue;
             }
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
-                    self.point(pointer).await?;
+                    let written =
+                        all.iter().filter(|item| item.stage != Stage::Pointer && item.stage != Stage::Attempt);
+                    let wanted = || written.map(|item| (item.key.as_str(), item.object.length));
+                    self.guard.check(self.store, wanted).await?;
+                    point(self.store, pointer, self.release, self.live.as_ref()).await?;
                     self.progress.step();
                 }
                 items => self.write_all(items, steps).await?,
@@ -293,40 +303,6 @@ impl<S: Store> Publish<'_, S> {
         }
         Ok(())
     }
-
-    /// Moves the pointer, if it is still the one that was surveyed.
-    async fn point(&self, item: &Item) -> Result<()> {
-        let condition = match &self.version {
-            Some(version) => Condition::IfVersion(version.clone()),
-            None => Condition::IfAbsent,
-        };
-        let put = match self.store.put(CURRENT, &item.body, &item.object, &condition).await {
-            Ok(Put::Unsupported) => self.store.put(CURRENT, &item.body, &item.object, &Condition::Always).await,
-            put => put,
-        };
-        let failure = match put {
-            Ok(Put::Written) => return Ok(()),
-            Ok(Put::Refused | Put::Unsupported) => self.lost(None),
-            Err(error) => error,
-        };
-        // A failure may hide a success whose answer got lost, and some stores answer the loser of a race with an error.
-        match live(self.store).await {
-            Ok(Some((now, _))) if now == *self.release => Ok(()),
-            Ok(Some((now, _))) if Some(&now) != self.held.current.as_ref() => Err(self.lost(Some(&now))),
-            _ => Err(failure),
-        }
-    }
-
-    fn lost(&self, winner: Option<&ReleaseId>) -> Error {
-        let place = self.store.place(CURRENT);
-        Error::Publish {
-            message: match winner {
-                Some(winner) => format!("another publish went first: {winner} is live, not {}", self.release),
-                None => format!("`{place}` was written by another publish at the same time"),
-            },
-            help: "see whether what is live is what you want; if not, publish again".to_owned(),
-        }
-    }
 }
 
 /// The folder to publish to, which must not share anything with the output folder: a build replaces that as a whole.
@@ -348,10 +324,10 @@ mod tests {
     use std::sync::Mutex;
 
     use super::site::{Built, Site};
-    use super::store::{Body, Listing, Stored};
+    use super::store::{Body, Entries, Stored};
     use super::*;
     use crate::progress::Silent;
-    use crate::release::{Object, Record};
+    use crate::release::{Current, Object, Record};
 
     /// A folder whose writes can be meddled with.
     struct Meddled<F> {
@@ -375,14 +351,20 @@ mod tests {
     }
 
     impl<F: Fn(&str, usize) -> Meddle + Send + Sync> Store for Meddled<F> {
-        const WEBSITE: bool = true;
+        fn is_website(&self) -> bool {
+            true
+        }
 
         fn place(&self, key: &str) -> String {
             self.folder.place(key)
         }
 
-        async fn list(&self) -> Result<Listing> {
-            self.folder.list().await
+        async fn entries(&self) -> Result<Entries> {
+            self.folder.entries().await
+        }
+
+        async fn delete(&self, key: &str) -> Result<()> {
+            self.folder.delete(key).await
         }
 
         async fn get(&self, key: &str) -> Result<Option<Stored>> {
@@ -643,7 +625,7 @@ mod tests {
         let mut built = site().build();
         let attempt = async |built: &Built| publish(root.path(), built.as_build(), Options::default(), &Silent).await;
         let error = attempt(&built).await.unwrap_err();
-        assert_eq!(error.to_string(), "the environment `production` has no store to publish to");
+        assert_eq!(error.to_string(), "the environment `production` has no store");
         assert_eq!((help(&error).contains("[env.production]"), error.exit_code()), (true, 2));
 
         built.environment.store = Some("file:served/site".parse().unwrap());

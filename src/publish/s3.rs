@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -18,7 +18,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 
-use super::store::{Body, Condition, Listing, Put, Store, Stored};
+use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
 use crate::error::{Error, Result};
 use crate::release::Object;
 
@@ -160,26 +160,32 @@ impl S3 {
 }
 
 impl Store for S3 {
-    const WEBSITE: bool = false;
+    fn is_website(&self) -> bool {
+        false
+    }
 
     fn place(&self, key: &str) -> String {
         let key = self.key(key);
         format!("s3://{}/{key}", self.bucket).trim_end_matches('/').to_owned()
     }
 
-    async fn list(&self) -> Result<Listing> {
+    async fn entries(&self) -> Result<Entries> {
         let prefix = self.key("");
         let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).into_paginator().send();
-        let mut listing = Listing::new();
+        let mut entries = Entries::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| self.failed("list", "", error))?;
             for object in page.contents() {
                 if let Some(key) = object.key().and_then(|key| key.strip_prefix(&prefix)) {
-                    listing.insert(key.to_owned(), object.size().unwrap_or_default().unsigned_abs());
+                    let length = object.size().unwrap_or_default().unsigned_abs();
+                    let modified = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+                    // Without a time, it counts as new.
+                    let modified = modified.unwrap_or_else(SystemTime::now);
+                    entries.insert(key.to_owned(), Entry { length, modified });
                 }
             }
         }
-        Ok(listing)
+        Ok(entries)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
@@ -217,6 +223,15 @@ impl Store for S3 {
                 self.put_once(key, body, object, &bare).await
             }
             _ => Ok(put),
+        }
+    }
+
+    // One at a time: not every store deletes many at once (Google Cloud Storage's S3 API does not).
+    async fn delete(&self, key: &str) -> Result<()> {
+        match self.client.delete_object().bucket(&self.bucket).key(self.key(key)).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => Ok(()),
+            Err(error) => Err(self.failed("delete", key, error)),
         }
     }
 }
@@ -266,7 +281,7 @@ impl S3 {
             },
             ("AccessDenied", _) | (_, 401 | 403) => {
                 format!(
-                    "allow these credentials `s3:ListBucket` on `{bucket}`, and `s3:GetObject` and `s3:PutObject` on what is in it"
+                    "allow these credentials `s3:ListBucket` on `{bucket}`, and `s3:GetObject` and `s3:PutObject` on what is in it (`s3:DeleteObject` to prune)"
                 )
             }
             ("BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest", _) => {
@@ -325,11 +340,13 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
+    use crate::environment::Keep;
     use crate::fingerprint::Digest;
     use crate::preview::bucket::{Answer, Bucket};
     use crate::progress::Silent;
     use crate::publish::site::{Built, Site};
     use crate::publish::{Options, Report, publish_to};
+    use crate::publish::{prune, releases, rollback};
     use crate::release::{Current, Record};
 
     fn credentials(bucket: &Bucket) -> Credentials {
@@ -416,6 +433,33 @@ mod tests {
         let brotli = record.objects.iter().find(|(key, _)| key.ends_with(".css.br")).unwrap().1;
         let headers: Vec<&str> = brotli.headers.values().map(String::as_str).collect();
         assert_eq!(headers, ["public, max-age=31536000, immutable", "br", "text/css; charset=utf-8"]);
+    }
+
+    #[tokio::test]
+    async fn releases_in_a_bucket_are_listed_gone_back_to_and_pruned() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::start(folder.path()).await.unwrap();
+        let store = open(&bucket).await;
+        let (one, two) = (site().build(), site().asset("css/b.css", "b { color: red }").build());
+        run(&store, &one).await.unwrap();
+        run(&store, &two).await.unwrap();
+        let told = releases(&store, "production").await.unwrap().releases;
+        let live: Vec<(&str, bool, usize)> = told.iter().map(|r| (r.release.as_str(), r.live, r.missing)).collect();
+        assert!(
+            live.contains(&(two.release().as_str(), true, 0)) && live.contains(&(one.release().as_str(), false, 0))
+        );
+        let back = rollback(&store, "production", None, false, &Silent).await.unwrap();
+        assert!(back.moved && back.replaced.is_empty(), "{back:?}");
+        assert_eq!(current(&store).await.unwrap(), one.release().as_str());
+        let pruned = prune(&store, "production", Keep { releases: 0, days: 0 }, false, &Silent).await.unwrap();
+        assert_eq!(pruned.dropped, [], "both were published just now");
+        let record = format!("releases/{}.json", two.release());
+        store.delete(&record).await.unwrap();
+        store.delete(&record).await.unwrap();
+        assert_eq!(store.get(&record).await.unwrap(), None);
+        assert_eq!(releases(&store, "production").await.unwrap().releases.len(), 1);
+        run(&store, &two).await.unwrap();
+        assert_eq!(current(&store).await.unwrap(), two.release().as_str());
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -13,18 +14,34 @@ use crate::release::Object;
 /// Bytes of each object as stored, by key below the store's prefix.
 pub type Listing = BTreeMap<String, u64>;
 
+/// What a listing tells of each object, by key below the store's prefix.
+pub type Entries = BTreeMap<String, Entry>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Bytes of the body as stored.
+    pub length: u64,
+    /// When it was last written, by the store's clock.
+    pub modified: SystemTime,
+}
+
 /// Where releases are published to. Keys are paths with `/` between their parts, below the folder or the bucket's prefix.
 ///
 /// Every failure is an [`Error::Store`] that names the key and the way out.
 pub trait Store: Send + Sync {
     /// Whether such a store is read as a website, with no server in front, unless the environment says otherwise.
-    const WEBSITE: bool;
+    fn is_website(&self) -> bool;
 
     /// The key as people know it: a path, or `s3://bucket/prefix/key`; the store itself for an empty key.
     fn place(&self, key: &str) -> String;
 
     /// All objects of the store.
-    fn list(&self) -> impl Future<Output = Result<Listing>> + Send;
+    fn entries(&self) -> impl Future<Output = Result<Entries>> + Send;
+
+    /// As [`Store::entries`], for who only needs the lengths.
+    fn list(&self) -> impl Future<Output = Result<Listing>> + Send {
+        async { Ok(self.entries().await?.into_iter().map(|(key, entry)| (key, entry.length)).collect()) }
+    }
 
     /// The object, or `None` if there is none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Stored>>> + Send;
@@ -37,6 +54,9 @@ pub trait Store: Send + Sync {
         object: &Object,
         condition: &Condition,
     ) -> impl Future<Output = Result<Put>> + Send;
+
+    /// Deletes the object, if it is there.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// An object as the store gives it back.

@@ -14,6 +14,9 @@ pub fn trials() -> Vec<Trial> {
         a_store_that_fails_is_exit_code_4,
         an_environment_without_a_store,
         maps_and_dot_folders_stay_home,
+        the_release_before_is_live_again,
+        old_releases_are_pruned,
+        releases_that_are_not_there_are_told,
     ]
 }
 
@@ -84,6 +87,82 @@ fn the_second_time_nothing_is_uploaded() {
     let report = publish(&site, &[]);
     assert_eq!((&report["uploaded"], &report["moved"]), (&0.into(), &false.into()), "{report:#}");
     assert_eq!(tree(&site.root().join("published")), before);
+}
+
+/// Publishes the site with another title; the release.
+fn publish_titled(site: &Site, title: &str) -> String {
+    site.write(
+        "templates/index.html",
+        format!("<!doctype html><title>{title}</title>{{{{ asset_tags('css/a.css') }}}}"),
+    );
+    site.build(&[]);
+    publish(site, &[])["release"].as_str().expect("a release").to_owned()
+}
+
+fn json(site: &Site, arguments: &[&str]) -> serde_json::Value {
+    let run = site.run(&[arguments, &["--json"]].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    serde_json::from_str(&run.stdout).expect("one JSON document")
+}
+
+fn the_release_before_is_live_again() {
+    let site = site();
+    let (one, two) = (publish_titled(&site, "one"), publish_titled(&site, "two"));
+    let read = |path: &str| std::fs::read_to_string(site.root().join("published").join(path)).expect(path);
+    let listed = json(&site, &["releases"]);
+    let listed = listed["releases"].as_array().expect("releases");
+    let of = |release: &str| listed.iter().find(|r| r["release"] == release).expect("it is listed");
+    assert_eq!((&of(&two)["live"], &of(&one)["live"], &of(&one)["missing"]), (&true.into(), &false.into(), &0.into()));
+    let table = site.run(&["releases"]);
+    assert!(table.stdout.lines().any(|line| line.starts_with(&two) && line.contains("live")), "{}", table.stdout);
+
+    let plan = json(&site, &["rollback", "--dry-run"]);
+    assert_eq!((&plan["to"], &plan["moved"]), (&one.clone().into(), &true.into()));
+    assert!(read("index.html").contains("two") && read("current.json").contains(&two));
+    let run = site.run(&["rollback"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("release {one} is live")) && run.stderr.contains(&two), "{}", run.stderr);
+    assert!(read("index.html").contains("one") && read("current.json").contains(&one));
+    assert_eq!(json(&site, &["rollback", &two[..6]])["to"], two);
+    assert!(read("index.html").contains("two"));
+}
+
+fn old_releases_are_pruned() {
+    let site = site();
+    let releases = ["one", "two", "three"].map(|title| publish_titled(&site, title));
+    let store = site.root().join("published");
+    for release in &releases {
+        let record = std::fs::File::options().write(true).open(store.join(format!("releases/{release}.json")));
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(100 * 24 * 60 * 60);
+        record.and_then(|record| record.set_modified(time)).expect("its time is set");
+    }
+    let before = tree(&store);
+    let arguments = ["prune", "--keep-releases", "0", "--keep-days", "0"];
+    let plan = json(&site, &[&arguments[..], &["--dry-run"]].concat());
+    assert_eq!(tree(&store), before, "nothing was deleted");
+    assert_eq!(plan["dropped"], serde_json::json!([releases[0]]));
+    let done = json(&site, &arguments);
+    assert_eq!(done["deleted"], plan["deleted"]);
+    let after = tree(&store);
+    assert!(!after.keys().any(|key| key.contains(&releases[0])), "{:#?}", after.keys());
+    assert_eq!(after.get("index.html"), before.get("index.html"));
+    assert!(publish(&site, &[])["moved"] == false, "what is live is whole");
+    assert_eq!(json(&site, &["rollback"])["to"], releases[1]);
+}
+
+fn releases_that_are_not_there_are_told() {
+    let site = site();
+    let run = site.run(&["rollback"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    assert!(run.stderr.contains("holds no live release"), "{}", run.stderr);
+    publish_titled(&site, "one");
+    for arguments in [&["rollback"][..], &["rollback", "0000"], &["releases", "-e", "nowhere"]] {
+        let run = site.run(arguments);
+        assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.stderr);
+    }
+    let run = site.run(&["prune", "-e", "development"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("has no store"), "{}", run.stderr);
 }
 
 fn a_dry_run_says_why_and_changes_nothing() {

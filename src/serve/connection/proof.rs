@@ -211,7 +211,7 @@ async fn every_byte_arrives_as_it_is_over_http_2() {
                     let (expected, mut sender) = (respond(&proof.expected, &request), sender.clone());
                     async move {
                         // Some are given up when their head is there.
-                        let leaves = number > 3 && from % 3 == 0;
+                        let leaves = number > 3 && from.is_multiple_of(3);
                         let answer = sender.send_request(request).await.unwrap();
                         assert_eq!(answer.status(), expected.status());
                         if leaves {

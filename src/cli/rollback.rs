@@ -1,0 +1,46 @@
+//! `fingerpost rollback`
+
+use super::terminal::Terminal;
+use super::{Global, block_on};
+use crate::error::Result;
+use crate::publish;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The release to make live, or the first digits of its name [default: the one that was live before]
+    release: Option<String>,
+    /// The environment whose store it lies in
+    #[arg(short, long, default_value = "production", value_name = "NAME", env = "FINGERPOST_ENV")]
+    env: String,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    let config = global.load()?;
+    let environment = config.environment(&args.env)?;
+    let done = block_on(async {
+        let store = publish::open(&config.root, environment).await?;
+        publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
+    })?;
+    terminal.finish();
+    if terminal.json() {
+        return terminal.document(&done);
+    }
+    let would = if done.dry_run { "would be " } else { "" };
+    if !done.replaced.is_empty() {
+        terminal.say(&format!("{} files at the website's root {would}replaced", done.replaced.len()));
+    }
+    let is_live = match (done.dry_run, done.moved) {
+        (true, true) => "would be live",
+        (false, true) => "is live",
+        (_, false) => "was live already",
+    };
+    let after = match &done.from {
+        Some(from) if done.moved => format!(", after {from}"),
+        _ => String::new(),
+    };
+    terminal.say(&format!("release {} {is_live} in {} at {}{after}", done.to, done.environment, done.store));
+    Ok(())
+}

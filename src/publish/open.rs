@@ -1,0 +1,75 @@
+//! The store that an environment names, whichever kind it is.
+
+use std::path::Path;
+
+use super::folder::Folder;
+use super::s3::S3;
+use super::store::{Body, Condition, Entries, Put, Store, Stored};
+use crate::environment::{Environment, StoreUrl};
+use crate::error::{Error, Result};
+use crate::release::Object;
+
+#[derive(Debug)]
+pub enum AnyStore {
+    Folder(Folder),
+    S3(Box<S3>),
+}
+
+/// Opens the environment's store; a folder is taken relative to `root`. The first request is its first use.
+pub async fn open(root: &Path, environment: &Environment) -> Result<AnyStore> {
+    match &environment.store {
+        Some(StoreUrl::Folder(folder)) => Ok(AnyStore::Folder(Folder::new(crate::fs::normalize(&root.join(folder))))),
+        Some(StoreUrl::S3 { bucket, prefix }) => {
+            let (endpoint, region) = (environment.endpoint.as_deref(), environment.region.as_deref());
+            Ok(AnyStore::S3(Box::new(S3::connect(bucket, prefix, endpoint, region, None).await)))
+        }
+        None => Err(Error::Usage {
+            message: format!("the environment `{}` has no store", environment.name),
+            help: format!("set `store` in `[env.{}]`: a folder or `s3://bucket/prefix`", environment.name),
+        }),
+    }
+}
+
+impl Store for AnyStore {
+    fn is_website(&self) -> bool {
+        match self {
+            AnyStore::Folder(store) => store.is_website(),
+            AnyStore::S3(store) => store.is_website(),
+        }
+    }
+
+    fn place(&self, key: &str) -> String {
+        match self {
+            AnyStore::Folder(store) => store.place(key),
+            AnyStore::S3(store) => store.place(key),
+        }
+    }
+
+    async fn entries(&self) -> Result<Entries> {
+        match self {
+            AnyStore::Folder(store) => store.entries().await,
+            AnyStore::S3(store) => store.entries().await,
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Stored>> {
+        match self {
+            AnyStore::Folder(store) => store.get(key).await,
+            AnyStore::S3(store) => store.get(key).await,
+        }
+    }
+
+    async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
+        match self {
+            AnyStore::Folder(store) => store.put(key, body, object, condition).await,
+            AnyStore::S3(store) => store.put(key, body, object, condition).await,
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        match self {
+            AnyStore::Folder(store) => store.delete(key).await,
+            AnyStore::S3(store) => store.delete(key).await,
+        }
+    }
+}
