@@ -134,12 +134,14 @@ impl Quick {
             (_, None) => representation.body.clone(),
             (_, Some(range)) => representation.body.slice(range.clone()),
         };
-        match &body {
-            Content::Memory(_) => {}
+        let body = match body {
+            // A few bytes of a file are sooner read than sent from there.
+            Content::File(segment) if segment.length() <= SMALL as u64 => segment.read_now()?.ok()?.into(),
             // A doubt takes time.
-            Content::File(segment) if self.sends_files && segment.stored().is_unchanged() => {}
-            Content::File(_) | Content::Closed(_) => return None,
-        }
+            Content::File(segment) if !self.sends_files || !segment.stored().is_unchanged() => return None,
+            Content::Closed(_) => return None,
+            body => body,
+        };
         let lines = representation.lines(status == StatusCode::NOT_MODIFIED);
         let counted = Counted::plain(status, lines.is_immutable, representation.encoding);
         let due = self.metrics.as_ref().zip(start).map(|(metrics, start)| Due {
