@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use super::contents::record_key;
 use super::pointer::Pointer;
 use super::store::{Entries, Store};
+use crate::date::Date;
 use crate::error::{Error, Result};
 use crate::release::{Object, Record, ReleaseId};
 
@@ -139,7 +139,7 @@ pub async fn releases<S: Store>(store: &S, environment: &str) -> Result<Releases
         Summary {
             release: past.record.release.clone(),
             live: live == Some(&past.record.release),
-            published: rfc3339(past.published),
+            published: format!("{}Z", Date::of(past.published)),
             age: now.duration_since(past.published).as_ref().map_or(0, Duration::as_secs),
             parent: past.record.parent.clone(),
             objects: objects.len(),
@@ -153,9 +153,4 @@ pub async fn releases<S: Store>(store: &S, environment: &str) -> Result<Releases
         store: store.place(""),
         releases: history.releases.iter().map(summary).collect(),
     })
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).as_ref().map_or(0, Duration::as_secs);
-    DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }

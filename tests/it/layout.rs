@@ -17,8 +17,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const NOUNS: [&str; 11] = [
+const NOUNS: [&str; 12] = [
     "asset",
+    "date",
     "encoding",
     "environment",
     "error",

@@ -114,7 +114,7 @@ fn the_release_before_is_live_again() {
     let of = |release: &str| listed.iter().find(|r| r["release"] == release).expect("it is listed");
     assert_eq!((&of(&two)["live"], &of(&one)["live"], &of(&one)["missing"]), (&true.into(), &false.into(), &0.into()));
     let table = site.run(&["releases"]);
-    assert!(table.stdout.lines().any(|line| line.starts_with(&two) && line.contains("live")), "{}", table.stdout);
+    assert!(table.stdout.lines().any(|line| line.contains(&two) && line.contains(" live ")), "{}", table.stdout);
 
     let plan = json(&site, &["rollback", "--dry-run"]);
     assert_eq!((&plan["to"], &plan["moved"]), (&one.clone().into(), &true.into()));
