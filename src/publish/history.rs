@@ -6,15 +6,13 @@ use std::time::{Duration, SystemTime};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
+use super::CONCURRENCY;
 use super::contents::record_key;
 use super::pointer::Pointer;
 use super::store::{Entries, Store};
 use crate::date::Date;
 use crate::error::{Error, Result};
 use crate::release::{Object, Record, ReleaseId};
-
-/// Records that are read at once.
-const CONCURRENCY: usize = 16;
 
 /// What a store holds, as one listing and the records of all releases tell.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 
 pub mod contents;
 pub mod folder;
+mod guard;
 mod history;
 mod open;
 pub mod plan;
@@ -26,17 +27,17 @@ use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, rec
 pub use self::contents::{Build, Stage};
 pub use self::folder::Folder;
 use self::folder::blocking;
+use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
 pub use self::open::{AnyStore, open};
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::{Pointer, point};
-use self::prune::Guard;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
-use self::store::{Condition, Put};
+use self::store::{Condition, Put, put_if_known};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -44,7 +45,7 @@ use crate::manifest::Mode;
 use crate::progress::Progress;
 use crate::release::{Record, ReleaseId};
 
-/// Writes that are under way at once.
+/// Requests that are under way at once.
 const CONCURRENCY: usize = 16;
 
 /// How a publish is run.
@@ -226,10 +227,6 @@ impl<S: Store> Publish<'_, S> {
             }
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
-                    let written =
-                        all.iter().filter(|item| item.stage != Stage::Pointer && item.stage != Stage::Attempt);
-                    let wanted = || written.map(|item| (item.key.as_str(), item.object.length));
-                    self.guard.check(self.store, wanted).await?;
                     point(self.store, pointer, self.release, self.live.as_ref()).await?;
                     self.progress.step();
                 }
@@ -237,7 +234,12 @@ impl<S: Store> Publish<'_, S> {
             }
             match items.first().map(|item| item.stage) {
                 Some(Stage::Asset) => self.verify(items).await?,
-                Some(Stage::Record) => self.probe(items, warnings).await?,
+                Some(Stage::Record) => {
+                    self.probe(items, warnings).await?;
+                    let stays = |item: &&Item| matches!(item.stage, Stage::Asset | Stage::Page | Stage::Record);
+                    let stay = all.iter().filter(stays).map(|item| (item.key.as_str(), item.object.length));
+                    self.guard.check(self.store, stay).await?;
+                }
                 _ => {}
             }
         }
@@ -270,10 +272,7 @@ impl<S: Store> Publish<'_, S> {
         let body = blocking(move || body.checked(length, digest)).await?;
         let fresh = item.stage == Stage::Asset && action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
-        match self.store.put(&item.key, &body, &item.object, &condition).await? {
-            Put::Unsupported => self.store.put(&item.key, &body, &item.object, &Condition::Always).await,
-            put => Ok(put),
-        }
+        put_if_known(self.store, &item.key, &body, &item.object, &condition).await
     }
 
     /// Nothing refers to an asset before the store has told that it holds all of them.

@@ -1,7 +1,7 @@
 //! The pointer: which release is live, and how it is moved so that of two who move it at once only one does.
 
 use super::contents::{CURRENT, Item};
-use super::store::{Condition, Put, Store};
+use super::store::{Condition, Put, Store, put_if_known};
 use crate::error::{Error, Result};
 use crate::release::{Current, ReleaseId};
 
@@ -35,11 +35,7 @@ pub async fn point<S: Store>(store: &S, item: &Item, release: &ReleaseId, before
         Some(pointer) => Condition::IfVersion(pointer.version.clone()),
         None => Condition::IfAbsent,
     };
-    let put = match store.put(CURRENT, &item.body, &item.object, &condition).await {
-        Ok(Put::Unsupported) => store.put(CURRENT, &item.body, &item.object, &Condition::Always).await,
-        put => put,
-    };
-    let failure = match put {
+    let failure = match put_if_known(store, CURRENT, &item.body, &item.object, &condition).await {
         Ok(Put::Written) => return Ok(()),
         Ok(Put::Refused | Put::Unsupported) => lost(store, release, None),
         Err(error) => error,

@@ -1,36 +1,26 @@
 //! Deleting what no release needs that is to be kept: the only thing that ever deletes.
 //!
-//! It marks the objects of all releases that are kept, and sweeps the others. A publish at the same time could count on an object that
-//! is about to go, so both leave word: a prune says in [`STATE`] that it is under way, and publishing looks there before it takes
-//! stock and again before it moves the pointer (see [`Guard`]). By then it has written the release's record, and a prune that begins
-//! later keeps every release whose record is new.
+//! It marks the objects of all releases that are kept, and sweeps the others; for what is published meanwhile, see [`guard`](super::guard).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::contents::{ATTEMPT, CURRENT, Stage, json_item, record_key};
+use super::CONCURRENCY;
+use super::contents::{ATTEMPT, CURRENT, record_key};
+use super::guard::{LONGEST, Run, STATE};
 use super::history::{History, Past};
-use super::store::{Condition, Entries, Put, Store};
+use super::store::Store;
 use crate::environment::Keep;
 use crate::error::{Error, Result};
 use crate::fingerprint::is_fingerprinted;
 use crate::progress::Progress;
 use crate::release::ReleaseId;
 
-/// Whether a prune is under way, a [`State`].
-pub const STATE: &str = "releases/prune.json";
-
-/// What was under way for longer has been killed; and a record that is older is not of a publish that is under way.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
-
 /// What no record names may belong to a publish that is under way, unless it is older.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Deletions that are under way at once.
-const CONCURRENCY: usize = 16;
 
 /// What a prune did, or would do.
 #[derive(Debug, Clone, Serialize)]
@@ -74,7 +64,7 @@ pub async fn prune<S: Store>(
     } else {
         let run = Run::begin(store).await?;
         // Taken after the word was left, so that whoever has not seen it is in here.
-        let swept = plan_and_sweep(store, keep, progress).await;
+        let swept = plan_and_sweep(store, &run, keep, progress).await;
         // Also if it failed: what is left is found by the next.
         let ended = run.end(store).await;
         let plan = swept?;
@@ -92,9 +82,9 @@ pub async fn prune<S: Store>(
     })
 }
 
-async fn plan_and_sweep<S: Store>(store: &S, keep: Keep, progress: &dyn Progress) -> Result<Plan> {
+async fn plan_and_sweep<S: Store>(store: &S, run: &Run, keep: Keep, progress: &dyn Progress) -> Result<Plan> {
     let plan = plan(&known(store).await?, keep, SystemTime::now());
-    sweep(store, &plan, progress).await?;
+    sweep(store, run, &plan, progress).await?;
     Ok(plan)
 }
 
@@ -190,113 +180,16 @@ fn order(key: &str) -> u8 {
     }
 }
 
-async fn sweep<S: Store>(store: &S, plan: &Plan, progress: &dyn Progress) -> Result<()> {
+async fn sweep<S: Store>(store: &S, run: &Run, plan: &Plan, progress: &dyn Progress) -> Result<()> {
     progress.stage("prune", plan.deleted.len());
     for stage in plan.deleted.chunk_by(|a, b| order(&a.key) == order(&b.key)) {
-        let deletions =
-            stage.iter().map(|deleted| async move { store.delete(&deleted.key).await.inspect(|()| progress.step()) });
+        let deletions = stage.iter().map(|deleted| async move {
+            run.goes_on()?;
+            store.delete(&deleted.key).await.inspect(|()| progress.step())
+        });
         stream::iter(deletions).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     }
     Ok(())
-}
-
-/// `releases/prune.json`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
-    /// Counts prunes, so that one that came and went shows.
-    run: u64,
-    running: bool,
-}
-
-/// A prune that is under way.
-#[derive(Debug)]
-struct Run(State);
-
-impl Run {
-    async fn begin<S: Store>(store: &S) -> Result<Self> {
-        let entries = store.entries().await?;
-        let (before, condition) = match store.get(STATE).await? {
-            None => (State { run: 0, running: false }, Condition::IfAbsent),
-            Some(stored) => {
-                let state = serde_json::from_slice(&stored.body).unwrap_or(State { run: 0, running: false });
-                (state, Condition::IfVersion(stored.version))
-            }
-        };
-        if before.running && is_recent(&entries) {
-            return Err(under_way());
-        }
-        let state = State { run: before.run + 1, running: true };
-        match write(store, state, &condition).await? {
-            Put::Refused => Err(under_way()),
-            Put::Written | Put::Unsupported => Ok(Run(state)),
-        }
-    }
-
-    async fn end<S: Store>(self, store: &S) -> Result<()> {
-        write(store, State { running: false, ..self.0 }, &Condition::Always).await.map(|_| ())
-    }
-}
-
-async fn write<S: Store>(store: &S, state: State, condition: &Condition) -> Result<Put> {
-    let item = json_item(Stage::Record, STATE, &state);
-    match store.put(&item.key, &item.body, &item.object, condition).await? {
-        Put::Unsupported => store.put(&item.key, &item.body, &item.object, &Condition::Always).await,
-        put => Ok(put),
-    }
-}
-
-fn is_recent(entries: &Entries) -> bool {
-    let age = entries.get(STATE).map(|entry| SystemTime::now().duration_since(entry.modified).unwrap_or_default());
-    age.is_some_and(|age| age < LONGEST)
-}
-
-fn under_way() -> Error {
-    Error::Publish {
-        message: "the store is being pruned at the moment".to_owned(),
-        help: "try again when that is done; a prune that was killed is waited for, for an hour".to_owned(),
-    }
-}
-
-/// Whoever counts on what lies in a store looks out for prunes: at the beginning, and before the pointer is moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guard(Option<State>);
-
-impl Guard {
-    /// Fails if a prune is under way.
-    pub async fn enter<S: Store>(store: &S, entries: &Entries) -> Result<Self> {
-        if !entries.contains_key(STATE) {
-            return Ok(Guard(None));
-        }
-        let state = super::document::<S, State>(store, STATE).await?;
-        match state.is_some_and(|state| state.running) && is_recent(entries) {
-            true => Err(under_way()),
-            false => Ok(Guard(state)),
-        }
-    }
-
-    /// Fails if one is under way now, or came meanwhile and took something of what is counted on: keys with their lengths.
-    pub async fn check<'a, S: Store, I: Iterator<Item = (&'a str, u64)>>(
-        &self,
-        store: &S,
-        wanted: impl FnOnce() -> I,
-    ) -> Result<()> {
-        let now = super::document::<S, State>(store, STATE).await?;
-        if now == self.0 {
-            return Ok(());
-        }
-        if now.is_some_and(|state| state.running) {
-            return Err(under_way());
-        }
-        let held: BTreeMap<String, u64> = store.list().await?;
-        let mut wanted = wanted();
-        match wanted.find(|(key, length)| held.get(*key) != Some(length)) {
-            None => Ok(()),
-            Some((key, _)) => Err(Error::Publish {
-                message: format!("`{}` was pruned meanwhile", store.place(key)),
-                help: "try again; what is live is still the old release".to_owned(),
-            }),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -304,6 +197,7 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
 
+    use super::super::guard::{Guard, under_way};
     use super::super::site::{Built, Site};
     use super::super::{Options, publish_to, rollback};
     use super::*;
@@ -451,14 +345,17 @@ mod tests {
         let entries = case.store.entries().await.unwrap();
         let guard = Guard::enter(&case.store, &entries).await.unwrap();
         let key = record_key(&release);
-        let counted = || [(key.as_str(), entries[&key].length)].into_iter();
-        guard.check(&case.store, counted).await.unwrap();
+        let counted = [(key.as_str(), entries[&key].length)];
+        guard.check(&case.store, counted.into_iter()).await.unwrap();
         let run = Run::begin(&case.store).await.unwrap();
-        assert_eq!(guard.check(&case.store, counted).await.unwrap_err().to_string(), under_way().to_string());
+        assert_eq!(
+            guard.check(&case.store, counted.into_iter()).await.unwrap_err().to_string(),
+            under_way().to_string()
+        );
         run.end(&case.store).await.unwrap();
-        guard.check(&case.store, counted).await.unwrap();
+        guard.check(&case.store, counted.into_iter()).await.unwrap();
         std::fs::remove_file(case.root.path().join(&key)).unwrap();
-        let error = guard.check(&case.store, counted).await.unwrap_err().to_string();
+        let error = guard.check(&case.store, counted.into_iter()).await.unwrap_err().to_string();
         assert!(error.ends_with("was pruned meanwhile"), "{error}");
     }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
+use super::CONCURRENCY;
 use super::contents::{ATTEMPT, Attempt, Item, Stage, attempt, json, json_item, pointer, record_key};
 use super::document;
+use super::guard::Guard;
 use super::history::{History, Past};
 use super::pointer::point;
-use super::prune::Guard;
 use super::store::{Body, Condition, Store};
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
@@ -53,17 +55,15 @@ pub async fn rollback<S: Store>(
         // As in a publish: from here on, no record is to be taken for what lies at the root, and no prune takes this release away.
         write(store, &attempt(record)).await?;
         write(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
-        for (key, object) in &root {
-            let source = format!("releases/{}/{key}", record.release);
-            let body = store.get(&source).await?.map(|stored| stored.body);
-            let Some(body) = body.filter(|body| Digest::of(body) == object.digest) else {
-                return Err(broken(store.place(&source), record));
-            };
-            store.put(key, &Body::Bytes(body), object, &Condition::Always).await?;
-            progress.step();
+        let stay = record.objects.iter().filter(|(key, _)| !record.is_copy(key));
+        guard.check(store, stay.map(|(key, object)| (key.as_str(), object.length))).await?;
+        for files in root.chunk_by(|(_, a), (_, b)| is_page(a) == is_page(b)) {
+            let copies = files.iter().map(|(key, object)| async move {
+                copy(store, record, key, object).await.inspect(|()| progress.step())
+            });
+            stream::iter(copies).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         }
         if moved {
-            guard.check(store, || record.objects.iter().map(|(key, object)| (key.as_str(), object.length))).await?;
             point(store, &pointer(&record.release), &record.release, history.live.as_ref()).await?;
         }
         progress.step();
@@ -132,10 +132,23 @@ fn root<'a>(record: &'a Record, known: Option<&Record>) -> Vec<(&'a str, &'a Obj
         .filter(|(key, object)| record.is_copy(key) && known.get(*key) != Some(*object))
         .map(|(key, object)| (key.as_str(), object))
         .collect();
-    let is_page =
-        |object: &Object| object.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html"));
     root.sort_by_key(|(key, object)| (is_page(object), *key));
     root
+}
+
+fn is_page(object: &Object) -> bool {
+    object.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+/// Writes a file of the release at the root.
+async fn copy<S: Store>(store: &S, record: &Record, key: &str, object: &Object) -> Result<()> {
+    let source = format!("releases/{}/{key}", record.release);
+    let body = store.get(&source).await?.map(|stored| stored.body);
+    let body = body.filter(|body| Digest::of(body) == object.digest).ok_or_else(|| Error::Publish {
+        message: format!("`{}` is not what {} was published with", store.place(&source), record.release),
+        help: "go back to another release, or build this one's sources and publish them".to_owned(),
+    })?;
+    store.put(key, &Body::Bytes(body), object, &Condition::Always).await.map(|_| ())
 }
 
 async fn attempt_of<S: Store>(store: &S) -> Result<Option<Digest>> {
@@ -144,13 +157,6 @@ async fn attempt_of<S: Store>(store: &S) -> Result<Option<Digest>> {
 
 async fn write<S: Store>(store: &S, item: &Item) -> Result<()> {
     store.put(&item.key, &item.body, &item.object, &Condition::Always).await.map(|_| ())
-}
-
-fn broken(place: String, record: &Record) -> Error {
-    Error::Publish {
-        message: format!("`{place}` is not what {} was published with", record.release),
-        help: "go back to another release, or build this one's sources and publish them".to_owned(),
-    }
 }
 
 #[cfg(test)]

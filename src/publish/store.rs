@@ -59,6 +59,20 @@ pub trait Store: Send + Sync {
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
 }
 
+/// Writes under a condition where the store knows it, and anyway where it does not.
+pub async fn put_if_known<S: Store>(
+    store: &S,
+    key: &str,
+    body: &Body,
+    object: &Object,
+    condition: &Condition,
+) -> Result<Put> {
+    match store.put(key, body, object, condition).await? {
+        Put::Unsupported => store.put(key, body, object, &Condition::Always).await,
+        put => Ok(put),
+    }
+}
+
 /// An object as the store gives it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {

@@ -103,14 +103,13 @@ impl Quick {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, &mut fields) {
             Ok(httparse::Status::Complete(length)) if is_alone(&request) => {
-                let answer = self.answer(&request, out);
-                answer.map_or(Seen::Alone(length), |answer| Seen::Answered(Written { request: length, ..answer }))
+                self.answer(&request, length, out).map_or(Seen::Alone(length), Seen::Answered)
             }
             _ => Seen::Unclear,
         }
     }
 
-    fn answer(&self, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) -> Option<Written> {
+    fn answer(&self, request: &httparse::Request<'_, '_>, length: usize, out: &mut Vec<u8>) -> Option<Written> {
         let start = self.metrics.as_ref().map(|_| Instant::now());
         let path = request.path.filter(|path| is_plain(path))?;
         if request.method != Some("GET") || request.version != Some(1) {
@@ -159,7 +158,7 @@ impl Quick {
             }
             body => body,
         };
-        Some(Written { request: 0, body, due })
+        Some(Written { request: length, body, due })
     }
 
     fn head(

@@ -10,6 +10,9 @@ const SHORTEST: usize = 4096;
 /// As many as can be under way at once. Those whose stream ended early are forgotten when there are more.
 const MOST: usize = 256;
 
+/// Bytes of them, as what was read from a file is held by nobody else.
+const MOST_BYTES: usize = 4 << 20;
+
 /// Pieces of bodies that were handed to hyper and have not come back whole, the last one last.
 #[derive(Debug, Default)]
 pub struct Held(Mutex<Vec<Bytes>>);
@@ -20,7 +23,7 @@ impl Held {
             return;
         }
         let mut pieces = self.lock();
-        if pieces.len() == MOST {
+        if pieces.len() == MOST || pieces.iter().map(Bytes::len).sum::<usize>() + piece.len() > MOST_BYTES {
             pieces.clear();
         }
         pieces.push(piece.clone());
@@ -91,5 +94,9 @@ mod tests {
             held.add(&Bytes::from(vec![1; SHORTEST]));
         }
         assert!(held.lock().len() <= MOST);
+        for _ in 0..100 {
+            held.add(&Bytes::from(vec![1; 128 << 10]));
+            assert!(held.lock().iter().map(Bytes::len).sum::<usize>() <= MOST_BYTES);
+        }
     }
 }
