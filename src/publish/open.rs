@@ -45,6 +45,13 @@ impl Store for AnyStore {
         }
     }
 
+    async fn preflight(&self) -> Result<()> {
+        match self {
+            AnyStore::Folder(store) => store.preflight().await,
+            AnyStore::S3(store) => store.preflight().await,
+        }
+    }
+
     async fn entries(&self) -> Result<Entries> {
         match self {
             AnyStore::Folder(store) => store.entries().await,
@@ -56,6 +63,13 @@ impl Store for AnyStore {
         match self {
             AnyStore::Folder(store) => store.get(key).await,
             AnyStore::S3(store) => store.get(key).await,
+        }
+    }
+
+    async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+        match self {
+            AnyStore::Folder(store) => store.download(key, file).await,
+            AnyStore::S3(store) => store.download(key, file).await,
         }
     }
 
