@@ -28,6 +28,7 @@
 //! | [`build`], [`page`] | nouns, config |
 //! | [`publish`], [`serve`] | nouns, config, page |
 //! | [`check`] | nouns, config, build, page |
+//! | [`follow`] | nouns, publish, serve |
 //! | [`preview`] | all but cli |
 //! | [`cli`] | all |
 //!
@@ -46,6 +47,7 @@ pub mod encoding;
 pub mod environment;
 pub mod error;
 pub mod fingerprint;
+pub mod follow;
 pub mod fs;
 pub mod html;
 pub mod manifest;

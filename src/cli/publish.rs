@@ -16,6 +16,12 @@ pub struct Args {
     /// The output folder of a build [default: dist]
     #[arg(long, value_name = "DIR", env = "FINGERPOST_OUT")]
     out: Option<PathBuf>,
+    /// Publish, in place of a build, a release that was published to another environment: its name, or the first digits of it
+    #[arg(long, value_name = "RELEASE", requires = "from", conflicts_with = "out")]
+    promote: Option<String>,
+    /// The environment that the promoted release was published to
+    #[arg(long, value_name = "NAME", requires = "promote")]
+    from: Option<String>,
     /// Say what would be done, and why, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -24,11 +30,20 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
-    let out = below(&config, args.out.as_deref(), &config.out);
-    let manifest = Manifest::load(&out)?;
-    let build = Build { out: &out, manifest: &manifest, environment };
     let options = Options { dry_run: args.dry_run };
-    let report = block_on(publish::publish(&config.root, build, options, terminal))?;
+    let report = match (&args.promote, &args.from) {
+        (Some(release), Some(from)) => block_on(async {
+            let from = publish::open(&config.root, config.environment(from)?).await?;
+            let store = publish::open(&config.root, environment).await?;
+            publish::promote(&from, release, &store, environment, options, terminal).await
+        })?,
+        _ => {
+            let out = below(&config, args.out.as_deref(), &config.out);
+            let manifest = Manifest::load(&out)?;
+            let build = Build { out: &out, manifest: &manifest, environment };
+            block_on(publish::publish(&config.root, build, options, terminal))?
+        }
+    };
     terminal.finish();
     tell(&report, terminal)
 }

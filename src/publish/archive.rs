@@ -86,3 +86,70 @@ fn open(archive: &[u8]) -> Result<tar::Archive<impl Read + '_>, String> {
 fn said(error: std::io::Error) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::site::{Built, Site};
+
+    fn built() -> Built {
+        Site::new().asset("a.css", "a { color: red }").page("index.html", "hello").page("docs/a.html", "docs").build()
+    }
+
+    fn archived(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+        for (path, bytes) in files {
+            let mut header = tar::Header::new_old();
+            // As `append_data` would not: it refuses what leads out.
+            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            archive.append(&header, *bytes).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn pages_and_manifest_come_back_as_they_were() {
+        let built = built();
+        let archive = pack(built.out(), &built.manifest).unwrap();
+        assert_eq!(archive, pack(built.out(), &built.manifest).unwrap());
+        let manifest = manifest(&archive).unwrap();
+        assert_eq!(manifest.to_json(), built.manifest.to_json());
+        let out = tempfile::tempdir().unwrap();
+        unpack(&archive, &manifest, out.path()).unwrap();
+        let text = |path: &str| std::fs::read_to_string(out.path().join(path)).unwrap();
+        assert_eq!((text("index.html"), text("docs/a.html")), ("hello".to_owned(), "docs".to_owned()));
+        assert!(!out.path().join("assets").exists());
+    }
+
+    #[test]
+    fn an_archive_that_holds_anything_else_is_refused() {
+        let built = built();
+        let json = built.manifest.to_json();
+        let first = (manifest::PATH, json.as_bytes());
+        let (index, docs) = (("index.html", &b"hello"[..]), ("docs/a.html", &b"docs"[..]));
+        let out = tempfile::tempdir().unwrap();
+        let unpacked = |files: &[(&str, &[u8])]| unpack(&archived(files), &built.manifest, out.path());
+        assert_eq!(unpacked(&[first, index, docs]), Ok(()));
+        assert_eq!(unpacked(&[first, index]), Err("it lacks `docs/a.html`".to_owned()));
+        assert_eq!(unpacked(&[first, index, docs, index]), Err("it holds `index.html` as well".to_owned()));
+        let changed = [first, ("index.html", b"HELLO"), docs];
+        assert_eq!(unpacked(&changed), Err("`index.html` in it is not what the build made".to_owned()));
+        let out_of_it = [first, index, docs, ("../../out.html", b"x")];
+        assert_eq!(unpacked(&out_of_it), Err("it holds `../../out.html` as well".to_owned()));
+        let whole = archived(&[first, index, docs]);
+        assert!(unpack(&whole[..whole.len() / 2], &built.manifest, out.path()).is_err());
+    }
+
+    #[test]
+    fn a_manifest_that_leads_out_of_the_folder_is_refused() {
+        let built = built();
+        let json = built.manifest.to_json().replace("docs/a.html", "../../a.html");
+        let error = manifest(&archived(&[(manifest::PATH, json.as_bytes())])).unwrap_err();
+        assert_eq!(error, "it names `../../a.html`, which is no path below the output folder");
+        assert!(manifest(&archived(&[("other.json", b"{}")])).unwrap_err().starts_with("it does not begin with"));
+        assert_eq!(manifest(&archived(&[])).unwrap_err(), "it is empty");
+        assert!(manifest(b"no archive").is_err());
+    }
+}

@@ -153,7 +153,7 @@ impl Published {
         for part in &parts {
             let known = have.get(&part.path).filter(|known| known.0 == part.digest).map(|known| known.1.as_path());
             fetches.push(async move {
-                let is_linked = known.is_some_and(|known| link(known, &out.join(&part.path)).is_ok());
+                let is_linked = known.is_some_and(|known| fs::link(known, &out.join(&part.path)).is_ok());
                 if !is_linked {
                     fetch(store, part, out).await?;
                 }
@@ -196,13 +196,6 @@ fn digests(fetched: &Fetched) -> HashMap<String, (Digest, PathBuf)> {
         }
     }
     digests
-}
-
-fn link(from: &Path, to: &Path) -> std::io::Result<()> {
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::hard_link(from, to)
 }
 
 async fn fetch<S: Store>(store: &S, part: &Part, out: &Path) -> Result<()> {

@@ -157,14 +157,22 @@ fn renew_record(steps: &mut [Step]) {
     }
 }
 
+/// The release that is live in the store.
+pub async fn live<S: Store>(store: &S) -> Result<ReleaseId> {
+    Ok(Pointer::read(store).await?.ok_or_else(|| holds_no(store, "live release"))?.release)
+}
+
 /// The record of the release that is live in the store.
 pub async fn live_record<S: Store>(store: &S) -> Result<Record> {
-    let missing = |what: &str| Error::Publish {
+    let live = live(store).await?;
+    document(store, &record_key(&live)).await?.ok_or_else(|| holds_no(store, "record of its live release"))
+}
+
+fn holds_no<S: Store>(store: &S, what: &str) -> Error {
+    Error::Publish {
         message: format!("`{}` holds no {what}", store.place("")),
         help: "publish a release to it first".to_owned(),
-    };
-    let live = Pointer::read(store).await?.ok_or_else(|| missing("live release"))?;
-    document(store, &record_key(&live.release)).await?.ok_or_else(|| missing("record of its live release"))
+    }
 }
 
 /// What was found in a store.

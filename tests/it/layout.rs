@@ -69,6 +69,7 @@ fn modules_import_only_what_they_may() {
             "build" | "page" => [&NOUNS[..], &["config"]].concat(),
             "publish" | "serve" => [&NOUNS[..], &["config", "page"]].concat(),
             "check" => [&NOUNS[..], &["config", "build", "page"]].concat(),
+            "follow" => [&NOUNS[..], &["publish", "serve"]].concat(),
             "preview" => [&NOUNS[..], &["config", "build", "page", "publish", "serve"]].concat(),
             "config" => NOUNS.to_vec(),
             noun => {

@@ -12,6 +12,7 @@ mod check;
 mod conformance;
 mod environment;
 mod faults;
+mod follow;
 mod fuzzing;
 mod github;
 mod hostile;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         conformance::trials(),
         environment::trials(),
         faults::trials(),
+        follow::trials(),
         fuzzing::trials(),
         github::trials(),
         hostile::trials(),
