@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
 use crate::asset::LogicalPath;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outlook, Result};
 use crate::fingerprint::Digest;
 use crate::release::Object;
 
@@ -39,7 +39,13 @@ impl Folder {
 
     fn failed(&self, action: &'static str, key: &str) -> impl FnOnce(io::Error) -> Error {
         let place = self.place(key);
-        move |source| Error::Store { action, place, help: help(&source), source: source.into() }
+        move |source| Error::Store {
+            action,
+            place,
+            help: help(&source),
+            outlook: Outlook::Lasting,
+            source: source.into(),
+        }
     }
 
     fn put_blocking(&self, key: &str, body: &Body, digest: Digest, condition: &Condition) -> Result<Put> {

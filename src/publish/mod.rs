@@ -8,6 +8,8 @@ pub mod folder;
 mod guard;
 mod history;
 mod open;
+mod pace;
+mod patient;
 pub mod plan;
 mod pointer;
 mod prune;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
@@ -30,6 +33,7 @@ use self::folder::blocking;
 use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
 pub use self::open::{AnyStore, open};
+pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::{Pointer, point};
@@ -37,7 +41,7 @@ pub use self::prune::{Deleted, Kept, Pruned, prune};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
-use self::store::{Condition, Put, put_if_known};
+use self::store::{Condition, IN_MEMORY, Put, put_if_known};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -45,8 +49,14 @@ use crate::manifest::Mode;
 use crate::progress::Progress;
 use crate::release::{Record, ReleaseId};
 
-/// Requests that are under way at once.
-const CONCURRENCY: usize = 16;
+/// Objects that are worked on at once; how many requests a store gets at once is its own matter (see [`pace`]).
+const CONCURRENCY: usize = pace::MOST;
+
+/// Bytes of the bodies that are in memory at once, whatever their number.
+const MEMORY: usize = 48 << 20;
+
+/// Bytes that a body takes there while it is sent piece by piece.
+const STREAMED: u64 = 1 << 20;
 
 /// How a publish is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,7 +91,7 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
     if let Some(StoreUrl::Folder(folder)) = &build.environment.store {
         apart(&root.join(folder), build.out)?;
     }
-    publish_to(&open(root, build.environment).await?, build, options, progress).await
+    publish_to(&open(root, build.environment, progress).await?, build, options, progress).await
 }
 
 /// Publishes the build to a store that is open already.
@@ -103,7 +113,7 @@ pub async fn publish_to<S: Store>(
     renew_record(&mut steps);
     let mut warnings = warnings(build.manifest.mode, &steps);
     if !options.dry_run {
-        let publish = Publish { store, release, live, guard, progress };
+        let publish = Publish { store, release, live, guard, memory: Semaphore::new(MEMORY), progress };
         publish.carry_out(&items, &mut steps, &mut warnings).await?;
     }
     Ok(report(store.place(""), build, options, steps, warnings))
@@ -212,6 +222,8 @@ struct Publish<'a, S> {
     /// The pointer when the store was surveyed.
     live: Option<Pointer>,
     guard: Guard,
+    /// Permits for bytes in memory.
+    memory: Semaphore,
     progress: &'a dyn Progress,
 }
 
@@ -269,6 +281,9 @@ impl<S: Store> Publish<'_, S> {
 
     async fn write(&self, item: &Item, action: Action) -> Result<Put> {
         let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
+        // Held until it is written.
+        let bytes = if length <= IN_MEMORY { length } else { STREAMED };
+        let _room = self.memory.acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).await;
         let body = blocking(move || body.checked(length, digest)).await?;
         let fresh = item.stage == Stage::Asset && action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
@@ -325,6 +340,7 @@ mod tests {
     use super::site::{Built, Site};
     use super::store::{Body, Entries, Stored};
     use super::*;
+    use crate::error::Outlook;
     use crate::progress::Silent;
     use crate::release::{Current, Object, Record};
 
@@ -386,6 +402,7 @@ mod tests {
                     action: "write",
                     place: key.to_owned(),
                     help: String::new(),
+                    outlook: Outlook::Lasting,
                     source: "the disk is full".into(),
                 }),
             }

@@ -18,17 +18,17 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
-use crate::error::{Error, Result};
+use super::store::{Body, Condition, Entries, Entry, Page, Put, Store, Stored, all_pages};
+use crate::error::{Error, Outlook, Result};
 use crate::release::Object;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// One attempt of a request that sends no body: short, as the first request of a publish is one, and is made three times.
+/// One attempt of a request that sends no body: short, as the first request of a publish is one.
 const ASK: Duration = Duration::from_secs(10);
 
 /// One attempt of a request that sends a body, the time that the body takes not counted.
-const SEND: Duration = Duration::from_secs(30);
+const SEND: Duration = Duration::from_secs(15);
 
 /// Bytes in a second that a line has to carry for an upload not to be given up; one that stands still is given up sooner, by
 /// the SDK's protection against stalled streams.
@@ -86,7 +86,9 @@ impl S3 {
             (None, None) => loader,
         };
         let shared = loader.load().await;
-        let mut client = config::Builder::from(&shared);
+        // Who asks for credentials goes on trying as it does; this client doesn't, since `Patient` does, and would not know how often
+        // the store had asked to slow down.
+        let mut client = config::Builder::from(&shared).retry_config(RetryConfig::disabled());
         if let Some(endpoint) = endpoint {
             client = client
                 .endpoint_url(endpoint)
@@ -128,6 +130,7 @@ impl S3 {
                 action: "send a file to",
                 place: self.place(key),
                 help: format!("make sure that `{}` can be read", path.display()),
+                outlook: Outlook::Lasting,
                 source: error.into(),
             })?,
         };
@@ -155,7 +158,8 @@ impl S3 {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        Error::Store { action, place: self.place(key), help: self.help(&error), source: source(error) }
+        let (help, outlook) = (self.help(&error), outlook(&error));
+        Error::Store { action, place: self.place(key), help, outlook, source: source(error) }
     }
 }
 
@@ -170,22 +174,26 @@ impl Store for S3 {
     }
 
     async fn entries(&self) -> Result<Entries> {
+        all_pages(self).await
+    }
+
+    async fn page(&self, mark: Option<&str>) -> Result<Page> {
         let prefix = self.key("");
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).into_paginator().send();
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
+        let page = request.set_continuation_token(mark.map(str::to_owned)).send().await;
+        let page = page.map_err(|error| self.failed("list", "", error))?;
         let mut entries = Entries::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.failed("list", "", error))?;
-            for object in page.contents() {
-                if let Some(key) = object.key().and_then(|key| key.strip_prefix(&prefix)) {
-                    let length = object.size().unwrap_or_default().unsigned_abs();
-                    let modified = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
-                    // Without a time, it counts as new.
-                    let modified = modified.unwrap_or_else(SystemTime::now);
-                    entries.insert(key.to_owned(), Entry { length, modified });
-                }
+        for object in page.contents() {
+            if let Some(key) = object.key().and_then(|key| key.strip_prefix(&prefix)) {
+                let length = object.size().unwrap_or_default().unsigned_abs();
+                let modified = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+                // Without a time, it counts as new.
+                let modified = modified.unwrap_or_else(SystemTime::now);
+                entries.insert(key.to_owned(), Entry { length, modified });
             }
         }
-        Ok(entries)
+        let next = page.next_continuation_token().filter(|_| page.is_truncated().unwrap_or_default());
+        Ok(Page { entries, next: next.map(str::to_owned) })
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
@@ -200,6 +208,8 @@ impl Store for S3 {
             action: "read",
             place: self.place(key),
             help: UNREACHABLE.to_owned(),
+            // It breaks off, or stands still.
+            outlook: Outlook::Passing,
             source: error.into(),
         })?;
         Ok(Some(Stored { body: body.into_bytes(), headers, version }))
@@ -313,6 +323,46 @@ fn local_help(error: &dyn StdError) -> String {
     }
 }
 
+/// What stores agree on: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+fn outlook<E: ProvideErrorMetadata + StdError + 'static>(error: &SdkError<E>) -> Outlook {
+    let Some(response) = error.raw_response() else { return local_outlook(error) };
+    match (error.code().unwrap_or_default(), response.status().as_u16()) {
+        ("ExpiredToken" | "TokenRefreshRequired", _) => Outlook::Expired,
+        ("SlowDown", _) | (_, 429 | 503 | 504) => Outlook::Busy(retry_after(response.headers().get("retry-after"))),
+        ("BadDigest" | "XAmzContentSHA256Mismatch", _) => Outlook::Damaged,
+        (_, 501) => Outlook::Lasting,
+        ("RequestTimeout" | "IncompleteBody" | "OperationAborted", _) | (_, 408 | 500..) => Outlook::Passing,
+        // It could not be read: it broke off.
+        (_, 200..=299) => Outlook::Passing,
+        _ => Outlook::Lasting,
+    }
+}
+
+/// For failures before an answer came.
+fn local_outlook<E: StdError + 'static>(error: &SdkError<E>) -> Outlook {
+    let causes = || std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source());
+    let connecting = |cause: &(dyn StdError + 'static)| {
+        cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+            || cause.to_string().contains("connect timeout")
+    };
+    match error {
+        SdkError::TimeoutError(_) => Outlook::Busy(None),
+        SdkError::DispatchFailure(_) if causes().any(connecting) => Outlook::Unreachable,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Outlook::Busy(None),
+        SdkError::DispatchFailure(failure) if !failure.is_user() => Outlook::Passing,
+        _ => Outlook::Lasting,
+    }
+}
+
+/// RFC 9110 section 10.2.3
+fn retry_after(value: Option<&str>) -> Option<Duration> {
+    let value = value?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
+    }
+}
+
 /// The cause, without the SDK's own layers that say no more than that there is one.
 fn source<E>(error: SdkError<E>) -> Box<dyn StdError + Send + Sync>
 where
@@ -345,7 +395,7 @@ mod tests {
     use crate::preview::bucket::{Answer, Bucket};
     use crate::progress::Silent;
     use crate::publish::site::{Built, Site};
-    use crate::publish::{Options, Report, publish_to};
+    use crate::publish::{Options, Patient, Report, publish_to};
     use crate::publish::{prune, releases, rollback};
     use crate::release::{Current, Record};
 
@@ -357,7 +407,7 @@ mod tests {
         S3::connect(&bucket.name, "my/site", Some(&bucket.endpoint), None, Some(credentials(bucket))).await
     }
 
-    async fn run(store: &S3, built: &Built) -> Result<Report> {
+    async fn run(store: &impl Store, built: &Built) -> Result<Report> {
         publish_to(store, built.as_build(), Options::default(), &Silent).await
     }
 
@@ -541,7 +591,8 @@ mod tests {
             (request.starts_with("PUT") && puts == 2).then_some((StatusCode::INTERNAL_SERVER_ERROR, ""))
         };
         let bucket = gate.start(folder.path(), stumble).await;
-        assert!(run(&open(&bucket).await, &site().build()).await.unwrap().moved);
+        let store = Patient::new(open(&bucket).await, &Silent);
+        assert!(run(&store, &site().build()).await.unwrap().moved);
     }
 
     #[tokio::test]

@@ -25,6 +25,14 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub entries: Entries,
+    /// The mark to ask for the next part with, if there is one.
+    pub next: Option<String>,
+}
+
 /// Where releases are published to. Keys are paths with `/` between their parts, below the folder or the bucket's prefix.
 ///
 /// Every failure is an [`Error::Store`] that names the key and the way out.
@@ -37,6 +45,12 @@ pub trait Store: Send + Sync {
 
     /// All objects of the store.
     fn entries(&self) -> impl Future<Output = Result<Entries>> + Send;
+
+    /// A part of [`Store::entries`], so that one that fails is asked for again alone: what follows on the part that gave the mark.
+    fn page(&self, mark: Option<&str>) -> impl Future<Output = Result<Page>> + Send {
+        let _ = mark;
+        async { Ok(Page { entries: self.entries().await?, next: None }) }
+    }
 
     /// As [`Store::entries`], for who only needs the lengths.
     fn list(&self) -> impl Future<Output = Result<Listing>> + Send {
@@ -57,6 +71,17 @@ pub trait Store: Send + Sync {
 
     /// Deletes the object, if it is there.
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// All objects, page by page.
+pub async fn all_pages<S: Store>(store: &S) -> Result<Entries> {
+    let Page { mut entries, mut next } = store.page(None).await?;
+    while let Some(mark) = next {
+        let page = store.page(Some(&mark)).await?;
+        entries.extend(page.entries);
+        next = page.next;
+    }
+    Ok(entries)
 }
 
 /// Writes under a condition where the store knows it, and anyway where it does not.
