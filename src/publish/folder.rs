@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
+use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored, changed};
 use crate::asset::LogicalPath;
 use crate::error::{Error, Outlook, Result};
 use crate::fingerprint::Digest;
@@ -54,7 +54,16 @@ impl Folder {
         let failed = || self.failed("write", key);
         fs::create_dir_all(folder).map_err(failed())?;
         let mut new = temporary().tempfile_in(folder).map_err(failed())?;
-        fill(new.as_file_mut(), body, digest).map_err(failed())?;
+        match body {
+            Body::Bytes(bytes) => new.as_file_mut().write_all(bytes).map_err(failed())?,
+            Body::File(source) => {
+                let copied = copy(source, new.as_file_mut()).map_err(failed())?;
+                if copied != digest {
+                    return Err(changed(source));
+                }
+            }
+        }
+        new.as_file().sync_all().map_err(failed())?;
         let renamed = match condition {
             Condition::Always => new.persist(&path),
             Condition::IfAbsent => new.persist_noclobber(&path),
@@ -198,19 +207,11 @@ fn temporary() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Writes the body and makes it durable.
-fn fill(file: &mut File, body: &Body, digest: Digest) -> io::Result<()> {
-    match body {
-        Body::Bytes(bytes) => file.write_all(bytes)?,
-        Body::File(path) => {
-            io::copy(&mut File::open(path)?, file)?;
-            file.rewind()?;
-            if Digest::of_reader(&*file)? != digest {
-                return Err(io::Error::other(format!("`{}` changed while it was copied", path.display())));
-            }
-        }
-    }
-    file.sync_all()
+/// Copies a file; the digest of the copy.
+fn copy(source: &Path, file: &mut File) -> io::Result<Digest> {
+    io::copy(&mut File::open(source)?, file)?;
+    file.rewind()?;
+    Digest::of_reader(&*file)
 }
 
 fn help(source: &io::Error) -> String {

@@ -4,6 +4,7 @@
 //! carries the plan out. Nothing is deleted but by [`prune()`].
 
 pub mod contents;
+mod exact;
 pub mod folder;
 mod guard;
 mod history;
@@ -18,13 +19,15 @@ pub mod s3;
 #[cfg(test)]
 mod site;
 pub mod store;
+#[cfg(test)]
+mod storms;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 
 use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
@@ -41,7 +44,7 @@ pub use self::prune::{Deleted, Kept, Pruned, prune};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
-use self::store::{Condition, IN_MEMORY, Put, put_if_known};
+use self::store::{Condition, Entry, Put, Room, put_if_known};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -52,11 +55,8 @@ use crate::release::{Record, ReleaseId};
 /// Objects that are worked on at once; how many requests a store gets at once is its own matter (see [`pace`]).
 const CONCURRENCY: usize = pace::MOST;
 
-/// Bytes of the bodies that are in memory at once, whatever their number.
-const MEMORY: usize = 48 << 20;
-
-/// Bytes that a body takes there while it is sent piece by piece.
-const STREAMED: u64 = 1 << 20;
+/// What the clocks of a store's servers may differ by.
+const SKEW: Duration = Duration::from_secs(2);
 
 /// How a publish is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -113,7 +113,7 @@ pub async fn publish_to<S: Store>(
     renew_record(&mut steps);
     let mut warnings = warnings(build.manifest.mode, &steps);
     if !options.dry_run {
-        let publish = Publish { store, release, live, guard, memory: Semaphore::new(MEMORY), progress };
+        let publish = Publish { store, release, live, guard, room: Room::default(), progress };
         publish.carry_out(&items, &mut steps, &mut warnings).await?;
     }
     Ok(report(store.place(""), build, options, steps, warnings))
@@ -153,8 +153,11 @@ struct Surveyed {
 async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
     let entries = store.entries().await?;
     let guard = Guard::enter(store, &entries).await?;
+    let attempt = entries.get(ATTEMPT).and_then(|attempt| attempt.modified.checked_add(SKEW));
+    let is_later = |entry: &Entry| attempt.is_some_and(|attempt| entry.modified > attempt);
+    let since_attempt = entries.iter().filter(|(_, entry)| is_later(entry)).map(|(key, _)| key.clone()).collect();
     let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
-    let mut held = Held { listing, ..Held::default() };
+    let mut held = Held { listing, since_attempt, ..Held::default() };
     let pointer = if held.listing.contains_key(CURRENT) { Pointer::read(store).await? } else { None };
     held.current = pointer.as_ref().map(|pointer| pointer.release.clone());
     for release in [Some(release), held.current.as_ref()].into_iter().flatten() {
@@ -222,8 +225,7 @@ struct Publish<'a, S> {
     /// The pointer when the store was surveyed.
     live: Option<Pointer>,
     guard: Guard,
-    /// Permits for bytes in memory.
-    memory: Semaphore,
+    room: Room,
     progress: &'a dyn Progress,
 }
 
@@ -281,9 +283,8 @@ impl<S: Store> Publish<'_, S> {
 
     async fn write(&self, item: &Item, action: Action) -> Result<Put> {
         let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
-        // Held until it is written.
-        let bytes = if length <= IN_MEMORY { length } else { STREAMED };
-        let _room = self.memory.acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).await;
+        // Until it is written.
+        let _room = self.room.checked(length).await;
         let body = blocking(move || body.checked(length, digest)).await?;
         let fresh = item.stage == Stage::Asset && action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::release::Object;
 
+#[derive(Debug)]
 pub enum AnyStore<'p> {
     Folder(Folder),
     S3(Box<Patient<'p, S3>>),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
@@ -12,13 +14,14 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{self, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{self, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 
-use super::store::{Body, Condition, Entries, Entry, Page, Put, Store, Stored, all_pages};
+use super::exact::{Exact, Unsent};
+use super::store::{Body, Condition, Entries, Entry, Page, Put, Store, Stored, all_pages, changed};
 use crate::error::{Error, Outlook, Result};
 use crate::release::Object;
 
@@ -32,7 +35,13 @@ const SEND: Duration = Duration::from_secs(15);
 
 /// Bytes in a second that a line has to carry for an upload not to be given up; one that stands still is given up sooner, by
 /// the SDK's protection against stalled streams.
-const SLOWEST: u64 = 16 << 10;
+const SLOWEST: u64 = 64 << 10;
+
+/// Bytes of a body that the system takes whether or not they can be sent.
+const LITTLE: usize = 1 << 20;
+
+/// Credentials that were looked for again are not looked for once more before that.
+const RENEWED: Duration = Duration::from_secs(10);
 
 /// Bytes of the longest body that one request may carry; an upload in parts, which could take more, is not made here.
 const LONGEST: u64 = 5 << 30;
@@ -43,7 +52,9 @@ const REFUSED: [u16; 2] = [412, 409];
 /// A bucket, or what lies below a prefix in one.
 #[derive(Debug)]
 pub struct S3 {
-    client: Client,
+    client: ArcSwap<Client>,
+    /// When it was made anew, for credentials that had expired.
+    renewed: Mutex<Option<Instant>>,
     bucket: String,
     /// Without slashes at its ends; may be empty.
     prefix: String,
@@ -97,7 +108,8 @@ impl S3 {
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
         S3 {
-            client: Client::from_conf(client.build()),
+            client: ArcSwap::from_pointee(Client::from_conf(client.build())),
+            renewed: Mutex::default(),
             bucket: bucket.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
             conditional: AtomicBool::new(true),
@@ -111,6 +123,7 @@ impl S3 {
     fn request(&self, key: &str, body: ByteStream, object: &Object) -> PutObjectFluentBuilder {
         let header = |name: &str| object.headers.get(name).cloned();
         self.client
+            .load()
             .put_object()
             .bucket(&self.bucket)
             .key(self.key(key))
@@ -125,14 +138,14 @@ impl S3 {
 
     async fn put_once(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
         let bytes = match body {
+            Body::Bytes(bytes) if bytes.len() > LITTLE => {
+                ByteStream::new(SdkBody::from_body_1_x(Exact::from(bytes.clone())))
+            }
             Body::Bytes(bytes) => ByteStream::from(bytes.clone()),
-            Body::File(path) => ByteStream::from_path(path).await.map_err(|error| Error::Store {
-                action: "send a file to",
-                place: self.place(key),
-                help: format!("make sure that `{}` can be read", path.display()),
-                outlook: Outlook::Lasting,
-                source: error.into(),
-            })?,
+            Body::File(path) => {
+                let body = Exact::open(path, object.length, object.digest).await.map_err(Error::io("read", path))?;
+                ByteStream::new(SdkBody::from_body_1_x(body))
+            }
         };
         let request = self.request(key, bytes, object);
         let request = match condition {
@@ -144,6 +157,10 @@ impl S3 {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(timeout).build();
         let sent = request.customize().config_override(config::Builder::new().timeout_config(timeouts)).send().await;
         let Err(error) = sent else { return Ok(Put::Written) };
+        if let (Body::File(path), Some(Unsent::Changed)) = (body, causes(&error).find_map(|cause| cause.downcast_ref()))
+        {
+            return Err(changed(path));
+        }
         match error.raw_response().map(|response| response.status().as_u16()) {
             Some(status) if *condition != Condition::Always && REFUSED.contains(&status) => Ok(Put::Refused),
             Some(501) if *condition != Condition::Always => {
@@ -154,11 +171,26 @@ impl S3 {
         }
     }
 
+    /// Makes the client forget its credentials, so that they are looked for again: whoever gives them may have newer ones by now.
+    fn renew(&self) {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Many requests find out at the same time.
+        if renewed.is_none_or(|renewed| renewed.elapsed() > RENEWED) {
+            let config = self.client.load().config().to_builder();
+            let config = config.identity_cache(IdentityCache::lazy().build());
+            self.client.store(Arc::new(Client::from_conf(config.build())));
+            *renewed = Some(Instant::now());
+        }
+    }
+
     fn failed<E>(&self, action: &'static str, key: &str, error: SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let (help, outlook) = (self.help(&error), outlook(&error));
+        if outlook == Outlook::Expired {
+            self.renew();
+        }
         Error::Store { action, place: self.place(key), help, outlook, source: source(error) }
     }
 }
@@ -179,7 +211,7 @@ impl Store for S3 {
 
     async fn page(&self, mark: Option<&str>) -> Result<Page> {
         let prefix = self.key("");
-        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
+        let request = self.client.load().list_objects_v2().bucket(&self.bucket).prefix(&prefix);
         let page = request.set_continuation_token(mark.map(str::to_owned)).send().await;
         let page = page.map_err(|error| self.failed("list", "", error))?;
         let mut entries = Entries::new();
@@ -197,7 +229,7 @@ impl Store for S3 {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let output = match self.client.get_object().bucket(&self.bucket).key(self.key(key)).send().await {
+        let output = match self.client.load_full().get_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(output) => output,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
             Err(error) => return Err(self.failed("read", key, error)),
@@ -238,7 +270,7 @@ impl Store for S3 {
 
     // One at a time: not every store deletes many at once (Google Cloud Storage's S3 API does not).
     async fn delete(&self, key: &str) -> Result<()> {
-        match self.client.delete_object().bucket(&self.bucket).key(self.key(key)).send().await {
+        match self.client.load_full().delete_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(_) => Ok(()),
             Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => Ok(()),
             Err(error) => Err(self.failed("delete", key, error)),
@@ -308,10 +340,8 @@ impl S3 {
 }
 
 /// For failures before an answer came.
-fn local_help(error: &dyn StdError) -> String {
-    let causes: Vec<String> = std::iter::successors(Some(error), |&error| error.source())
-        .map(|cause| cause.to_string().to_lowercase())
-        .collect();
+fn local_help(error: &(dyn StdError + 'static)) -> String {
+    let causes: Vec<String> = causes(error).map(|cause| cause.to_string().to_lowercase()).collect();
     let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
     if says("credential") {
         "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`"
@@ -340,18 +370,22 @@ fn outlook<E: ProvideErrorMetadata + StdError + 'static>(error: &SdkError<E>) ->
 
 /// For failures before an answer came.
 fn local_outlook<E: StdError + 'static>(error: &SdkError<E>) -> Outlook {
-    let causes = || std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source());
     let connecting = |cause: &(dyn StdError + 'static)| {
         cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
             || cause.to_string().contains("connect timeout")
     };
     match error {
         SdkError::TimeoutError(_) => Outlook::Busy(None),
-        SdkError::DispatchFailure(_) if causes().any(connecting) => Outlook::Unreachable,
+        SdkError::DispatchFailure(_) if causes(error).any(connecting) => Outlook::Unreachable,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => Outlook::Busy(None),
         SdkError::DispatchFailure(failure) if !failure.is_user() => Outlook::Passing,
         _ => Outlook::Lasting,
     }
+}
+
+/// The error itself, what caused it, and so on.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// RFC 9110 section 10.2.3
@@ -384,15 +418,15 @@ where
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
-    use std::time::Instant;
+    use std::sync::atomic::AtomicUsize;
 
+    use aws_credential_types::provider::future;
     use http::{Method, StatusCode};
 
     use super::*;
     use crate::environment::Keep;
     use crate::fingerprint::Digest;
-    use crate::preview::bucket::{Answer, Bucket};
+    use crate::preview::bucket::{Answer, Bucket, Fate, Reply};
     use crate::progress::Silent;
     use crate::publish::site::{Built, Site};
     use crate::publish::{Options, Patient, Report, publish_to};
@@ -635,11 +669,63 @@ mod tests {
             .region(Region::from_static("us-east-1"))
             .endpoint_url("http://127.0.0.1:1")
             .credentials_provider(none);
-        let store =
-            S3 { client: Client::from_conf(client.build()), ..S3::connect("site", "", None, Some("x"), None).await };
+        let store = S3 {
+            client: ArcSwap::from_pointee(Client::from_conf(client.build())),
+            ..S3::connect("site", "", None, Some("x"), None).await
+        };
         let text = told(&store.list().await.unwrap_err());
         assert!(text.starts_with("could not list `s3://site`: the credential provider was not enabled"), "{text}");
         assert!(text.contains("| set `AWS_ACCESS_KEY_ID`"), "{text}");
+    }
+
+    /// Gives the same credentials each time, and counts that.
+    #[derive(Debug)]
+    struct Counted {
+        key: config::Credentials,
+        given: Arc<AtomicUsize>,
+    }
+
+    impl config::ProvideCredentials for Counted {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.given.fetch_add(1, Ordering::Relaxed);
+            future::ProvideCredentials::ready(Ok(self.key.clone()))
+        }
+    }
+
+    #[tokio::test]
+    async fn newer_credentials_are_taken_up_when_those_in_use_expire_midway() {
+        let expired = Fate::Lost(Reply::Answer(StatusCode::FORBIDDEN, "<Error><Code>ExpiredToken</Code></Error>"));
+        for expire_at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let (asked, given) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let fate = {
+                let (asked, given) = (asked.clone(), given.clone());
+                move |_: &http::request::Parts| {
+                    let late = asked.fetch_add(1, Ordering::Relaxed) >= expire_at;
+                    std::future::ready(match late && given.load(Ordering::Relaxed) < 2 {
+                        true => expired,
+                        false => Fate::Served,
+                    })
+                }
+            };
+            let bucket = Bucket::start_unreliable(folder.path(), fate).await.unwrap();
+            let Credentials { access_key, secret_key } = credentials(&bucket);
+            let key = config::Credentials::new(access_key, secret_key, None, None, "test");
+            let provider = Counted { key, given: given.clone() };
+            let store = open(&bucket).await;
+            let client = store.client.load().config().to_builder().credentials_provider(provider).build();
+            store.client.store(Arc::new(Client::from_conf(client)));
+            let report = run(&Patient::new(store, &Silent), &site().build()).await.unwrap();
+            assert!(report.moved);
+            if asked.load(Ordering::Relaxed) <= expire_at {
+                assert!(expire_at > 10, "{expire_at}");
+                return;
+            }
+            assert_eq!(given.load(Ordering::Relaxed), 2);
+        }
     }
 
     #[tokio::test]
@@ -709,7 +795,7 @@ mod tests {
         assert_eq!(store.get("large").await.unwrap().unwrap().body, bytes);
         let wrong = Object { digest: Digest::of(b""), ..object };
         let error = store.put("large", &body, &wrong, &Condition::Always).await.unwrap_err();
-        assert!(told(&error).contains("the bytes changed on their way"), "{}", told(&error));
+        assert!(told(&error).contains("is not the file that the build made"), "{}", told(&error));
 
         let many = folder.path().join("site/my/site/many");
         std::fs::create_dir_all(&many).unwrap();
