@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         days: args.keep_days.unwrap_or(environment.keep.days),
     };
     let done = block_on(async {
-        let store = publish::open(&config.root, environment).await?;
+        let store = publish::open(&config.root, environment, terminal).await?;
         publish::prune(&store, &environment.name, keep, args.dry_run, terminal).await
     })?;
     terminal.finish();

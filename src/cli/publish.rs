@@ -33,8 +33,8 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let options = Options { dry_run: args.dry_run };
     let report = match (&args.promote, &args.from) {
         (Some(release), Some(from)) => block_on(async {
-            let from = publish::open(&config.root, config.environment(from)?).await?;
-            let store = publish::open(&config.root, environment).await?;
+            let from = publish::open(&config.root, config.environment(from)?, terminal).await?;
+            let store = publish::open(&config.root, environment, terminal).await?;
             publish::promote(&from, release, &store, environment, options, terminal).await
         })?,
         _ => {

@@ -21,7 +21,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
     let done = block_on(async {
-        let store = publish::open(&config.root, environment).await?;
+        let store = publish::open(&config.root, environment, terminal).await?;
         publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
     })?;
     terminal.finish();

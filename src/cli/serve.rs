@@ -125,7 +125,7 @@ fn follow(
         follow::Event::Followed => terminal.must_say("the store can be followed again"),
     };
     block_on(async {
-        let store = publish::open(&config.root, &environment).await?;
+        let store = publish::open(&config.root, &environment, terminal).await?;
         let options = follow::Options { store, folder, interval: args.poll, serve };
         follow::run(options, terminal, observer).await
     })

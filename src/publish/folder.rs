@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
+use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored, changed};
 use crate::asset::LogicalPath;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outlook, Result};
 use crate::fingerprint::Digest;
 use crate::release::Object;
 
@@ -39,7 +39,13 @@ impl Folder {
 
     fn failed(&self, action: &'static str, key: &str) -> impl FnOnce(io::Error) -> Error {
         let place = self.place(key);
-        move |source| Error::Store { action, place, help: help(&source), source: source.into() }
+        move |source| Error::Store {
+            action,
+            place,
+            help: help(&source),
+            outlook: Outlook::Lasting,
+            source: source.into(),
+        }
     }
 
     fn put_blocking(&self, key: &str, body: &Body, digest: Digest, condition: &Condition) -> Result<Put> {
@@ -48,7 +54,16 @@ impl Folder {
         let failed = || self.failed("write", key);
         fs::create_dir_all(folder).map_err(failed())?;
         let mut new = temporary().tempfile_in(folder).map_err(failed())?;
-        fill(new.as_file_mut(), body, digest).map_err(failed())?;
+        match body {
+            Body::Bytes(bytes) => new.as_file_mut().write_all(bytes).map_err(failed())?,
+            Body::File(source) => {
+                let copied = copy(source, new.as_file_mut()).map_err(failed())?;
+                if copied != digest {
+                    return Err(changed(source));
+                }
+            }
+        }
+        new.as_file().sync_all().map_err(failed())?;
         let renamed = match condition {
             Condition::Always => new.persist(&path),
             Condition::IfAbsent => new.persist_noclobber(&path),
@@ -202,19 +217,11 @@ fn temporary() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Writes the body and makes it durable.
-fn fill(file: &mut File, body: &Body, digest: Digest) -> io::Result<()> {
-    match body {
-        Body::Bytes(bytes) => file.write_all(bytes)?,
-        Body::File(path) => {
-            io::copy(&mut File::open(path)?, file)?;
-            file.rewind()?;
-            if Digest::of_reader(&*file)? != digest {
-                return Err(io::Error::other(format!("`{}` changed while it was copied", path.display())));
-            }
-        }
-    }
-    file.sync_all()
+/// Copies a file; the digest of the copy.
+fn copy(source: &Path, file: &mut File) -> io::Result<Digest> {
+    io::copy(&mut File::open(source)?, file)?;
+    file.rewind()?;
+    Digest::of_reader(&*file)
 }
 
 fn help(source: &io::Error) -> String {

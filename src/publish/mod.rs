@@ -5,11 +5,14 @@
 
 mod archive;
 pub mod contents;
+mod exact;
 mod fetch;
 pub mod folder;
 mod guard;
 mod history;
 mod open;
+mod pace;
+mod patient;
 pub mod plan;
 mod pointer;
 mod preflight;
@@ -20,8 +23,11 @@ pub mod s3;
 #[cfg(test)]
 mod site;
 pub mod store;
+#[cfg(test)]
+mod storms;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -35,6 +41,7 @@ use self::folder::blocking;
 use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
 pub use self::open::{AnyStore, open};
+pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::{Pointer, point};
@@ -44,7 +51,7 @@ pub use self::prune::{Deleted, Kept, Pruned, prune};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
-use self::store::{Condition, Put, put_if_known};
+use self::store::{Condition, Entry, Put, Room, put_if_known};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -52,8 +59,11 @@ use crate::manifest::Mode;
 use crate::progress::Progress;
 use crate::release::{Record, ReleaseId};
 
-/// Requests that are under way at once.
-const CONCURRENCY: usize = 16;
+/// Objects that are worked on at once; how many requests a store gets at once is its own matter (see [`pace`]).
+const CONCURRENCY: usize = pace::MOST;
+
+/// What the clocks of a store's servers may differ by.
+const SKEW: Duration = Duration::from_secs(2);
 
 /// How a publish is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +98,7 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
     if let Some(StoreUrl::Folder(folder)) = &build.environment.store {
         apart(&root.join(folder), build.out)?;
     }
-    publish_to(&open(root, build.environment).await?, build, options, progress).await
+    publish_to(&open(root, build.environment, progress).await?, build, options, progress).await
 }
 
 /// Publishes the build to a store that is open already.
@@ -139,7 +149,8 @@ impl<'a, S: Store> Prepared<'a, S> {
                 );
             }
             let Surveyed { pointer: live, guard, .. } = surveyed;
-            let publish = Publish { store, release: &build.manifest.release, live, guard, progress };
+            let room = Room::default();
+            let publish = Publish { store, release: &build.manifest.release, live, guard, room, progress };
             publish.carry_out(&items, &mut steps).await?;
         }
         Ok(report(store.place(""), build, options, steps, warnings))
@@ -188,8 +199,11 @@ struct Surveyed {
 async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
     let entries = store.entries().await?;
     let guard = Guard::enter(store, &entries).await?;
+    let attempt = entries.get(ATTEMPT).and_then(|attempt| attempt.modified.checked_add(SKEW));
+    let is_later = |entry: &Entry| attempt.is_some_and(|attempt| entry.modified > attempt);
+    let since_attempt = entries.iter().filter(|(_, entry)| is_later(entry)).map(|(key, _)| key.clone()).collect();
     let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
-    let mut held = Held { listing, ..Held::default() };
+    let mut held = Held { listing, since_attempt, ..Held::default() };
     let pointer = if held.listing.contains_key(CURRENT) { Pointer::read(store).await? } else { None };
     held.current = pointer.as_ref().map(|pointer| pointer.release.clone());
     for release in [Some(release), held.current.as_ref()].into_iter().flatten() {
@@ -257,6 +271,7 @@ struct Publish<'a, S> {
     /// The pointer when the store was surveyed.
     live: Option<Pointer>,
     guard: Guard,
+    room: Room,
     progress: &'a dyn Progress,
 }
 
@@ -313,6 +328,8 @@ impl<S: Store> Publish<'_, S> {
 
     async fn write(&self, item: &Item, action: Action) -> Result<Put> {
         let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
+        // Until it is written.
+        let _room = self.room.checked(length).await;
         let body = blocking(move || body.checked(length, digest)).await?;
         let fresh = item.stage == Stage::Asset && action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
@@ -353,6 +370,7 @@ mod tests {
     use super::site::{Built, Site};
     use super::store::{Body, Entries, Stored};
     use super::*;
+    use crate::error::Outlook;
     use crate::progress::Silent;
     use crate::release::{Current, Object, Record};
 
@@ -418,6 +436,7 @@ mod tests {
                     action: "write",
                     place: key.to_owned(),
                     help: String::new(),
+                    outlook: Outlook::Lasting,
                     source: "the disk is full".into(),
                 }),
             }

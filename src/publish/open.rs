@@ -3,25 +3,29 @@
 use std::path::Path;
 
 use super::folder::Folder;
+use super::patient::Patient;
 use super::s3::S3;
 use super::store::{Body, Condition, Entries, Put, Store, Stored};
 use crate::environment::{Environment, StoreUrl};
 use crate::error::{Error, Result};
+use crate::progress::Progress;
 use crate::release::Object;
 
 #[derive(Debug)]
-pub enum AnyStore {
+pub enum AnyStore<'p> {
     Folder(Folder),
-    S3(Box<S3>),
+    S3(Box<Patient<'p, S3>>),
 }
 
-/// Opens the environment's store; a folder is taken relative to `root`. The first request is its first use.
-pub async fn open(root: &Path, environment: &Environment) -> Result<AnyStore> {
+/// Opens the environment's store; a folder is taken relative to `root`. The first request is its first use. That a bucket has to be
+/// asked again and again is told to `progress`.
+pub async fn open<'p>(root: &Path, environment: &Environment, progress: &'p dyn Progress) -> Result<AnyStore<'p>> {
     match &environment.store {
         Some(StoreUrl::Folder(folder)) => Ok(AnyStore::Folder(Folder::new(crate::fs::normalize(&root.join(folder))))),
         Some(StoreUrl::S3 { bucket, prefix }) => {
             let (endpoint, region) = (environment.endpoint.as_deref(), environment.region.as_deref());
-            Ok(AnyStore::S3(Box::new(S3::connect(bucket, prefix, endpoint, region, None).await)))
+            let store = S3::connect(bucket, prefix, endpoint, region, None).await;
+            Ok(AnyStore::S3(Box::new(Patient::new(store, progress))))
         }
         None => Err(Error::Usage {
             message: format!("the environment `{}` has no store", environment.name),
@@ -30,7 +34,7 @@ pub async fn open(root: &Path, environment: &Environment) -> Result<AnyStore> {
     }
 }
 
-impl Store for AnyStore {
+impl Store for AnyStore<'_> {
     fn is_website(&self) -> bool {
         match self {
             AnyStore::Folder(store) => store.is_website(),

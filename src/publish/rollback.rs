@@ -11,7 +11,7 @@ use super::document;
 use super::guard::Guard;
 use super::history::{History, Past};
 use super::pointer::point;
-use super::store::{Body, Condition, Store};
+use super::store::{Body, Condition, Room, Store};
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::progress::Progress;
@@ -57,8 +57,10 @@ pub async fn rollback<S: Store>(
         write(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
         let stay = record.objects.iter().filter(|(key, _)| !record.is_copy(key));
         guard.check(store, stay.map(|(key, object)| (key.as_str(), object.length))).await?;
+        let room = &Room::default();
         for files in root.chunk_by(|(_, a), (_, b)| is_page(a) == is_page(b)) {
             let copies = files.iter().map(|(key, object)| async move {
+                let _room = room.whole(object.length).await;
                 copy(store, record, key, object).await.inspect(|()| progress.step())
             });
             stream::iter(copies).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;

@@ -54,7 +54,10 @@ fn sources() -> BTreeMap<String, String> {
 
 /// Files that only tests compile.
 fn is_fixture(path: &str) -> bool {
-    matches!(path, "serve/connection/proof.rs" | "serve/fixture.rs" | "serve/model.rs" | "publish/site.rs")
+    matches!(
+        path,
+        "serve/connection/proof.rs" | "serve/fixture.rs" | "serve/model.rs" | "publish/site.rs" | "publish/storms.rs"
+    )
 }
 
 fn module(path: &str) -> &str {

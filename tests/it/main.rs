@@ -34,6 +34,7 @@ mod security;
 mod serve;
 mod setup;
 mod site;
+mod stops;
 mod storage;
 mod styles;
 mod transport;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         sample::trials(),
         security::trials(),
         serve::trials(),
+        stops::trials(),
         storage::trials(),
         styles::trials(),
         transport::trials(),
