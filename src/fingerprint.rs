@@ -100,6 +100,25 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Makes a [`Digest`] of bytes that come bit by bit.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher {
+    sha: Sha256,
+    length: u64,
+}
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// How many bytes there were, and their digest.
+    pub fn finish(self) -> (u64, Digest) {
+        (self.length, Digest(self.sha.finalize().into()))
+    }
+}
+
 /// 16 lower-case hex digits, the start of a [`Digest`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(String);

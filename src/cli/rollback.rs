@@ -1,7 +1,7 @@
 //! `fingerpost rollback`
 
 use super::terminal::Terminal;
-use super::{Global, block_on};
+use super::{Global, block_on, github};
 use crate::error::Result;
 use crate::publish;
 
@@ -25,8 +25,9 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
     })?;
     terminal.finish();
-    if terminal.json() {
-        return terminal.document(&done);
+    github::rolled_back(&done)?;
+    if terminal.report(&done)? {
+        return Ok(());
     }
     let would = if done.dry_run { "would be " } else { "" };
     if !done.replaced.is_empty() {

@@ -4,13 +4,16 @@
 //! carries the plan out. Nothing is deleted but by [`prune()`].
 
 pub mod contents;
+mod drift;
 pub mod folder;
 mod guard;
 mod history;
+mod maps;
 mod open;
 pub mod plan;
 mod pointer;
 mod prune;
+mod public;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
@@ -25,10 +28,12 @@ use serde::de::DeserializeOwned;
 
 use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
+pub use self::drift::{Difference, Drift, Found, drift};
 pub use self::folder::Folder;
 use self::folder::blocking;
 use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
+pub use self::maps::{MapStep, Maps};
 pub use self::open::{AnyStore, open};
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
@@ -59,6 +64,8 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub release: ReleaseId,
+    /// The release that was live before, if there was one.
+    pub previous: Option<ReleaseId>,
     pub environment: String,
     /// A path, or `s3://bucket/prefix`.
     pub store: String,
@@ -74,6 +81,8 @@ pub struct Report {
     /// Whether the pointer was moved: another release was current before, or none.
     pub moved: bool,
     pub warnings: Vec<String>,
+    /// Private source maps, where the environment has a place for them.
+    pub maps: Option<Maps>,
 }
 
 /// Publishes the build to the environment's store; a folder is taken relative to `root`.
@@ -81,7 +90,18 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
     if let Some(StoreUrl::Folder(folder)) = &build.environment.store {
         apart(&root.join(folder), build.out)?;
     }
-    publish_to(&open(root, build.environment).await?, build, options, progress).await
+    let store = open(root, build.environment).await?;
+    // Before anything goes live that they belong to.
+    let maps = match &build.environment.maps {
+        None => None,
+        Some(maps) => {
+            if let StoreUrl::Folder(folder) = &maps.url {
+                apart(&root.join(folder), build.out)?;
+            }
+            Some(maps::upload(&open::open_maps(root, maps).await, &build, options.dry_run, progress).await?)
+        }
+    };
+    Ok(Report { maps, ..publish_to(&store, build, options, progress).await? })
 }
 
 /// Publishes the build to a store that is open already.
@@ -101,12 +121,13 @@ pub async fn publish_to<S: Store>(
     items.sort_by_key(|item| item.stage);
     let mut steps = plan(release, &items, &held);
     renew_record(&mut steps);
+    let previous = held.current.clone();
     let mut warnings = warnings(build.manifest.mode, &steps);
     if !options.dry_run {
         let publish = Publish { store, release, live, guard, progress };
         publish.carry_out(&items, &mut steps, &mut warnings).await?;
     }
-    Ok(report(store.place(""), build, options, steps, warnings))
+    Ok(report(store.place(""), build, options, previous, steps, warnings))
 }
 
 /// A record that is there already is written again before its release goes live: prunes go by its date.
@@ -189,10 +210,18 @@ fn warnings(mode: Mode, steps: &[Step]) -> Vec<String> {
     warnings
 }
 
-fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, warnings: Vec<String>) -> Report {
+fn report(
+    store: String,
+    build: Build<'_>,
+    options: Options,
+    previous: Option<ReleaseId>,
+    steps: Vec<Step>,
+    warnings: Vec<String>,
+) -> Report {
     let written = |step: &&Step| matches!(step.action, Action::Upload | Action::Replace);
     Report {
         release: build.manifest.release.clone(),
+        previous,
         environment: build.environment.name.clone(),
         store,
         dry_run: options.dry_run,
@@ -202,6 +231,7 @@ fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, w
         moved: !options.dry_run && steps.iter().any(|step| step.action == Action::Point),
         steps,
         warnings,
+        maps: None,
     }
 }
 
@@ -218,8 +248,9 @@ struct Publish<'a, S> {
 impl<S: Store> Publish<'_, S> {
     /// Stage by stage; none begins before the one before it is done as a whole.
     async fn carry_out(&self, all: &[Item], steps: &mut [Step], warnings: &mut Vec<String>) -> Result<()> {
-        let changes = steps.iter().filter(|step| step.action != Action::Keep).count();
-        self.progress.stage("publish", changes);
+        let changes: Vec<u64> =
+            steps.iter().filter(|step| step.action != Action::Keep).map(|step| step.length).collect();
+        self.progress.transfer("publish", changes.len(), changes.iter().sum());
         let stages = all.chunk_by(|a, b| a.stage == b.stage).zip(steps.chunk_by_mut(|a, b| a.stage == b.stage));
         for (items, steps) in stages {
             if steps.iter().all(|step| step.action == Action::Keep) {
@@ -228,7 +259,7 @@ impl<S: Store> Publish<'_, S> {
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
                     point(self.store, pointer, self.release, self.live.as_ref()).await?;
-                    self.progress.step();
+                    self.progress.moved(&pointer.key, pointer.object.length);
                 }
                 items => self.write_all(items, steps).await?,
             }
@@ -263,7 +294,7 @@ impl<S: Store> Publish<'_, S> {
             step.action = Action::Keep;
             step.reason = "another publish wrote it meanwhile".to_owned();
         }
-        self.progress.step();
+        self.progress.moved(&item.key, item.object.length);
         Ok(())
     }
 
@@ -368,6 +399,10 @@ mod tests {
 
         async fn get(&self, key: &str) -> Result<Option<Stored>> {
             self.folder.get(key).await
+        }
+
+        fn kept_headers(&self) -> &'static [&'static str] {
+            self.folder.kept_headers()
         }
 
         async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {

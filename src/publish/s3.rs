@@ -16,10 +16,11 @@ use aws_sdk_s3::config::{self, Region, RequestChecksumCalculation, ResponseCheck
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
+use super::store::{Body, Condition, Entries, Entry, Put, Seen, Store, Stored};
 use crate::error::{Error, Result};
+use crate::fingerprint::Hasher;
 use crate::release::Object;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -36,6 +37,10 @@ const SLOWEST: u64 = 16 << 10;
 
 /// Bytes of the longest body that one request may carry; an upload in parts, which could take more, is not made here.
 const LONGEST: u64 = 5 << 30;
+
+/// The headers that an S3 API keeps with an object and answers with.
+const KEPT: [&str; 5] =
+    ["content-type", "cache-control", "content-encoding", "content-disposition", "content-language"];
 
 /// The answer to a precondition that does not hold, and to two conditional writes at once.
 const REFUSED: [u16; 2] = [412, 409];
@@ -151,6 +156,20 @@ impl S3 {
         }
     }
 
+    /// The object, with its body still to come; `None` if there is none.
+    async fn answer(&self, key: &str) -> Result<Option<GetObjectOutput>> {
+        match self.client.get_object().bucket(&self.bucket).key(self.key(key)).send().await {
+            Ok(output) => Ok(Some(output)),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) => Err(self.failed("read", key, error)),
+        }
+    }
+
+    /// A body ended before its end.
+    fn broken(&self, key: &str, error: ByteStreamError) -> Error {
+        Error::Store { action: "read", place: self.place(key), help: UNREACHABLE.to_owned(), source: error.into() }
+    }
+
     fn failed<E>(&self, action: &'static str, key: &str, error: SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -189,20 +208,25 @@ impl Store for S3 {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let output = match self.client.get_object().bucket(&self.bucket).key(self.key(key)).send().await {
-            Ok(output) => output,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(self.failed("read", key, error)),
-        };
+        let Some(output) = self.answer(key).await? else { return Ok(None) };
         let headers = headers(&output);
         let version = output.e_tag().unwrap_or_default().to_owned();
-        let body = output.body.collect().await.map_err(|error| Error::Store {
-            action: "read",
-            place: self.place(key),
-            help: UNREACHABLE.to_owned(),
-            source: error.into(),
-        })?;
+        let body = output.body.collect().await.map_err(|error| self.broken(key, error))?;
         Ok(Some(Stored { body: body.into_bytes(), headers, version }))
+    }
+
+    async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+        let Some(mut output) = self.answer(key).await? else { return Ok(None) };
+        let mut hasher = Hasher::default();
+        while let Some(part) = output.body.next().await {
+            hasher.update(&part.map_err(|error| self.broken(key, error))?);
+        }
+        let (length, digest) = hasher.finish();
+        Ok(Some(Seen { length, digest, headers: headers(&output) }))
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &KEPT
     }
 
     async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
@@ -237,16 +261,14 @@ impl Store for S3 {
 }
 
 fn headers(output: &GetObjectOutput) -> BTreeMap<String, String> {
-    [
-        ("content-type", output.content_type()),
-        ("cache-control", output.cache_control()),
-        ("content-encoding", output.content_encoding()),
-        ("content-disposition", output.content_disposition()),
-        ("content-language", output.content_language()),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-    .collect()
+    let values = [
+        output.content_type(),
+        output.cache_control(),
+        output.content_encoding(),
+        output.content_disposition(),
+        output.content_language(),
+    ];
+    KEPT.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 const UNREACHABLE: &str = "check `endpoint` and the network, then publish again; what is live is still the old release";
@@ -303,7 +325,13 @@ fn local_help(error: &dyn StdError) -> String {
         .map(|cause| cause.to_string().to_lowercase())
         .collect();
     let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
-    if says("credential") {
+    if says("cargo feature(s) enabled") {
+        "that kind of credentials is left out of this build: `cargo install --path . --features sso` or `--features \
+         credential-process`; or set what `aws configure export-credentials --format env` prints"
+            .to_owned()
+    } else if says("assumerole") || says("web identity") {
+        "check `AWS_ROLE_ARN`, the token in `AWS_WEB_IDENTITY_TOKEN_FILE` and the role's trust policy".to_owned()
+    } else if says("credential") {
         "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`"
             .to_owned()
     } else if says("region") {

@@ -10,7 +10,9 @@ mod cache;
 mod changes;
 mod check;
 mod conformance;
+mod credentials;
 mod environment;
+mod events;
 mod faults;
 mod fuzzing;
 mod github;
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
         changes::trials(),
         check::trials(),
         conformance::trials(),
+        credentials::trials(),
         environment::trials(),
+        events::trials(),
         faults::trials(),
         fuzzing::trials(),
         github::trials(),
