@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::build::within_budget;
+use super::build::{ROWS, within_budget};
 use super::terminal::{Terminal, bytes};
 use super::{Global, block_on};
 use crate::build::{Breach, Built};
@@ -117,8 +117,18 @@ fn tell_drift(drift: &Drift, terminal: &Terminal) -> Result<()> {
         help: "delete what differs from the store and publish that build again (what is there is taken to be what its \
                record says), or go back to another release; what a CDN has may have to be purged"
             .to_owned(),
-        findings: drift.differences.iter().map(|difference| Fault::new(difference.to_string())).collect(),
+        findings: findings(&drift.differences),
     })
+}
+
+/// As many as people read.
+fn findings(differences: &[publish::Difference]) -> Vec<Fault> {
+    let mut findings: Vec<Fault> =
+        differences.iter().take(ROWS).map(|difference| Fault::new(difference.to_string())).collect();
+    if let Some(more) = differences.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        findings.push(Fault::new(format!("… and {more} more; `--json` lists all")));
+    }
+    findings
 }
 
 fn same(differences: &[Difference]) -> Result<()> {
