@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::asset::url_path;
+use crate::encoding::Encoding;
 
 mod security;
 mod tags;
@@ -32,6 +33,9 @@ pub struct Environment {
     pub keep: Keep,
     /// Whether the store is itself a website, with no server in front: pages are then also written at its root.
     pub website: Option<bool>,
+    /// The one content coding that files are stored in, under their own names, for a store whose clients can't choose; without it
+    /// each coding has a name of its own.
+    pub encoding: Option<Encoding>,
     /// `CDN-Cache-Control` for pages (RFC 9213).
     pub cdn_cache_control: Option<String>,
     /// `Surrogate-Control` for pages, which older CDNs read (<https://www.w3.org/TR/edge-arch/>).
@@ -106,6 +110,7 @@ impl Environment {
             maps: None,
             keep: Keep::default(),
             website: None,
+            encoding: None,
             cdn_cache_control: None,
             failover: Some(Failover::default()),
             surrogate_control: None,

@@ -20,12 +20,12 @@ impl Digest {
 
     /// The digest of all that the reader gives, for what is too large to hold in memory.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
-        let mut hasher = Sha256::new();
+        let mut running = Running::default();
         let mut chunk = vec![0; 1 << 16];
         loop {
             match reader.read(&mut chunk)? {
-                0 => return Ok(Digest(hasher.finalize().into())),
-                read => hasher.update(chunk.get(..read).unwrap_or_default()),
+                0 => return Ok(running.digest()),
+                read => running.add(chunk.get(..read).unwrap_or_default()),
             }
         }
     }
@@ -66,6 +66,20 @@ impl Digest {
     }
 }
 
+/// The digest of bytes that come one after the other.
+#[derive(Clone, Default)]
+pub struct Running(Sha256);
+
+impl Running {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
@@ -97,25 +111,6 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-/// Makes a [`Digest`] of bytes that come bit by bit.
-#[derive(Debug, Clone, Default)]
-pub struct Hasher {
-    sha: Sha256,
-    length: u64,
-}
-
-impl Hasher {
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.sha.update(bytes);
-        self.length += bytes.len() as u64;
-    }
-
-    /// How many bytes there were, and their digest.
-    pub fn finish(self) -> (u64, Digest) {
-        (self.length, Digest(self.sha.finalize().into()))
     }
 }
 

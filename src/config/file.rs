@@ -127,6 +127,7 @@ pub struct Environment {
     pub maps_endpoint: Option<String>,
     pub maps_region: Option<String>,
     pub website: Option<bool>,
+    pub encoding: Option<String>,
     /// Read so that a file which has them is accepted; publishing does not purge or prune yet.
     pub cdn: Option<BTreeMap<String, String>>,
     pub keep: Option<Retention>,

@@ -73,10 +73,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     let keeps = file.keep.into_iter().map(keep).collect::<Result<_, _>>()?;
     let mut encodings = Vec::new();
     for token in &file.compress.encodings {
-        let encoding = Encoding::ALL.into_iter().find(|e| e.token() == token).ok_or_else(|| {
-            text.fault(format!("unknown encoding `{token}`"), token).hint("there are `br`, `zstd` and `gzip`")
-        })?;
-        encodings.push(encoding);
+        encodings.push(encoding(text, token)?);
     }
     encodings.sort_unstable();
     encodings.dedup();
@@ -129,6 +126,12 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         serve,
         budgets,
         warnings,
+    })
+}
+
+fn encoding(text: &Text, token: &str) -> Result<Encoding, Fault> {
+    Encoding::ALL.into_iter().find(|encoding| encoding.token() == token).ok_or_else(|| {
+        text.fault(format!("unknown encoding `{token}`"), token).hint("there are `br`, `zstd` and `gzip`")
     })
 }
 
@@ -220,6 +223,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.region.clone_from(&env.region);
     out.maps = env.maps_store.as_ref().map(|store| maps_store(text, store, env, out.store.as_ref())).transpose()?;
     out.website = env.website;
+    out.encoding = env.encoding.as_deref().map(|token| encoding(text, token)).transpose()?;
     if let Some(keep) = &env.keep {
         out.keep.releases = keep.releases.unwrap_or(out.keep.releases);
         out.keep.days = keep.days.unwrap_or(out.keep.days);

@@ -129,6 +129,7 @@ pub async fn drift<S: Store>(
     with_public: bool,
     progress: &dyn Progress,
 ) -> Result<Drift> {
+    store.preflight().await?;
     let none = Drift::new(environment, store.place(""));
     for _ in 0..MOVES {
         let (pointer, record) = match live(store).await? {
@@ -288,7 +289,7 @@ mod tests {
         publish(&store, &built).await;
         let same = check(&store).await;
         assert_eq!((same.differences.len(), same.warnings.len()), (0, 0), "{same:?}");
-        assert_eq!((same.objects, same.release.as_ref()), (9, Some(built.release())));
+        assert_eq!((same.objects, same.release.as_ref()), (10, Some(built.release())));
         let (css, js) = (key(root, ".css"), key(root, ".js"));
         std::fs::remove_file(root.join(format!("{css}.br"))).unwrap();
         std::fs::write(root.join(&js), "alert(2)").unwrap();
@@ -322,7 +323,7 @@ mod tests {
         let built = site().header("about.html", "x-frame-options", "DENY").build();
         publish(&store, &built).await;
         let same = check(&store).await;
-        assert_eq!((told(&same, built.release()), same.objects), (Vec::new(), 7));
+        assert_eq!((told(&same, built.release()), same.objects), (Vec::new(), 8));
         let (css, js) = (key(&folder.path().join("site"), ".css.br"), key(&folder.path().join("site"), ".js"));
         for (key, headers) in [
             (&css, vec![("content-type", "text/css; charset=utf-8"), ("cache-control", "no-store")]),

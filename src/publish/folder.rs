@@ -178,6 +178,16 @@ impl Store for Folder {
         &[]
     }
 
+    async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+        let (store, key, file) = (self.clone(), key.to_owned(), file.to_owned());
+        blocking(move || match fs::copy(store.path(&key)?, file) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(store.failed("read", &key)(error)),
+        })
+        .await
+    }
+
     async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
         let (store, key, body, condition) = (self.clone(), key.to_owned(), body.clone(), condition.clone());
         let digest = object.digest;

@@ -64,6 +64,7 @@ struct Map {
 
 /// Uploads what the store lacks; the first failure ends it.
 pub async fn upload<S: Store>(store: &S, build: &Build<'_>, dry_run: bool, progress: &dyn Progress) -> Result<Maps> {
+    store.preflight().await?;
     let entries = store.entries().await?;
     let folder = build.out.join(manifest::MAPS);
     let index = Index { release: build.manifest.release.clone(), maps: of_build(&folder).await? };

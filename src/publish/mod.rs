@@ -3,8 +3,10 @@
 //! [`contents()`] says what a release consists of, [`plan()`] compares that with what a [`Store`] holds, and [`publish_to`]
 //! carries the plan out. Nothing is deleted but by [`prune()`].
 
+mod archive;
 pub mod contents;
 mod drift;
+mod fetch;
 pub mod folder;
 mod guard;
 mod history;
@@ -12,6 +14,8 @@ mod maps;
 mod open;
 pub mod plan;
 mod pointer;
+mod preflight;
+mod promote;
 mod prune;
 mod public;
 mod rollback;
@@ -29,6 +33,7 @@ use serde::de::DeserializeOwned;
 use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
 pub use self::drift::{Difference, Drift, Found, drift};
+pub use self::fetch::{Absent, Fetched, Published};
 pub use self::folder::Folder;
 use self::folder::blocking;
 use self::guard::Guard;
@@ -38,6 +43,8 @@ pub use self::open::{AnyStore, open};
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::{Pointer, point};
+use self::preflight::keeps_conditions;
+pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
@@ -111,23 +118,53 @@ pub async fn publish_to<S: Store>(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let release = &build.manifest.release;
-    let website = build.environment.website.unwrap_or_else(|| store.is_website());
-    let Surveyed { held, pointer: live, guard } = survey(store, release).await?;
-    let mut items = contents(&build, website)?;
-    let documents = bookkeeping(&build, &items, parent(release, &held));
-    items.extend(documents);
-    items.push(pointer(release));
-    items.sort_by_key(|item| item.stage);
-    let mut steps = plan(release, &items, &held);
-    renew_record(&mut steps);
-    let previous = held.current.clone();
-    let mut warnings = warnings(build.manifest.mode, &steps);
-    if !options.dry_run {
-        let publish = Publish { store, release, live, guard, progress };
-        publish.carry_out(&items, &mut steps, &mut warnings).await?;
+    Prepared::new(store, build, options).await?.carry_out(progress).await
+}
+
+/// A publish that is planned.
+struct Prepared<'a, S> {
+    store: &'a S,
+    build: Build<'a>,
+    options: Options,
+    surveyed: Surveyed,
+    items: Vec<Item>,
+    steps: Vec<Step>,
+}
+
+impl<'a, S: Store> Prepared<'a, S> {
+    async fn new(store: &'a S, build: Build<'a>, options: Options) -> Result<Self> {
+        store.preflight().await?;
+        let release = &build.manifest.release;
+        let website = build.environment.website.unwrap_or_else(|| store.is_website());
+        let surveyed = survey(store, release).await?;
+        let mut items = contents(&build, website)?;
+        let documents = bookkeeping(&build, &items, parent(release, &surveyed.held));
+        items.extend(documents);
+        items.push(pointer(release));
+        items.sort_by_key(|item| item.stage);
+        let mut steps = plan(release, &items, &surveyed.held);
+        renew_record(&mut steps);
+        Ok(Prepared { store, build, options, surveyed, items, steps })
     }
-    Ok(report(store.place(""), build, options, previous, steps, warnings))
+
+    async fn carry_out(self, progress: &dyn Progress) -> Result<Report> {
+        let Prepared { store, build, options, surveyed, items, mut steps } = self;
+        let previous = surveyed.held.current.clone();
+        let mut warnings = warnings(build.manifest.mode, &steps);
+        if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
+            if !keeps_conditions(store).await? {
+                warnings.push(
+                    "the store doesn't honour conditional writes, so two publishes at once can't notice each other: let \
+                     only one run at a time"
+                        .to_owned(),
+                );
+            }
+            let Surveyed { pointer: live, guard, .. } = surveyed;
+            let publish = Publish { store, release: &build.manifest.release, live, guard, progress };
+            publish.carry_out(&items, &mut steps).await?;
+        }
+        Ok(report(store.place(""), build, options, previous, steps, warnings))
+    }
 }
 
 /// A record that is there already is written again before its release goes live: prunes go by its date.
@@ -247,7 +284,7 @@ struct Publish<'a, S> {
 
 impl<S: Store> Publish<'_, S> {
     /// Stage by stage; none begins before the one before it is done as a whole.
-    async fn carry_out(&self, all: &[Item], steps: &mut [Step], warnings: &mut Vec<String>) -> Result<()> {
+    async fn carry_out(&self, all: &[Item], steps: &mut [Step]) -> Result<()> {
         let changes: Vec<u64> =
             steps.iter().filter(|step| step.action != Action::Keep).map(|step| step.length).collect();
         self.progress.transfer("publish", changes.len(), changes.iter().sum());
@@ -266,7 +303,6 @@ impl<S: Store> Publish<'_, S> {
             match items.first().map(|item| item.stage) {
                 Some(Stage::Asset) => self.verify(items).await?,
                 Some(Stage::Record) => {
-                    self.probe(items, warnings).await?;
                     let stays = |item: &&Item| matches!(item.stage, Stage::Asset | Stage::Page | Stage::Record);
                     let stay = all.iter().filter(stays).map(|item| (item.key.as_str(), item.object.length));
                     self.guard.check(self.store, stay).await?;
@@ -316,22 +352,6 @@ impl<S: Store> Publish<'_, S> {
                 help: "publish again; if that doesn't help, see whether something else writes there".to_owned(),
             }),
         }
-    }
-
-    /// Writes the record once more, under the condition that it isn't there: some stores ignore conditions and answer 200
-    /// (Garage 2.5), and this finds out without harm.
-    async fn probe(&self, items: &[Item], warnings: &mut Vec<String>) -> Result<()> {
-        for item in items {
-            let put = self.store.put(&item.key, &item.body, &item.object, &Condition::IfAbsent).await?;
-            if put != Put::Refused {
-                warnings.push(
-                    "the store doesn't honour conditional writes, so two publishes at once can't notice each other: let \
-                     only one run at a time"
-                        .to_owned(),
-                );
-            }
-        }
-        Ok(())
     }
 }
 
@@ -405,6 +425,10 @@ mod tests {
             self.folder.kept_headers()
         }
 
+        async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+            self.folder.download(key, file).await
+        }
+
         async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
             let nth = {
                 let mut written = self.written.lock().unwrap();
@@ -471,7 +495,7 @@ mod tests {
         let built = site().build();
         let report = run(&store, &built).await.unwrap();
         assert!(report.moved);
-        assert_eq!((report.uploaded, report.kept), (13, 0));
+        assert_eq!((report.uploaded, report.kept), (14, 0));
         assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
         let before = files(root.path());
         for (path, file) in &built.manifest.files {
@@ -480,7 +504,7 @@ mod tests {
         assert_whole(root.path(), built.release());
 
         let again = run(&store, &built).await.unwrap();
-        assert_eq!((again.uploaded, again.kept, again.bytes, again.moved), (0, 13, 0, false));
+        assert_eq!((again.uploaded, again.kept, again.bytes, again.moved), (0, 14, 0, false));
         assert!(again.warnings.is_empty());
         assert_eq!(files(root.path()), before);
     }
@@ -549,8 +573,9 @@ mod tests {
                 }
             }
         }
-        // One asset, the attempt, three pages, the record, its probe, one page at the root, the pointer.
-        assert_eq!(failures, 9);
+        // Three to find out about the store, one asset, the attempt, the archive, three pages, the record, one page at the root, the
+        // pointer.
+        assert_eq!(failures, 12);
     }
 
     #[tokio::test]
@@ -639,7 +664,7 @@ mod tests {
         let written = store.written.lock().unwrap().clone();
         let at = |key: &str| written.iter().position(|other| other.starts_with(key)).unwrap();
         let last_asset = written.iter().rposition(|key| key.starts_with("assets/")).unwrap();
-        assert!(last_asset < at("releases/"));
+        assert!(last_asset < at("releases/attempt.json"));
         assert!(at("robots.txt") < at("index.html").min(at("about.html")));
         assert_eq!(written.last().unwrap(), CURRENT);
     }

@@ -55,6 +55,13 @@ impl Store for AnyStore {
         }
     }
 
+    async fn preflight(&self) -> Result<()> {
+        match self {
+            AnyStore::Folder(store) => store.preflight().await,
+            AnyStore::S3(store) => store.preflight().await,
+        }
+    }
+
     async fn entries(&self) -> Result<Entries> {
         match self {
             AnyStore::Folder(store) => store.entries().await,
@@ -80,6 +87,13 @@ impl Store for AnyStore {
         match self {
             AnyStore::Folder(store) => store.kept_headers(),
             AnyStore::S3(store) => store.kept_headers(),
+        }
+    }
+
+    async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+        match self {
+            AnyStore::Folder(store) => store.download(key, file).await,
+            AnyStore::S3(store) => store.download(key, file).await,
         }
     }
 

@@ -223,6 +223,7 @@ mod tests {
         insta::assert_snapshot!(text(&built, &items(&built, None), &Held::default()), @r"
         Asset     Upload  assets/css/a-e9af44705e38a129.css (not in the store)
         Attempt   Upload  releases/attempt.json (not in the store)
+        Page      Upload  releases/NEW.tar.zst (not in the store)
         Page      Upload  releases/NEW/about.html (not in the store)
         Page      Upload  releases/NEW/index.html (not in the store)
         Page      Upload  releases/NEW/robots.txt (not in the store)
@@ -251,6 +252,7 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         Asset     Keep    assets/css/a-e9af44705e38a129.css (in the store with the same content)
         Attempt   Replace releases/attempt.json (differs: other content)
+        Page      Upload  releases/NEW.tar.zst (not in the store)
         Page      Upload  releases/NEW/about.html (not in the store)
         Page      Upload  releases/NEW/index.html (not in the store)
         Page      Upload  releases/NEW/robots.txt (not in the store)

@@ -21,7 +21,7 @@ use crate::client::{self, Client};
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::fingerprint::Hasher;
+use crate::fingerprint::Running;
 use crate::manifest::File;
 use crate::progress::Progress;
 use crate::release::{Object, Record};
@@ -50,6 +50,9 @@ const FOR_CACHES: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
 struct Resource<'a> {
     url: String,
     object: &'a Object,
+    /// The one coding that the object itself is in.
+    own: Option<Encoding>,
+    /// The codings that lie beside it.
     encodings: BTreeMap<Encoding, &'a Object>,
     /// Whether it is what a wrong path is answered with.
     is_error_page: bool,
@@ -89,7 +92,7 @@ pub(super) async fn compare(
         .iter()
         .flat_map(|resource| {
             let encodings = resource.encodings.keys().map(|encoding| Some(*encoding));
-            std::iter::once(None).chain(encodings).map(move |encoding| (resource, encoding))
+            std::iter::once(resource.own).chain(encodings).map(move |encoding| (resource, encoding))
         })
         .collect();
     let length = |(resource, encoding): &(&Resource<'_>, Option<Encoding>)| resource.expected(*encoding).length;
@@ -155,19 +158,26 @@ fn resources<'a>(environment: &Environment, record: &'a Record) -> Vec<Resource<
         object.headers.contains_key("content-encoding")
             && Encoding::ALL.into_iter().filter_map(original).any(|key| record.objects.contains_key(key))
     };
-    let own = record.objects.iter().filter(|(key, object)| !record.is_copy(key) && !is_sidecar(key, object));
-    own.filter_map(|(key, object)| {
-        let sidecar = |encoding| Some((encoding, record.objects.get(&File::sidecar(key, encoding))?));
-        let is_asset = !key.starts_with(&pages);
-        Some(Resource {
-            url: url(key)?,
-            object,
-            encodings: Encoding::ALL.into_iter().filter_map(sidecar).collect(),
-            is_error_page: key.strip_prefix(&pages) == Some("404.html"),
-            is_shared: is_asset && environment.asset_base.is_other_origin() && needs_leave(object),
+    // What else is below `releases/` is the store's own.
+    let is_public = |key: &str| key.starts_with(&pages) || !key.starts_with("releases/");
+    let own = record.objects.iter().filter(|(key, _)| is_public(key) && !record.is_copy(key));
+    own.filter(|(key, object)| !is_sidecar(key, object))
+        .filter_map(|(key, object)| {
+            let sidecar = |encoding| Some((encoding, record.objects.get(&File::sidecar(key, encoding))?));
+            let is_asset = !key.starts_with(&pages);
+            Some(Resource {
+                url: url(key)?,
+                object,
+                own: object
+                    .headers
+                    .get(CONTENT_ENCODING.as_str())
+                    .and_then(|token| Encoding::ALL.into_iter().find(|encoding| encoding.token() == token)),
+                encodings: Encoding::ALL.into_iter().filter_map(sidecar).collect(),
+                is_error_page: key.strip_prefix(&pages) == Some("404.html"),
+                is_shared: is_asset && environment.asset_base.is_other_origin() && needs_leave(object),
+            })
         })
-    })
-    .collect()
+        .collect()
 }
 
 /// Whether browsers let pages of another origin use it only with that origin's leave (<https://fetch.spec.whatwg.org/#http-cors-protocol>):
@@ -252,7 +262,11 @@ async fn ask(
             }
         },
     };
-    if used.is_some() && !varies(&head.headers) {
+    if resource.own.is_some() && used.is_none() {
+        let expected = resource.own.map(|encoding| encoding.token().to_owned());
+        found.push(Found::Header { name: CONTENT_ENCODING.to_string(), expected, actual: None });
+    }
+    if used.is_some() && resource.own.is_none() && !varies(&head.headers) {
         let actual = text(&head.headers, VARY.as_str());
         found.push(Found::Header { name: VARY.to_string(), expected: Some("accept-encoding".to_owned()), actual });
     }
@@ -301,7 +315,8 @@ async fn follow(
 fn headers(resource: &Resource<'_>, status: StatusCode, got: &HeaderMap, origin: &str) -> Vec<Found> {
     // An error has headers of its own: it must not be kept as long as a page, for one.
     let is_due = |name: &str| match status {
-        StatusCode::OK => !FOR_CACHES.contains(&name),
+        // The encoding follows from what was asked for.
+        StatusCode::OK => !FOR_CACHES.contains(&name) && name != CONTENT_ENCODING.as_str(),
         _ => name == CONTENT_TYPE.as_str(),
     };
     let recorded = resource.object.headers.iter().filter(|(name, _)| is_due(name));
@@ -346,20 +361,18 @@ async fn content(
 ) -> Result<(u64, Option<Found>), Failure> {
     let broken =
         |error: &(dyn std::error::Error + 'static)| Failure::passing(format!("broke off: {}", client::reason(error)));
-    let unpacked = Sum::default();
+    let (unpacked, mut received) = (Sum::default(), Sum::default());
     let mut unpack = used.and_then(|encoding| encoding.unpack(unpacked.clone()).ok());
-    let mut hasher = Hasher::default();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
-        hasher.update(&data);
+        received.add(&data);
         // What can't be unpacked is told from what comes of it.
         if unpack.as_mut().is_some_and(|unpack| unpack.write_all(&data).is_err()) {
             unpack = None;
         }
     }
-    let (length, digest) = hasher.finish();
-    let object = resource.expected(used);
-    let (expected, actual) = (Content::of(object), Content { length, digest });
+    let (expected, actual) = (Content::of(resource.expected(used)), received.content());
+    let length = actual.length;
     if expected == actual {
         return Ok((length, None));
     }
@@ -370,21 +383,26 @@ async fn content(
     Ok((length, Some(Found::Content { expected, actual })))
 }
 
-/// Adds up what is written to it.
-#[derive(Debug, Clone, Default)]
-struct Sum(Arc<Mutex<Hasher>>);
+/// Adds up what is written to it; its clones are the same sum.
+#[derive(Clone, Default)]
+struct Sum(Arc<Mutex<(Running, u64)>>);
 
 impl Sum {
+    fn add(&mut self, bytes: &[u8]) {
+        let mut sum = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        sum.0.add(bytes);
+        sum.1 += bytes.len() as u64;
+    }
+
     fn content(&self) -> Content {
-        let hasher = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let (length, digest) = hasher.finish();
-        Content { length, digest }
+        let (running, length) = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        Content { length, digest: running.digest() }
     }
 }
 
 impl Write for Sum {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).update(bytes);
+        self.add(bytes);
         Ok(bytes.len())
     }
 
@@ -431,6 +449,8 @@ mod tests {
             (page("404.html"), object(b"lost", &html)),
             (page("docs/index.html"), object(b"docs", &html)),
             (page("a b.html"), object(b"a b", &html)),
+            // The program's own, for moving a release.
+            (format!("releases/{release}.tar.zst"), object(b"archive", &[("content-type", "application/zstd")])),
             // A website has them at its root as well.
             ("index.html".to_owned(), object(b"front", &html)),
         ];
@@ -578,6 +598,23 @@ mod tests {
         })
         .await;
         assert!(told.len() == 1 && told[0].starts_with("`/cdn/assets/a.css (br)` has 9 bytes"), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_stored_in_one_coding_is_asked_for_in_it() {
+        let mut environment = Environment::new("production");
+        environment.asset_base = "//cdn.example/".parse().unwrap();
+        let mut record = record();
+        record.objects.remove("assets/a.css.br");
+        let css = record.objects.get_mut("assets/a.css").unwrap();
+        css.headers.insert("content-encoding".to_owned(), "gzip".to_owned());
+        let resources = resources(&environment, &record);
+        let told: Vec<_> = resources.iter().map(|resource| (resource.url.as_str(), resource.own)).collect();
+        // Of pages nobody says where they are.
+        assert_eq!(
+            told,
+            [("https://cdn.example/assets/a.css", Some(Encoding::Gzip)), ("https://cdn.example/assets/a.png", None)]
+        );
     }
 
     #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -12,20 +13,26 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{self, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{
+    self, ProvideCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
+};
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
+use tokio::io::AsyncWriteExt;
 
 use super::store::{Body, Condition, Entries, Entry, Put, Seen, Store, Stored};
 use crate::error::{Error, Result};
-use crate::fingerprint::Hasher;
+use crate::fingerprint::Running;
 use crate::release::Object;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// One attempt of a request that sends no body: short, as the first request of a publish is one, and is made three times.
+/// For all that is done before it is known that the store can be used.
+const PREFLIGHT: Duration = Duration::from_secs(3);
+
+/// One attempt of a request that sends no body.
 const ASK: Duration = Duration::from_secs(10);
 
 /// One attempt of a request that sends a body, the time that the body takes not counted.
@@ -52,6 +59,7 @@ pub struct S3 {
     bucket: String,
     /// Without slashes at its ends; may be empty.
     prefix: String,
+    credentials: Option<SharedCredentialsProvider>,
     /// Whether the store is not known to lack conditional writes.
     conditional: AtomicBool,
 }
@@ -103,6 +111,7 @@ impl S3 {
             client: Client::from_conf(client.build()),
             bucket: bucket.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
+            credentials: shared.credentials_provider(),
             conditional: AtomicBool::new(true),
         }
     }
@@ -156,8 +165,7 @@ impl S3 {
         }
     }
 
-    /// The object, with its body still to come; `None` if there is none.
-    async fn answer(&self, key: &str) -> Result<Option<GetObjectOutput>> {
+    async fn output(&self, key: &str) -> Result<Option<GetObjectOutput>> {
         match self.client.get_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(output) => Ok(Some(output)),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
@@ -188,6 +196,29 @@ impl Store for S3 {
         format!("s3://{}/{key}", self.bucket).trim_end_matches('/').to_owned()
     }
 
+    /// Credentials first: where they are looked for is not always quick to answer, and its silence is not the store's.
+    async fn preflight(&self) -> Result<()> {
+        let begun = Instant::now();
+        if let Some(credentials) = &self.credentials {
+            let failed = |source: Box<dyn StdError + Send + Sync>| Error::Store {
+                action: "find credentials for",
+                place: self.place(""),
+                help: credentials_help(source.as_ref()).to_owned(),
+                source,
+            };
+            match tokio::time::timeout(PREFLIGHT * 2 / 3, credentials.provide_credentials()).await {
+                Ok(found) => found.map(|_| ()).map_err(|error| failed(error.into()))?,
+                Err(_) => return Err(failed("nothing that could have some answered".into())),
+            }
+        }
+        let left = PREFLIGHT.saturating_sub(begun.elapsed());
+        let timeouts = TimeoutConfig::builder().connect_timeout(left).operation_timeout(left).build();
+        let quick = config::Builder::new().timeout_config(timeouts);
+        let ask = self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key("")).max_keys(1);
+        let asked = ask.customize().config_override(quick).send().await;
+        asked.map(|_| ()).map_err(|error| self.failed("list", "", error))
+    }
+
     async fn entries(&self) -> Result<Entries> {
         let prefix = self.key("");
         let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).into_paginator().send();
@@ -208,7 +239,7 @@ impl Store for S3 {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let Some(output) = self.answer(key).await? else { return Ok(None) };
+        let Some(output) = self.output(key).await? else { return Ok(None) };
         let headers = headers(&output);
         let version = output.e_tag().unwrap_or_default().to_owned();
         let body = output.body.collect().await.map_err(|error| self.broken(key, error))?;
@@ -216,17 +247,33 @@ impl Store for S3 {
     }
 
     async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
-        let Some(mut output) = self.answer(key).await? else { return Ok(None) };
-        let mut hasher = Hasher::default();
+        let Some(mut output) = self.output(key).await? else { return Ok(None) };
+        let (mut running, mut length) = (Running::default(), 0);
         while let Some(part) = output.body.next().await {
-            hasher.update(&part.map_err(|error| self.broken(key, error))?);
+            let part = part.map_err(|error| self.broken(key, error))?;
+            running.add(&part);
+            length += part.len() as u64;
         }
-        let (length, digest) = hasher.finish();
-        Ok(Some(Seen { length, digest, headers: headers(&output) }))
+        Ok(Some(Seen { length, digest: running.digest(), headers: headers(&output) }))
     }
 
     fn kept_headers(&self) -> &'static [&'static str] {
         &KEPT
+    }
+
+    async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+        let Some(output) = self.output(key).await? else { return Ok(false) };
+        let mut body = output.body.into_async_read();
+        let failed = |error: std::io::Error| Error::Store {
+            action: "read",
+            place: self.place(key),
+            help: UNREACHABLE.to_owned(),
+            source: error.into(),
+        };
+        let mut file = tokio::fs::File::create(file).await.map_err(Error::io("create", file))?;
+        tokio::io::copy_buf(&mut body, &mut file).await.map_err(failed)?;
+        file.flush().await.map_err(failed)?;
+        Ok(true)
     }
 
     async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
@@ -319,26 +366,48 @@ impl S3 {
     }
 }
 
-/// For failures before an answer came.
-fn local_help(error: &dyn StdError) -> String {
-    let causes: Vec<String> = std::iter::successors(Some(error), |&error| error.source())
-        .map(|cause| cause.to_string().to_lowercase())
-        .collect();
-    let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
-    if says("cargo feature(s) enabled") {
-        "that kind of credentials is left out of this build: `cargo install --path . --features sso` or `--features \
-         credential-process`; or set what `aws configure export-credentials --format env` prints"
-            .to_owned()
-    } else if says("assumerole") || says("web identity") {
-        "check `AWS_ROLE_ARN`, the token in `AWS_WEB_IDENTITY_TOKEN_FILE` and the role's trust policy".to_owned()
-    } else if says("credential") {
-        "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`"
-            .to_owned()
-    } else if says("region") {
-        "set `region` for the environment, or `AWS_REGION`".to_owned()
-    } else {
-        UNREACHABLE.to_owned()
+const SIGN_IN: &str =
+    "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`";
+
+/// Whether an error, or one of its causes, says this in whatever case.
+fn says(error: &(dyn StdError + 'static), word: &str) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|cause| cause.to_string().to_lowercase().contains(word))
+}
+
+/// For credentials that can't be had.
+fn credentials_help(error: &(dyn StdError + 'static)) -> &'static str {
+    match () {
+        () if says(error, "cargo feature(s) enabled") => {
+            "that kind of credentials is left out of this build: install it with `--features sso` or `--features \
+             credential-process`, or set what `aws configure export-credentials --format env` prints"
+        }
+        () if says(error, "assumerole") || says(error, "web identity") || says(error, "webidentity") => {
+            "check `AWS_ROLE_ARN`, the token in `AWS_WEB_IDENTITY_TOKEN_FILE` and the role's trust policy"
+        }
+        () => SIGN_IN,
     }
+}
+
+/// For failures before an answer came.
+fn local_help(error: &(dyn StdError + 'static)) -> String {
+    let says = |word: &str| says(error, word);
+    let help = match () {
+        () if says("credential") => credentials_help(error),
+        () if says("region") => "set `region` for the environment, or `AWS_REGION`",
+        () if says("certificate") => {
+            "the endpoint's certificate is not to be trusted: see that `endpoint` has the name that it is for, and give an \
+             authority of your own in `SSL_CERT_FILE` (PEM)"
+        }
+        () if says("invalidcontenttype") => {
+            "the endpoint doesn't speak TLS: write `endpoint` with `http://`, or its TLS port"
+        }
+        () if says("dns") || says("lookup address") => {
+            "there is no host of that name: check `endpoint` and the network"
+        }
+        () => UNREACHABLE,
+    };
+    help.to_owned()
 }
 
 /// The cause, without the SDK's own layers that say no more than that there is one.
@@ -456,7 +525,8 @@ mod tests {
             assert_eq!(stored.headers, object.headers, "{key}");
         }
         let listing = store.list().await.unwrap();
-        assert_eq!(listing.len(), record.objects.len() + 3, "{listing:?}");
+        // The record, the pointer, the last attempt and the probe are of no release.
+        assert_eq!(listing.len(), record.objects.len() + 4, "{listing:?}");
         assert!(!listing.contains_key("index.html"), "a bucket is no website unless told so");
         let brotli = record.objects.iter().find(|(key, _)| key.ends_with(".css.br")).unwrap().1;
         let headers: Vec<&str> = brotli.headers.values().map(String::as_str).collect();
@@ -491,7 +561,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_build_again_costs_four_requests() {
+    async fn the_same_build_again_costs_five_requests() {
         let folder = tempfile::tempdir().unwrap();
         let gate = Gate::default();
         let bucket = gate.start(folder.path(), |_, _| None).await;
@@ -506,6 +576,7 @@ mod tests {
         assert_eq!(
             asked,
             [
+                "GET /site/",
                 "GET /site/",
                 "GET /site/my/site/current.json",
                 &format!("GET /site/my/site/releases/{release}.json"),
@@ -538,8 +609,8 @@ mod tests {
     async fn a_put_that_fails_leaves_the_pointer_and_a_rerun_finishes() {
         let new = site().asset("js/b.js", "alert(2)").page("index.html", "two").build();
         let denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
-        // One asset, the attempt, three pages, the record, its probe, the pointer.
-        for nth in 1..=8 {
+        // Three to find out about the store, one asset, the attempt, the archive, three pages, the record, the pointer.
+        for nth in 1..=11 {
             let folder = tempfile::tempdir().unwrap();
             let old = site().build();
             let bucket = Bucket::start(folder.path()).await.unwrap();
@@ -581,7 +652,7 @@ mod tests {
             let begun = Instant::now();
             let store = S3::connect(name, "", Some(endpoint), Some("eu-central-1"), Some(credentials)).await;
             let error = run(&store, &site().build()).await.unwrap_err();
-            assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+            assert!(begun.elapsed().as_millis() < 3500, "{:?}", begun.elapsed());
             assert_eq!(error.exit_code(), 4);
             told(&error)
         };
@@ -599,8 +670,45 @@ mod tests {
         assert!(text.ends_with("make the bucket `other`, or set another `store`"), "{text}");
 
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let text = try_it("site", &format!("http://{closed}"), good).await;
+        let text = try_it("site", &format!("http://{closed}"), good.clone()).await;
         assert!(text.contains("check `endpoint` and the network"), "{text}");
+
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let text = try_it("site", &format!("http://{}", silent.local_addr().unwrap()), good.clone()).await;
+        assert!(text.contains("check `endpoint` and the network"), "{text}");
+
+        let text = try_it("site", &bucket.endpoint.replace("http:", "https:"), good.clone()).await;
+        assert!(text.contains("the endpoint doesn't speak TLS"), "{text}");
+
+        let text = try_it("site", "http://no-such-host.invalid", good).await;
+        assert!(text.contains("there is no host of that name"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_trusts_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let pem = |path: &Path| std::fs::read(path).unwrap();
+        use rustls_pki_types::pem::PemObject;
+        let certs = vec![rustls_pki_types::CertificateDer::from_pem_slice(&pem(&cert)).unwrap()];
+        let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(&pem(&key)).unwrap();
+        let config = tokio_rustls::rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(certs, key);
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        let credentials = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
+        let store = S3::connect("site", "", Some(&endpoint), None, Some(credentials)).await;
+        let text = told(&store.preflight().await.unwrap_err());
+        assert!(text.contains("invalid peer certificate") && text.contains("`SSL_CERT_FILE`"), "{text}");
+        server.abort();
     }
 
     #[tokio::test]
@@ -610,13 +718,15 @@ mod tests {
         let client = config::Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
-            .endpoint_url("http://127.0.0.1:1")
-            .credentials_provider(none);
-        let store =
-            S3 { client: Client::from_conf(client.build()), ..S3::connect("site", "", None, Some("x"), None).await };
-        let text = told(&store.list().await.unwrap_err());
-        assert!(text.starts_with("could not list `s3://site`: the credential provider was not enabled"), "{text}");
-        assert!(text.contains("| set `AWS_ACCESS_KEY_ID`"), "{text}");
+            .endpoint_url("http://127.0.0.1:1");
+        let none = SharedCredentialsProvider::new(none);
+        let client = Client::from_conf(client.credentials_provider(none.clone()).build());
+        let store = S3 { client, credentials: Some(none), ..S3::connect("site", "", None, Some("x"), None).await };
+        for error in [store.list().await.unwrap_err(), store.preflight().await.unwrap_err()] {
+            let text = told(&error);
+            assert!(text.contains(" `s3://site`: the credential provider was not enabled"), "{text}");
+            assert!(text.contains("| set `AWS_ACCESS_KEY_ID`"), "{text}");
+        }
     }
 
     #[tokio::test]
@@ -662,8 +772,8 @@ mod tests {
         let gate = Gate::default();
         let bucket = gate
             .start(folder.path(), |request, puts| {
-                // What the store would see by the header; here the first asset stands for it.
-                (request.starts_with("PUT") && puts == 1).then_some((StatusCode::NOT_IMPLEMENTED, ""))
+                // What the store would see by the header; here the second write stands for it.
+                (request.starts_with("PUT") && puts == 2).then_some((StatusCode::NOT_IMPLEMENTED, ""))
             })
             .await;
         let report = run(&open(&bucket).await, &site().build()).await.unwrap();

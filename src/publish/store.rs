@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -35,6 +35,11 @@ pub trait Store: Send + Sync {
     /// The key as people know it: a path, or `s3://bucket/prefix/key`; the store itself for an empty key.
     fn place(&self, key: &str) -> String;
 
+    /// Fails within seconds, with what to do about it, where nothing can be asked of the store.
+    fn preflight(&self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// All objects of the store.
     fn entries(&self) -> impl Future<Output = Result<Entries>> + Send;
 
@@ -53,6 +58,9 @@ pub trait Store: Send + Sync {
 
     /// The response headers, by lower-case name, that such a store keeps with an object.
     fn kept_headers(&self) -> &'static [&'static str];
+
+    /// Writes the object's body into a new file, and says whether there is such an object.
+    fn download(&self, key: &str, file: &Path) -> impl Future<Output = Result<bool>> + Send;
 
     /// Writes the object as a whole: a reader sees what was there before or all of it.
     fn put(
