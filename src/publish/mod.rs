@@ -98,6 +98,7 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
         apart(&root.join(folder), build.out)?;
     }
     let store = open(root, build.environment).await?;
+    let prepared = Prepared::new(&store, build, options).await?;
     // Before anything goes live that they belong to.
     let maps = match &build.environment.maps {
         None => None,
@@ -108,7 +109,7 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
             Some(maps::upload(&open::open_maps(root, maps).await, &build, options.dry_run, progress).await?)
         }
     };
-    Ok(Report { maps, ..publish_to(&store, build, options, progress).await? })
+    Ok(Report { maps, ..prepared.carry_out(progress).await? })
 }
 
 /// Publishes the build to a store that is open already.
