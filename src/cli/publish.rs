@@ -31,14 +31,14 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let options = Options { dry_run: args.dry_run };
     let report = block_on(publish::publish(&config.root, build, options, terminal))?;
     terminal.finish();
-    tell(&report, terminal)
+    tell(&report, terminal)?;
+    github::published(&report)
 }
 
 fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     for warning in &report.warnings {
         terminal.warn(warning.clone());
     }
-    github::published(report)?;
     if terminal.report(report)? {
         return Ok(());
     }

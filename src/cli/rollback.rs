@@ -3,7 +3,7 @@
 use super::terminal::Terminal;
 use super::{Global, block_on, github};
 use crate::error::Result;
-use crate::publish;
+use crate::publish::{self, Rollback};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,8 +25,12 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
     })?;
     terminal.finish();
-    github::rolled_back(&done)?;
-    if terminal.report(&done)? {
+    tell(&done, terminal)?;
+    github::rolled_back(&done)
+}
+
+fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
+    if terminal.report(done)? {
         return Ok(());
     }
     let would = if done.dry_run { "would be " } else { "" };
