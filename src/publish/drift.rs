@@ -139,10 +139,10 @@ pub async fn drift<S: Store>(
             }
         };
         let mut found = Drift { release: Some(pointer.release.clone()), ..none.clone() };
-        objects(store, &record, &mut found, progress).await?;
         if with_public {
             public::compare(environment, &record, &mut found, progress).await?;
         }
+        objects(store, &record, &mut found, progress).await?;
         surroundings(store, &record, &mut found).await?;
         found.differences.sort_by(|a, b| a.place.cmp(&b.place));
         if Pointer::read(store).await.is_ok_and(|now| now.as_ref() == Some(&pointer)) {
