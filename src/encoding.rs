@@ -94,6 +94,17 @@ impl Encoding {
     }
 }
 
+impl Encoding {
+    /// What is written is unpacked as it comes, into `out`; flushing tells that nothing follows.
+    pub fn unpack<W: Write + Send + 'static>(self, out: W) -> io::Result<Box<dyn Write + Send>> {
+        Ok(match self {
+            Encoding::Brotli => Box::new(brotli::DecompressorWriter::new(out, 1 << 16)),
+            Encoding::Zstd => Box::new(zstd::stream::write::Decoder::new(out)?),
+            Encoding::Gzip => Box::new(flate2::write::MultiGzDecoder::new(out)),
+        })
+    }
+}
+
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.token())
@@ -202,6 +213,12 @@ mod tests {
             }
             let plain = encoding.decompress(&packed, text.len()).expect("valid");
             assert_eq!(plain, text.as_bytes(), "{encoding}");
+            let (mut out, written) = tempfile::NamedTempFile::new().expect("a file").into_parts();
+            let mut unpacking = encoding.unpack(out.try_clone().expect("the file")).expect("unpacks");
+            packed.chunks(7).for_each(|part| unpacking.write_all(part).expect("unpacks"));
+            unpacking.flush().expect("unpacks");
+            assert_eq!(std::fs::read(&written).expect("the file"), text.as_bytes(), "{encoding}");
+            out.flush().expect("the file");
             for other in [text.len() - 1, text.len() + 1] {
                 assert!(encoding.decompress(&packed, other).is_err(), "{encoding}: not of that length");
             }

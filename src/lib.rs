@@ -23,7 +23,7 @@
 //!
 //! | module | imports |
 //! |---|---|
-//! | the nouns ([`asset`], [`date`], [`encoding`], [`environment`], [`error`], [`fingerprint`], [`fs`], [`html`], [`manifest`], [`progress`], [`release`], [`scaffold`]) | nouns |
+//! | the nouns ([`asset`], [`client`], [`date`], [`encoding`], [`environment`], [`error`], [`fingerprint`], [`fs`], [`html`], [`manifest`], [`progress`], [`release`], [`scaffold`]) | nouns |
 //! | [`config`] | nouns |
 //! | [`build`], [`page`] | nouns, config |
 //! | [`publish`], [`serve`] | nouns, config, page |
@@ -41,6 +41,7 @@ pub mod asset;
 pub mod build;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod date;
 pub mod encoding;

@@ -34,8 +34,8 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         publish::prune(&store, &environment.name, keep, args.dry_run, terminal).await
     })?;
     terminal.finish();
-    if terminal.json() {
-        return terminal.document(&done);
+    if terminal.report(&done)? {
+        return Ok(());
     }
     let rows = done.deleted.iter().map(|gone| vec![bytes(gone.length), gone.key.clone(), gone.reason.to_owned()]);
     if done.dry_run || terminal.verbose() {

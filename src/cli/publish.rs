@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, below, block_on};
+use super::{Global, below, block_on, github};
 use crate::error::Result;
 use crate::manifest::Manifest;
-use crate::publish::{self, Action, Build, Options, Report};
+use crate::progress::Progress;
+use crate::publish::{self, Action, Build, Maps, Options, Report};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -45,21 +46,25 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         }
     };
     terminal.finish();
-    tell(&report, terminal)
+    tell(&report, terminal)?;
+    github::published(&report)
 }
 
 fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     for warning in &report.warnings {
-        terminal.say(&format!("warning: {warning}"));
+        terminal.warn(warning.clone());
     }
-    if terminal.json() {
-        return terminal.document(report);
+    if terminal.report(report)? {
+        return Ok(());
     }
     let shown = report.steps.iter().filter(|step| report.dry_run || step.action != Action::Keep);
     let rows =
         shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
     let head = [Column::Text("step"), Column::Number("size"), Column::Text("key"), Column::Text("why")];
     terminal.table(&head, rows.collect());
+    if let Some(maps) = &report.maps {
+        tell_maps(maps, report.dry_run, terminal);
+    }
     let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
     let would = if report.dry_run { "would be " } else { "" };
     terminal.say(&format!("{uploaded} {would}uploaded ({size}), {kept} in the store already"));
@@ -71,4 +76,15 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     };
     terminal.say(&format!("release {} {live} in {} at {}", report.release, report.environment, report.store));
     Ok(())
+}
+
+fn tell_maps(maps: &Maps, dry_run: bool, terminal: &Terminal) {
+    let shown = maps.steps.iter().filter(|step| dry_run || step.action != Action::Keep);
+    let rows =
+        shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.to_owned()]);
+    let head = [Column::Text("step"), Column::Number("size"), Column::Text("map"), Column::Text("why")];
+    terminal.table(&head, rows.collect());
+    let would = if dry_run { "would be " } else { "" };
+    let (uploaded, kept, size) = (maps.uploaded, maps.kept, bytes(maps.bytes));
+    terminal.say(&format!("source maps: {uploaded} {would}uploaded ({size}) to {}, {kept} there already", maps.store));
 }

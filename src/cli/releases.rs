@@ -21,8 +21,8 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         let store = publish::open(&config.root, environment, terminal).await?;
         publish::releases(&store, &environment.name).await
     })?;
-    if terminal.json() {
-        return terminal.document(&found);
+    if terminal.report(&found)? {
+        return Ok(());
     }
     let row = |summary: &Summary| {
         vec![

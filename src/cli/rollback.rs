@@ -1,9 +1,9 @@
 //! `fingerpost rollback`
 
 use super::terminal::Terminal;
-use super::{Global, block_on};
+use super::{Global, block_on, github};
 use crate::error::Result;
-use crate::publish;
+use crate::publish::{self, Rollback};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,8 +25,13 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
     })?;
     terminal.finish();
-    if terminal.json() {
-        return terminal.document(&done);
+    tell(&done, terminal)?;
+    github::rolled_back(&done)
+}
+
+fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
+    if terminal.report(done)? {
+        return Ok(());
     }
     let would = if done.dry_run { "would be " } else { "" };
     if !done.replaced.is_empty() {

@@ -123,6 +123,9 @@ pub struct Environment {
     pub store: Option<String>,
     pub endpoint: Option<String>,
     pub region: Option<String>,
+    pub maps_store: Option<String>,
+    pub maps_endpoint: Option<String>,
+    pub maps_region: Option<String>,
     pub website: Option<bool>,
     pub encoding: Option<String>,
     /// Read so that a file which has them is accepted; publishing does not purge or prune yet.

@@ -7,7 +7,7 @@ use super::text::Text;
 use super::{Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, failover, file, front, security, tool};
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
-use crate::environment::Environment;
+use crate::environment::{Environment, MapsStore, StoreUrl};
 use crate::error::{Fault, Result};
 use crate::fs;
 
@@ -221,6 +221,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.hosts = env.hosts.iter().map(|host| front::host(text, host)).collect::<Result<_, _>>()?;
     out.endpoint.clone_from(&env.endpoint);
     out.region.clone_from(&env.region);
+    out.maps = env.maps_store.as_ref().map(|store| maps_store(text, store, env, out.store.as_ref())).transpose()?;
     out.website = env.website;
     out.encoding = env.encoding.as_deref().map(|token| encoding(text, token)).transpose()?;
     if let Some(keep) = &env.keep {
@@ -243,6 +244,26 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
         out.failover = failover::resolve(text, failover)?;
     }
     Ok(out)
+}
+
+/// Never where the site's own files go: those are public.
+fn maps_store(
+    text: &Text,
+    written: &str,
+    env: &file::Environment,
+    store: Option<&StoreUrl>,
+) -> Result<MapsStore, Fault> {
+    let url: StoreUrl = written.parse().map_err(|message: String| text.fault(message, written))?;
+    if store.is_some_and(|store| store.overlaps(&url)) {
+        return Err(text
+            .fault_again("private source maps would lie where the public files do".to_owned(), written)
+            .hint("give `maps_store` a bucket or a folder of its own"));
+    }
+    Ok(MapsStore {
+        url,
+        endpoint: env.maps_endpoint.clone().or_else(|| env.endpoint.clone()),
+        region: env.maps_region.clone().or_else(|| env.region.clone()),
+    })
 }
 
 fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault> {

@@ -148,7 +148,7 @@ impl Published {
         let (mut parts, _) = self.parts()?;
         parts.retain(|part| wanted(&part.path));
         let have = earlier.map(digests).unwrap_or_default();
-        progress.stage("fetch", parts.len());
+        progress.transfer("fetch", parts.len(), parts.iter().map(|part| part.length).sum());
         let mut fetches = Vec::with_capacity(parts.len());
         for part in &parts {
             let known = have.get(&part.path).filter(|known| known.0 == part.digest).map(|known| known.1.as_path());
@@ -157,7 +157,7 @@ impl Published {
                 if !is_linked {
                     fetch(store, part, out).await?;
                 }
-                progress.step();
+                progress.moved(&part.path, part.length);
                 Ok::<_, Error>(())
             });
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored, changed};
+use super::store::{Body, Condition, Entries, Entry, Put, Seen, Store, Stored, changed};
 use crate::asset::LogicalPath;
 use crate::error::{Error, Outlook, Result};
 use crate::fingerprint::Digest;
@@ -105,6 +105,19 @@ impl Folder {
         }
     }
 
+    fn inspect_blocking(&self, key: &str) -> Result<Option<Seen>> {
+        let path = self.path(key)?;
+        let read = || {
+            let file = File::open(&path)?;
+            Ok::<_, io::Error>((file.metadata()?.len(), Digest::of_reader(file)?))
+        };
+        match read() {
+            Ok((length, digest)) => Ok(Some(Seen { length, digest, headers: Default::default() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read", key)(error)),
+        }
+    }
+
     fn list_blocking(&self) -> Result<Entries> {
         let mut entries = Entries::new();
         let own = |name: &str| name.starts_with(TEMPORARY) || name == LOCK;
@@ -169,6 +182,15 @@ impl Store for Folder {
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
         let (store, key) = (self.clone(), key.to_owned());
         blocking(move || store.get_blocking(&key)).await
+    }
+
+    async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+        let (store, key) = (self.clone(), key.to_owned());
+        blocking(move || store.inspect_blocking(&key)).await
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &[]
     }
 
     async fn download(&self, key: &str, file: &Path) -> Result<bool> {

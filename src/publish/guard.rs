@@ -141,7 +141,7 @@ impl Guard {
 mod tests {
     use std::path::Path;
 
-    use super::super::store::{Body, Stored};
+    use super::super::store::{Body, Seen, Stored};
     use super::*;
     use crate::publish::Folder;
     use crate::release::Object;
@@ -174,6 +174,14 @@ mod tests {
 
         async fn get(&self, key: &str) -> Result<Option<Stored>> {
             self.0.get(key).await
+        }
+
+        async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+            self.0.inspect(key).await
+        }
+
+        fn kept_headers(&self) -> &'static [&'static str] {
+            self.0.kept_headers()
         }
 
         async fn download(&self, key: &str, file: &Path) -> Result<bool> {

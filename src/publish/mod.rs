@@ -5,11 +5,13 @@
 
 mod archive;
 pub mod contents;
+mod drift;
 mod exact;
 mod fetch;
 pub mod folder;
 mod guard;
 mod history;
+mod maps;
 mod open;
 mod pace;
 mod patient;
@@ -18,6 +20,7 @@ mod pointer;
 mod preflight;
 mod promote;
 mod prune;
+mod public;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
@@ -35,11 +38,13 @@ use serde::de::DeserializeOwned;
 
 use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
+pub use self::drift::{Difference, Drift, Found, drift};
 pub use self::fetch::{Absent, Fetched, Published};
 pub use self::folder::Folder;
 use self::folder::blocking;
 use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
+pub use self::maps::{MapStep, Maps};
 pub use self::open::{AnyStore, open};
 pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
@@ -76,6 +81,8 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub release: ReleaseId,
+    /// The release that was live before, if there was one.
+    pub previous: Option<ReleaseId>,
     pub environment: String,
     /// A path, or `s3://bucket/prefix`.
     pub store: String,
@@ -91,6 +98,8 @@ pub struct Report {
     /// Whether the pointer was moved: another release was current before, or none.
     pub moved: bool,
     pub warnings: Vec<String>,
+    /// Private source maps, where the environment has a place for them.
+    pub maps: Option<Maps>,
 }
 
 /// Publishes the build to the environment's store; a folder is taken relative to `root`.
@@ -98,7 +107,19 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
     if let Some(StoreUrl::Folder(folder)) = &build.environment.store {
         apart(&root.join(folder), build.out)?;
     }
-    publish_to(&open(root, build.environment, progress).await?, build, options, progress).await
+    let store = open(root, build.environment, progress).await?;
+    let prepared = Prepared::new(&store, build, options).await?;
+    // Before anything goes live that they belong to.
+    let maps = match &build.environment.maps {
+        None => None,
+        Some(maps) => {
+            if let StoreUrl::Folder(folder) = &maps.url {
+                apart(&root.join(folder), build.out)?;
+            }
+            Some(maps::upload(&open::open_maps(root, maps, progress).await, &build, options.dry_run, progress).await?)
+        }
+    };
+    Ok(Report { maps, ..prepared.carry_out(progress).await? })
 }
 
 /// Publishes the build to a store that is open already.
@@ -139,6 +160,7 @@ impl<'a, S: Store> Prepared<'a, S> {
 
     async fn carry_out(self, progress: &dyn Progress) -> Result<Report> {
         let Prepared { store, build, options, surveyed, items, mut steps } = self;
+        let previous = surveyed.held.current.clone();
         let mut warnings = warnings(build.manifest.mode, &steps);
         if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
             if !keeps_conditions(store).await? {
@@ -153,7 +175,7 @@ impl<'a, S: Store> Prepared<'a, S> {
             let publish = Publish { store, release: &build.manifest.release, live, guard, room, progress };
             publish.carry_out(&items, &mut steps).await?;
         }
-        Ok(report(store.place(""), build, options, steps, warnings))
+        Ok(report(store.place(""), build, options, previous, steps, warnings))
     }
 }
 
@@ -248,10 +270,18 @@ fn warnings(mode: Mode, steps: &[Step]) -> Vec<String> {
     warnings
 }
 
-fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, warnings: Vec<String>) -> Report {
+fn report(
+    store: String,
+    build: Build<'_>,
+    options: Options,
+    previous: Option<ReleaseId>,
+    steps: Vec<Step>,
+    warnings: Vec<String>,
+) -> Report {
     let written = |step: &&Step| matches!(step.action, Action::Upload | Action::Replace);
     Report {
         release: build.manifest.release.clone(),
+        previous,
         environment: build.environment.name.clone(),
         store,
         dry_run: options.dry_run,
@@ -261,6 +291,7 @@ fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, w
         moved: !options.dry_run && steps.iter().any(|step| step.action == Action::Point),
         steps,
         warnings,
+        maps: None,
     }
 }
 
@@ -278,8 +309,9 @@ struct Publish<'a, S> {
 impl<S: Store> Publish<'_, S> {
     /// Stage by stage; none begins before the one before it is done as a whole.
     async fn carry_out(&self, all: &[Item], steps: &mut [Step]) -> Result<()> {
-        let changes = steps.iter().filter(|step| step.action != Action::Keep).count();
-        self.progress.stage("publish", changes);
+        let changes: Vec<u64> =
+            steps.iter().filter(|step| step.action != Action::Keep).map(|step| step.length).collect();
+        self.progress.transfer("publish", changes.len(), changes.iter().sum());
         let stages = all.chunk_by(|a, b| a.stage == b.stage).zip(steps.chunk_by_mut(|a, b| a.stage == b.stage));
         for (items, steps) in stages {
             if steps.iter().all(|step| step.action == Action::Keep) {
@@ -288,7 +320,7 @@ impl<S: Store> Publish<'_, S> {
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
                     point(self.store, pointer, self.release, self.live.as_ref()).await?;
-                    self.progress.step();
+                    self.progress.moved(&pointer.key, pointer.object.length);
                 }
                 items => self.write_all(items, steps).await?,
             }
@@ -322,7 +354,7 @@ impl<S: Store> Publish<'_, S> {
             step.action = Action::Keep;
             step.reason = "another publish wrote it meanwhile".to_owned();
         }
-        self.progress.step();
+        self.progress.moved(&item.key, item.object.length);
         Ok(())
     }
 
@@ -414,6 +446,10 @@ mod tests {
 
         async fn get(&self, key: &str) -> Result<Option<Stored>> {
             self.folder.get(key).await
+        }
+
+        fn kept_headers(&self) -> &'static [&'static str] {
+            self.folder.kept_headers()
         }
 
         async fn download(&self, key: &str, file: &Path) -> Result<bool> {

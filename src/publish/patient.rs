@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::pace::Pace;
-use super::store::{Body, Condition, Entries, Page, Put, Store, Stored, all_pages};
+use super::store::{Body, Condition, Entries, Page, Put, Seen, Store, Stored, all_pages};
 use crate::error::{Error, Outlook, Result};
 use crate::progress::Progress;
 use crate::release::Object;
@@ -180,6 +180,14 @@ impl<S: Store> Store for Patient<'_, S> {
         self.persist(|| self.store.get(key)).await
     }
 
+    async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+        self.persist(|| self.store.inspect(key)).await
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        self.store.kept_headers()
+    }
+
     async fn download(&self, key: &str, file: &Path) -> Result<bool> {
         self.persist(|| self.store.download(key, file)).await
     }
@@ -233,6 +241,14 @@ mod tests {
 
         async fn get(&self, _: &str) -> Result<Option<Stored>> {
             self.next().map(|()| None)
+        }
+
+        async fn inspect(&self, _: &str) -> Result<Option<Seen>> {
+            self.next().map(|()| None)
+        }
+
+        fn kept_headers(&self) -> &'static [&'static str] {
+            &[]
         }
 
         async fn download(&self, _: &str, _: &Path) -> Result<bool> {

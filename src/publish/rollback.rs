@@ -51,7 +51,8 @@ pub async fn rollback<S: Store>(
     let from = history.live.as_ref().map(|pointer| pointer.release.clone());
     let moved = from.as_ref() != Some(&record.release);
     if !dry_run && (moved || !root.is_empty()) {
-        progress.stage("roll back", root.len() + 1);
+        let length = root.iter().map(|(_, object)| object.length).sum();
+        progress.transfer("roll back", root.len() + 1, length);
         // As in a publish: from here on, no record is to be taken for what lies at the root, and no prune takes this release away.
         write(store, &attempt(record)).await?;
         write(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
@@ -61,7 +62,7 @@ pub async fn rollback<S: Store>(
         for files in root.chunk_by(|(_, a), (_, b)| is_page(a) == is_page(b)) {
             let copies = files.iter().map(|(key, object)| async move {
                 let _room = room.whole(object.length).await;
-                copy(store, record, key, object).await.inspect(|()| progress.step())
+                copy(store, record, key, object).await.inspect(|()| progress.moved(key, object.length))
             });
             stream::iter(copies).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         }

@@ -26,8 +26,9 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use tokio::io::AsyncWriteExt;
 
 use super::exact::{Exact, Unsent};
-use super::store::{Body, Condition, Entries, Entry, Page, Put, Store, Stored, all_pages, changed};
+use super::store::{Body, Condition, Entries, Entry, Page, Put, Seen, Store, Stored, all_pages, changed};
 use crate::error::{Error, Outlook, Result};
+use crate::fingerprint::Running;
 use crate::release::Object;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -53,6 +54,10 @@ const RENEWED: Duration = Duration::from_secs(10);
 
 /// Bytes of the longest body that one request may carry; an upload in parts, which could take more, is not made here.
 const LONGEST: u64 = 5 << 30;
+
+/// The headers that an S3 API keeps with an object and answers with.
+const KEPT: [&str; 5] =
+    ["content-type", "cache-control", "content-encoding", "content-disposition", "content-language"];
 
 /// The answer to a precondition that does not hold, and to two conditional writes at once.
 const REFUSED: [u16; 2] = [412, 409];
@@ -236,7 +241,7 @@ impl Store for S3 {
             let failed = |source: Box<dyn StdError + Send + Sync>| Error::Store {
                 action: "find credentials for",
                 place: self.place(""),
-                help: SIGN_IN.to_owned(),
+                help: credentials_help(source.as_ref()).to_owned(),
                 outlook: Outlook::Lasting,
                 source,
             };
@@ -284,6 +289,21 @@ impl Store for S3 {
         Ok(Some(Stored { body: body.into_bytes(), headers, version }))
     }
 
+    async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+        let Some(mut output) = self.output(key).await? else { return Ok(None) };
+        let (mut running, mut length) = (Running::default(), 0);
+        while let Some(part) = output.body.next().await {
+            let part = part.map_err(|error| self.broke_off(key, error.into()))?;
+            running.add(&part);
+            length += part.len() as u64;
+        }
+        Ok(Some(Seen { length, digest: running.digest(), headers: headers(&output) }))
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &KEPT
+    }
+
     async fn download(&self, key: &str, file: &Path) -> Result<bool> {
         let Some(mut output) = self.output(key).await? else { return Ok(false) };
         let mut to = tokio::fs::File::create(file).await.map_err(Error::io("create", file))?;
@@ -326,16 +346,14 @@ impl Store for S3 {
 }
 
 fn headers(output: &GetObjectOutput) -> BTreeMap<String, String> {
-    [
-        ("content-type", output.content_type()),
-        ("cache-control", output.cache_control()),
-        ("content-encoding", output.content_encoding()),
-        ("content-disposition", output.content_disposition()),
-        ("content-language", output.content_language()),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-    .collect()
+    let values = [
+        output.content_type(),
+        output.cache_control(),
+        output.content_encoding(),
+        output.content_disposition(),
+        output.content_language(),
+    ];
+    KEPT.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 const UNREACHABLE: &str = "check `endpoint` and the network, then publish again; what is live is still the old release";
@@ -389,12 +407,30 @@ impl S3 {
 const SIGN_IN: &str =
     "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`";
 
+/// Whether an error, or one of its causes, says this in whatever case.
+fn says(error: &(dyn StdError + 'static), word: &str) -> bool {
+    causes(error).any(|cause| cause.to_string().to_lowercase().contains(word))
+}
+
+/// For credentials that can't be had.
+fn credentials_help(error: &(dyn StdError + 'static)) -> &'static str {
+    match () {
+        () if says(error, "cargo feature(s) enabled") => {
+            "that kind of credentials is left out of this build: install it with `--features sso` or `--features \
+             credential-process`, or set what `aws configure export-credentials --format env` prints"
+        }
+        () if says(error, "assumerole") || says(error, "web identity") || says(error, "webidentity") => {
+            "check `AWS_ROLE_ARN`, the token in `AWS_WEB_IDENTITY_TOKEN_FILE` and the role's trust policy"
+        }
+        () => SIGN_IN,
+    }
+}
+
 /// For failures before an answer came.
 fn local_help(error: &(dyn StdError + 'static)) -> String {
-    let causes: Vec<String> = causes(error).map(|cause| cause.to_string().to_lowercase()).collect();
-    let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
+    let says = |word: &str| says(error, word);
     let help = match () {
-        () if says("credential") => SIGN_IN,
+        () if says("credential") => credentials_help(error),
         () if says("region") => "set `region` for the environment, or `AWS_REGION`",
         () if says("certificate") => {
             "the endpoint's certificate is not to be trusted: see that `endpoint` has the name that it is for, and give an \

@@ -66,6 +66,14 @@ pub trait Store: Send + Sync {
     /// The object, or `None` if there is none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Stored>>> + Send;
 
+    /// As [`Store::get`], for who only needs to know what the bytes are; however many there are, few are in memory at a time.
+    fn inspect(&self, key: &str) -> impl Future<Output = Result<Option<Seen>>> + Send {
+        async { Ok(self.get(key).await?.map(Seen::from)) }
+    }
+
+    /// The response headers, by lower-case name, that such a store keeps with an object.
+    fn kept_headers(&self) -> &'static [&'static str];
+
     /// Writes the object's body into a new file, and says whether there is such an object.
     fn download(&self, key: &str, file: &Path) -> impl Future<Output = Result<bool>> + Send;
 
@@ -115,6 +123,22 @@ pub struct Stored {
     pub headers: BTreeMap<String, String>,
     /// What a conditional write compares: a bucket's `ETag`, a folder's digest.
     pub version: String,
+}
+
+/// What an object in a store turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes of the body as stored.
+    pub length: u64,
+    pub digest: Digest,
+    /// As [`Stored::headers`].
+    pub headers: BTreeMap<String, String>,
+}
+
+impl From<Stored> for Seen {
+    fn from(stored: Stored) -> Self {
+        Seen { length: stored.body.len() as u64, digest: Digest::of(&stored.body), headers: stored.headers }
+    }
 }
 
 /// When a write may happen (RFC 9110 section 13.1).

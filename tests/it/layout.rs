@@ -17,8 +17,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const NOUNS: [&str; 12] = [
+const NOUNS: [&str; 13] = [
     "asset",
+    "client",
     "date",
     "encoding",
     "environment",
@@ -96,6 +97,8 @@ fn each_foreign_crate_has_one_home() {
         ("aws_smithy", vec!["publish/s3.rs"]),
         ("clap", vec!["cli/"]),
         ("comfy_table", vec!["cli/terminal.rs"]),
+        ("flate2", vec!["encoding.rs"]),
+        ("hyper_rustls", vec!["client.rs"]),
         ("imagesize", vec!["build/transform/image.rs"]),
         ("indicatif", vec!["cli/terminal.rs"]),
         ("codemap", vec!["build/transform/sass.rs"]),
@@ -111,11 +114,11 @@ fn each_foreign_crate_has_one_home() {
         ("prometheus_client", vec!["serve/metrics.rs"]),
         ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
         ("rustls::", vec!["serve/tls.rs"]),
-        ("rustls_native_certs", vec!["serve/failover.rs"]),
+        ("rustls_native_certs", vec!["client.rs", "serve/failover.rs"]),
         ("s3s", vec!["preview/bucket.rs"]),
         ("sd_notify", vec!["serve/system.rs"]),
         ("sha2::", vec!["fingerprint.rs"]),
-        ("tokio_rustls", vec!["serve/connection/transport.rs", "serve/failover.rs", "serve/tls.rs"]),
+        ("tokio_rustls", vec!["client.rs", "serve/connection/transport.rs", "serve/failover.rs", "serve/tls.rs"]),
         ("toml::", vec!["config/file.rs"]),
         ("tracing_subscriber", vec!["cli/trace.rs"]),
         ("walkdir", vec!["build/discover.rs", "build/transform/module/glob.rs", "check.rs", "publish/folder.rs"]),

@@ -10,7 +10,9 @@ mod cache;
 mod changes;
 mod check;
 mod conformance;
+mod credentials;
 mod environment;
+mod events;
 mod faults;
 mod follow;
 mod fuzzing;
@@ -51,7 +53,9 @@ fn main() -> ExitCode {
         changes::trials(),
         check::trials(),
         conformance::trials(),
+        credentials::trials(),
         environment::trials(),
+        events::trials(),
         faults::trials(),
         follow::trials(),
         fuzzing::trials(),
