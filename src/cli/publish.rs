@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, below, block_on};
+use super::{Global, below, block_on, purge};
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::publish::{self, Action, Build, Options, Report};
@@ -19,6 +19,11 @@ pub struct Args {
     /// Say what would be done, and why, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Purge all of the site's pages from the CDN, whether they have changed or not
+    #[arg(long, conflicts_with = "no_purge")]
+    purge_all: bool,
+    #[command(flatten)]
+    purge: purge::Flags,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -27,10 +32,11 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let out = below(&config, args.out.as_deref(), &config.out);
     let manifest = Manifest::load(&out)?;
     let build = Build { out: &out, manifest: &manifest, environment };
-    let options = Options { dry_run: args.dry_run };
+    let options = Options { dry_run: args.dry_run, purge: args.purge.options(args.purge_all) };
     let report = block_on(publish::publish(&config.root, build, options, terminal))?;
     terminal.finish();
-    tell(&report, terminal)
+    tell(&report, terminal)?;
+    purge::result(report.purge.as_ref(), &report.release)
 }
 
 fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
@@ -48,6 +54,7 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
     let would = if report.dry_run { "would be " } else { "" };
     terminal.say(&format!("{uploaded} {would}uploaded ({size}), {kept} in the store already"));
+    purge::tell(report.purge.as_ref(), report.dry_run, terminal);
     let moves = report.steps.iter().any(|step| step.action == Action::Point);
     let live = match (report.dry_run, moves) {
         (true, true) => "would be live",

@@ -1,9 +1,9 @@
 //! `fingerpost rollback`
 
 use super::terminal::Terminal;
-use super::{Global, block_on};
+use super::{Global, block_on, purge};
 use crate::error::Result;
-use crate::publish;
+use crate::publish::{self, Options, Rollback};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -15,6 +15,8 @@ pub struct Args {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    purge: purge::Flags,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -22,16 +24,23 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let environment = config.environment(&args.env)?;
     let done = block_on(async {
         let store = publish::open(&config.root, environment).await?;
-        publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
+        let options = Options { dry_run: args.dry_run, purge: args.purge.options(false) };
+        publish::rollback(&store, environment, args.release.as_deref(), options, terminal).await
     })?;
     terminal.finish();
+    tell(&done, terminal)?;
+    purge::result(done.purge.as_ref(), &done.to)
+}
+
+fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
     if terminal.json() {
-        return terminal.document(&done);
+        return terminal.document(done);
     }
     let would = if done.dry_run { "would be " } else { "" };
     if !done.replaced.is_empty() {
         terminal.say(&format!("{} files at the website's root {would}replaced", done.replaced.len()));
     }
+    purge::tell(done.purge.as_ref(), done.dry_run, terminal);
     let is_live = match (done.dry_run, done.moved) {
         (true, true) => "would be live",
         (false, true) => "is live",

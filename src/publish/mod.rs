@@ -11,6 +11,7 @@ mod open;
 pub mod plan;
 mod pointer;
 mod prune;
+pub mod purge;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::{Pointer, point};
 pub use self::prune::{Deleted, Kept, Pruned, prune};
+use self::purge::{PENDING, Purge};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
@@ -48,11 +50,12 @@ use crate::release::{Record, ReleaseId};
 /// Requests that are under way at once.
 const CONCURRENCY: usize = 16;
 
-/// How a publish is run.
+/// How a publish or a rollback is run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Only says what would be done.
     pub dry_run: bool,
+    pub purge: purge::Options,
 }
 
 /// What a publish did, or would do.
@@ -73,6 +76,8 @@ pub struct Report {
     pub bytes: u64,
     /// Whether the pointer was moved: another release was current before, or none.
     pub moved: bool,
+    /// None where the environment has no CDN.
+    pub purge: Option<purge::Report>,
     pub warnings: Vec<String>,
 }
 
@@ -94,6 +99,8 @@ pub async fn publish_to<S: Store>(
     let release = &build.manifest.release;
     let website = build.environment.website.unwrap_or_else(|| store.is_website());
     let Surveyed { held, pointer: live, guard } = survey(store, release).await?;
+    let noted = held.listing.contains_key(PENDING);
+    let mut purge = Purge::prepare(store, noted, build.environment, options.purge, options.dry_run).await?;
     let mut items = contents(&build, website)?;
     let documents = bookkeeping(&build, &items, parent(release, &held));
     items.extend(documents);
@@ -101,12 +108,19 @@ pub async fn publish_to<S: Store>(
     items.sort_by_key(|item| item.stage);
     let mut steps = plan(release, &items, &held);
     renew_record(&mut steps);
+    if let Some(purge) = &mut purge {
+        purge.of_publish(&held, release, &items, &steps);
+    }
     let mut warnings = warnings(build.manifest.mode, &steps);
     if !options.dry_run {
-        let publish = Publish { store, release, live, guard, progress };
+        let publish = Publish { store, release, live, guard, purge: purge.as_ref(), progress };
         publish.carry_out(&items, &mut steps, &mut warnings).await?;
     }
-    Ok(report(store.place(""), build, options, steps, warnings))
+    let mut report = report(store.place(""), build, options, steps, warnings);
+    if let Some(purge) = purge {
+        report.purge = Some(purge.finish(store, options.dry_run, progress).await);
+    }
+    Ok(report)
 }
 
 /// A record that is there already is written again before its release goes live: prunes go by its date.
@@ -200,6 +214,7 @@ fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, w
         kept: steps.iter().filter(|step| step.action == Action::Keep && step.stage != Stage::Pointer).count(),
         bytes: steps.iter().filter(written).map(|step| step.length).sum(),
         moved: !options.dry_run && steps.iter().any(|step| step.action == Action::Point),
+        purge: None,
         steps,
         warnings,
     }
@@ -212,6 +227,7 @@ struct Publish<'a, S> {
     /// The pointer when the store was surveyed.
     live: Option<Pointer>,
     guard: Guard,
+    purge: Option<&'a Purge<'a>>,
     progress: &'a dyn Progress,
 }
 
@@ -224,6 +240,11 @@ impl<S: Store> Publish<'_, S> {
         for (items, steps) in stages {
             if steps.iter().all(|step| step.action == Action::Keep) {
                 continue;
+            }
+            if let (Some(purge), Some(item)) = (self.purge, items.first())
+                && item.stage > Stage::Attempt
+            {
+                purge.leave(self.store).await?;
             }
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
@@ -462,7 +483,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Folder::new(root.path().join("store"));
         let built = site().build();
-        let dry = publish_to(&store, built.as_build(), Options { dry_run: true }, &Silent).await.unwrap();
+        let dry = publish_to(&store, built.as_build(), Options { dry_run: true, ..Options::default() }, &Silent)
+            .await
+            .unwrap();
         assert!(!root.path().join("store").exists());
         let report = run(&store, &built).await.unwrap();
         assert_eq!(dry.steps, report.steps);
