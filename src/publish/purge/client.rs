@@ -210,10 +210,11 @@ impl Client {
     }
 }
 
-/// Without the query, which may hold secrets.
+/// Without the user and the query, which may hold secrets.
 fn place(uri: &http::Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("http");
-    format!("{scheme}://{}{}", uri.authority().map_or("", |authority| authority.as_str()), uri.path())
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{}{port}{}", uri.host().unwrap_or_default(), uri.path())
 }
 
 /// The innermost cause says most.

@@ -186,7 +186,6 @@ impl Api {
 mod tests {
     use super::*;
     use crate::publish::purge::fixture::{Asked, HASTY, Peer, Reply, reply};
-    use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
 
     /// The API, with its limits: <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CreateInvalidation.html>
@@ -299,7 +298,7 @@ mod tests {
         assert_eq!(ids, ["I0", "I1", "I2"]);
         let sizes: Vec<usize> = edges.invalidations.lock().unwrap().iter().map(|i| i.paths.len()).collect();
         assert_eq!(sizes, [3000, 3000, 1000]);
-        assert!(api.requests() > 5 && api.requests() == peer.asked().len(), "{}", api.requests());
+        assert!(api.requests() > 3 && api.requests() == peer.asked().len(), "{}", api.requests());
         assert!(edges.invalidations.lock().unwrap()[0].reference.starts_with("fingerpost-abc-"));
     }
 
@@ -328,14 +327,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_passes_is_asked_again_and_what_does_not_is_told() {
-        let (inner, edges) = (edges(0).await.1, Mutex::new(BTreeMap::<String, usize>::new()));
-        let peer = Peer::start(move |asked, nth| {
-            edges.lock().unwrap().insert(asked.target.clone(), nth);
-            match nth {
-                0 => reply(503, ""),
-                1 => reply(400, "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"),
-                _ => inner.answer(asked),
-            }
+        let (_, edges) = edges(0).await;
+        let peer = Peer::start(move |asked, nth| match nth {
+            0 => reply(503, ""),
+            1 => reply(
+                400,
+                "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>",
+            ),
+            _ => edges.answer(asked),
         })
         .await;
         let mut api = api(&peer).await;

@@ -21,7 +21,7 @@ pub const HASTY: Patience = Patience {
     first: Duration::from_millis(2),
     longest: Duration::from_millis(20),
     total: Duration::from_millis(400),
-    attempt: Duration::from_millis(200),
+    attempt: Duration::from_secs(2),
 };
 
 impl Variables for BTreeMap<&str, &str> {
