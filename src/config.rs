@@ -11,6 +11,7 @@ use crate::fs;
 
 mod access_log;
 mod budget;
+mod cdn;
 mod failover;
 mod file;
 mod front;

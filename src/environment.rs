@@ -7,11 +7,13 @@ use std::time::Duration;
 use crate::asset::url_path;
 use crate::encoding::Encoding;
 
+mod cdn;
 mod security;
 mod tags;
 
+pub use cdn::{By, Cdn, CloudFront, Cloudflare, Fastly, HttpPurge};
 pub use security::{Enforcement, Security};
-pub use tags::{TagHeader, tag};
+pub use tags::{TagHeader, tag, tags_of};
 
 /// A resolved environment. The one named `development` always exists, with everything at its default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Environment {
     /// Where private source maps go.
     pub maps: Option<MapsStore>,
     pub keep: Keep,
+    /// What is purged when a release goes live.
+    pub cdn: Option<Cdn>,
     /// Whether the store is itself a website, with no server in front: pages are then also written at its root.
     pub website: Option<bool>,
     /// The one content coding that files are stored in, under their own names, for a store whose clients can't choose; without it
@@ -109,6 +113,7 @@ impl Environment {
             region: None,
             maps: None,
             keep: Keep::default(),
+            cdn: None,
             website: None,
             encoding: None,
             cdn_cache_control: None,
@@ -136,6 +141,17 @@ impl Environment {
             }
         }
         directives
+    }
+
+    /// Where the pages are to be had: `site`, or else each host by its own name over TLS. Without slashes at their ends.
+    pub fn origins(&self) -> Vec<String> {
+        match &self.site {
+            Some(site) => vec![site.clone()],
+            None => {
+                let named = self.hosts.iter().filter(|host| !host.contains('*'));
+                named.map(|host| format!("https://{host}")).collect()
+            }
+        }
     }
 
     /// Whether pages and assets are of different origins, or pages of several, so that other origins have to be let in to the
@@ -289,6 +305,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<AssetBase>().unwrap().origin(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn pages_are_at_their_site_or_else_at_each_host() {
+        let mut environment = Environment::new("production");
+        assert!(environment.origins().is_empty());
+        environment.hosts = ["a.example", "*.a.example", "b.example"].map(str::to_owned).into();
+        assert_eq!(environment.origins(), ["https://a.example", "https://b.example"]);
+        environment.site = Some("http://a.example:8080".to_owned());
+        assert_eq!(environment.origins(), ["http://a.example:8080"]);
     }
 
     #[test]

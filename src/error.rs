@@ -46,6 +46,9 @@ pub enum Error {
     /// A publish stopped before the release went live.
     #[error("{message}")]
     Publish { message: String, help: String },
+    /// The release is live, and its CDN was not purged.
+    #[error("{message}")]
+    Purge { message: String, help: String },
 }
 
 /// What is to be expected of a store that failed, if it is asked again.
@@ -126,6 +129,7 @@ impl Diagnostic for Error {
             Error::Usage { help, .. }
             | Error::Check { help, .. }
             | Error::Publish { help, .. }
+            | Error::Purge { help, .. }
             | Error::Store { help, .. } => Box::new(help),
             Error::Manifest { .. } => Box::new("run `fingerpost build`"),
             Error::Listen { source, address } => Box::new(listen_help(source, address)?),
@@ -301,6 +305,8 @@ mod tests {
         assert_eq!(Error::Config(Fault::new("x")).exit_code(), 2);
         assert_eq!(usage.exit_code(), 2);
         assert_eq!(publish.exit_code(), 4);
+        let purge = Error::Purge { message: String::new(), help: String::new() };
+        assert_eq!(purge.exit_code(), 1);
         let check = Error::Check { message: String::new(), help: String::new(), findings: Vec::new() };
         assert_eq!(check.exit_code(), 3);
     }

@@ -19,6 +19,7 @@ mod init;
 mod preview;
 mod prune;
 mod publish;
+mod purge;
 mod releases;
 mod rollback;
 mod serve;

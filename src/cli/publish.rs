@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, below, block_on, github};
+use super::{Global, below, block_on, github, purge};
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::progress::Progress;
@@ -26,12 +26,17 @@ pub struct Args {
     /// Say what would be done, and why, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Purge all of the site's pages from the CDN, whether they have changed or not
+    #[arg(long, conflicts_with = "no_purge")]
+    purge_all: bool,
+    #[command(flatten)]
+    purge: purge::Flags,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
-    let options = Options { dry_run: args.dry_run };
+    let options = Options { dry_run: args.dry_run, purge: args.purge.options(args.purge_all) };
     let report = match (&args.promote, &args.from) {
         (Some(release), Some(from)) => block_on(async {
             let from = publish::open(&config.root, config.environment(from)?, terminal).await?;
@@ -47,7 +52,8 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     };
     terminal.finish();
     tell(&report, terminal)?;
-    github::published(&report)
+    github::published(&report)?;
+    purge::result(report.purge.as_ref(), &report.release)
 }
 
 fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
@@ -68,6 +74,7 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     let (uploaded, kept, size) = (report.uploaded, report.kept, bytes(report.bytes));
     let would = if report.dry_run { "would be " } else { "" };
     terminal.say(&format!("{uploaded} {would}uploaded ({size}), {kept} in the store already"));
+    purge::tell(report.purge.as_ref(), report.dry_run, terminal);
     let moves = report.steps.iter().any(|step| step.action == Action::Point);
     let live = match (report.dry_run, moves) {
         (true, true) => "would be live",

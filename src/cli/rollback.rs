@@ -1,9 +1,9 @@
 //! `fingerpost rollback`
 
 use super::terminal::Terminal;
-use super::{Global, block_on, github};
+use super::{Global, block_on, github, purge};
 use crate::error::Result;
-use crate::publish::{self, Rollback};
+use crate::publish::{self, Options, Rollback};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -15,6 +15,8 @@ pub struct Args {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    purge: purge::Flags,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -22,11 +24,13 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let environment = config.environment(&args.env)?;
     let done = block_on(async {
         let store = publish::open(&config.root, environment, terminal).await?;
-        publish::rollback(&store, &environment.name, args.release.as_deref(), args.dry_run, terminal).await
+        let options = Options { dry_run: args.dry_run, purge: args.purge.options(false) };
+        publish::rollback(&store, environment, args.release.as_deref(), options, terminal).await
     })?;
     terminal.finish();
     tell(&done, terminal)?;
-    github::rolled_back(&done)
+    github::rolled_back(&done)?;
+    purge::result(done.purge.as_ref(), &done.to)
 }
 
 fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
@@ -37,6 +41,7 @@ fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
     if !done.replaced.is_empty() {
         terminal.say(&format!("{} files at the website's root {would}replaced", done.replaced.len()));
     }
+    purge::tell(done.purge.as_ref(), done.dry_run, terminal);
     let is_live = match (done.dry_run, done.moved) {
         (true, true) => "would be live",
         (false, true) => "is live",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::access_log::LogFormat;
 use super::budget::Size;
 use super::{Images, ProxyHeaders, SourceMaps, nearest, quoted};
-use crate::environment::{Enforcement, TagHeader};
+use crate::environment::{By, Enforcement, TagHeader};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -128,8 +128,7 @@ pub struct Environment {
     pub maps_region: Option<String>,
     pub website: Option<bool>,
     pub encoding: Option<String>,
-    /// Read so that a file which has them is accepted; publishing does not purge or prune yet.
-    pub cdn: Option<BTreeMap<String, String>>,
+    pub cdn: Option<Cdn>,
     pub keep: Option<Retention>,
     pub cdn_cache_control: Option<String>,
     pub failover: Option<Failover>,
@@ -139,6 +138,32 @@ pub struct Environment {
     pub cdn_tags: Vec<TagHeader>,
     pub preload_headers: Option<bool>,
     pub security: Security,
+}
+
+/// Of which keys there may be depends on the provider.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cdn {
+    pub provider: String,
+    pub endpoint: Option<String>,
+    pub distribution: Option<String>,
+    pub wait: Option<bool>,
+    pub zone: Option<String>,
+    pub by: Option<By>,
+    pub batch: Option<usize>,
+    pub service: Option<String>,
+    pub soft: Option<bool>,
+    pub url: Option<OneOrMany>,
+    pub method: Option<String>,
+    pub headers: Option<BTreeMap<String, String>>,
+    pub body: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, or a list of texts")]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// `[security]`, and what an environment has instead.

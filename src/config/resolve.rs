@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::text::Text;
-use super::{Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, failover, file, front, security, tool};
+use super::{
+    Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, cdn, failover, file, front, security, tool,
+};
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
 use crate::environment::{Environment, MapsStore, StoreUrl};
@@ -85,9 +87,6 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
     let has_development = file.env.contains_key("development");
     for (name, env) in file.env {
-        if env.cdn.is_some() {
-            warnings.push(format!("`cdn` of `[env.{name}]` has no effect yet"));
-        }
         let mut resolved = resolve_environment(text, &name, &env)?;
         for written in [&file.security, &env.security] {
             security::apply(text, written, &mut resolved.security)?;
@@ -242,6 +241,9 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.preload_headers = env.preload_headers.unwrap_or(out.preload_headers);
     if let Some(failover) = &env.failover {
         out.failover = failover::resolve(text, failover)?;
+    }
+    if let Some(cdn) = &env.cdn {
+        out.cdn = Some(cdn::resolve(text, cdn, &out)?);
     }
     Ok(out)
 }

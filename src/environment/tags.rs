@@ -1,6 +1,7 @@
 //! Cache tags: names that a CDN can purge everything by that carries them.
 
 use crate::fingerprint::Digest;
+use crate::manifest::Kind;
 
 /// A header that carries tags, and how it parts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -32,6 +33,15 @@ impl TagHeader {
             TagHeader::SurrogateKey => " ",
             TagHeader::CacheTag | TagHeader::EdgeCacheTag => ",",
         })
+    }
+}
+
+/// What a file is tagged with whatever release it is of: the tag of all of its kind, and for what can change its own.
+pub fn tags_of(kind: Kind, path: &str) -> Vec<String> {
+    match kind {
+        Kind::Page => vec!["pages".to_owned(), tag("page", path)],
+        Kind::Public => vec!["public".to_owned(), tag("file", path)],
+        Kind::Asset => vec!["assets".to_owned()],
     }
 }
 

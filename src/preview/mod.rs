@@ -34,7 +34,7 @@ pub struct Options {
 /// What happens, for people to know.
 #[derive(Debug)]
 pub enum Event {
-    Published(Report),
+    Published(Box<Report>),
     Listening { site: SocketAddr, cdn: SocketAddr },
     Stopping,
 }
@@ -53,12 +53,14 @@ pub async fn run(options: Options, progress: &dyn Progress, observer: impl Fn(Ev
         .map_err(|message| Error::Usage { message, help: "listen on an address that can stand in a URL".to_owned() })?;
     environment.store = Some(StoreUrl::S3 { bucket: bucket.name.clone(), prefix: "site".to_owned() });
     environment.endpoint = Some(bucket.endpoint.clone());
+    // Nothing before the real site changes.
+    environment.cdn = None;
 
     let credentials = Credentials { access_key: bucket.access_key.clone(), secret_key: bucket.secret_key.clone() };
     let store = S3::connect(&bucket.name, "site", Some(&bucket.endpoint), None, Some(credentials)).await;
     let build = Build { out: &options.out, manifest: &manifest, environment: &environment };
     let report = publish::publish_to(&store, build, publish::Options::default(), progress).await?;
-    observer(Event::Published(report));
+    observer(Event::Published(Box::new(report)));
 
     let assets = edge::table(&store).await?;
     let (out, bound) = (options.out.clone(), environment.clone());

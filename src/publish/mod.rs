@@ -21,6 +21,7 @@ mod preflight;
 mod promote;
 mod prune;
 mod public;
+pub mod purge;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
@@ -53,6 +54,7 @@ use self::pointer::{Pointer, point};
 use self::preflight::keeps_conditions;
 pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
+use self::purge::{PENDING, Purge};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
@@ -70,11 +72,12 @@ const CONCURRENCY: usize = pace::MOST;
 /// What the clocks of a store's servers may differ by.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// How a publish is run.
+/// How a publish or a rollback is run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Only says what would be done.
     pub dry_run: bool,
+    pub purge: purge::Options,
 }
 
 /// What a publish did, or would do.
@@ -97,6 +100,8 @@ pub struct Report {
     pub bytes: u64,
     /// Whether the pointer was moved: another release was current before, or none.
     pub moved: bool,
+    /// None where the environment has no CDN.
+    pub purge: Option<purge::Report>,
     pub warnings: Vec<String>,
     /// Private source maps, where the environment has a place for them.
     pub maps: Option<Maps>,
@@ -138,6 +143,7 @@ struct Prepared<'a, S> {
     build: Build<'a>,
     options: Options,
     surveyed: Surveyed,
+    purge: Option<Purge<'a>>,
     items: Vec<Item>,
     steps: Vec<Step>,
 }
@@ -148,6 +154,8 @@ impl<'a, S: Store> Prepared<'a, S> {
         let release = &build.manifest.release;
         let website = build.environment.website.unwrap_or_else(|| store.is_website());
         let surveyed = survey(store, release).await?;
+        let noted = surveyed.held.listing.contains_key(PENDING);
+        let mut purge = Purge::prepare(store, noted, build.environment, options.purge, options.dry_run).await?;
         let mut items = contents(&build, website)?;
         let documents = bookkeeping(&build, &items, parent(release, &surveyed.held));
         items.extend(documents);
@@ -155,11 +163,14 @@ impl<'a, S: Store> Prepared<'a, S> {
         items.sort_by_key(|item| item.stage);
         let mut steps = plan(release, &items, &surveyed.held);
         renew_record(&mut steps);
-        Ok(Prepared { store, build, options, surveyed, items, steps })
+        if let Some(purge) = &mut purge {
+            purge.of_publish(&surveyed.held, release, &items, &steps);
+        }
+        Ok(Prepared { store, build, options, surveyed, purge, items, steps })
     }
 
     async fn carry_out(self, progress: &dyn Progress) -> Result<Report> {
-        let Prepared { store, build, options, surveyed, items, mut steps } = self;
+        let Prepared { store, build, options, surveyed, purge, items, mut steps } = self;
         let previous = surveyed.held.current.clone();
         let mut warnings = warnings(build.manifest.mode, &steps);
         if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
@@ -172,10 +183,15 @@ impl<'a, S: Store> Prepared<'a, S> {
             }
             let Surveyed { pointer: live, guard, .. } = surveyed;
             let room = Room::default();
-            let publish = Publish { store, release: &build.manifest.release, live, guard, room, progress };
+            let (release, purge) = (&build.manifest.release, purge.as_ref());
+            let publish = Publish { store, release, live, guard, room, purge, progress };
             publish.carry_out(&items, &mut steps).await?;
         }
-        Ok(report(store.place(""), build, options, previous, steps, warnings))
+        let mut report = report(store.place(""), build, options, previous, steps, warnings);
+        if let Some(purge) = purge {
+            report.purge = Some(purge.finish(store, options.dry_run, progress).await);
+        }
+        Ok(report)
     }
 }
 
@@ -289,6 +305,7 @@ fn report(
         kept: steps.iter().filter(|step| step.action == Action::Keep && step.stage != Stage::Pointer).count(),
         bytes: steps.iter().filter(written).map(|step| step.length).sum(),
         moved: !options.dry_run && steps.iter().any(|step| step.action == Action::Point),
+        purge: None,
         steps,
         warnings,
         maps: None,
@@ -303,6 +320,7 @@ struct Publish<'a, S> {
     live: Option<Pointer>,
     guard: Guard,
     room: Room,
+    purge: Option<&'a Purge<'a>>,
     progress: &'a dyn Progress,
 }
 
@@ -316,6 +334,11 @@ impl<S: Store> Publish<'_, S> {
         for (items, steps) in stages {
             if steps.iter().all(|step| step.action == Action::Keep) {
                 continue;
+            }
+            if let (Some(purge), Some(item)) = (self.purge, items.first())
+                && item.stage > Stage::Attempt
+            {
+                purge.leave(self.store).await?;
             }
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
@@ -549,7 +572,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Folder::new(root.path().join("store"));
         let built = site().build();
-        let dry = publish_to(&store, built.as_build(), Options { dry_run: true }, &Silent).await.unwrap();
+        let dry = publish_to(&store, built.as_build(), Options { dry_run: true, ..Options::default() }, &Silent)
+            .await
+            .unwrap();
         assert!(!root.path().join("store").exists());
         let report = run(&store, &built).await.unwrap();
         assert_eq!(dry.steps, report.steps);

@@ -85,7 +85,7 @@ mod tests {
         }
 
         async fn promote(&self, release: &str, dry_run: bool) -> Result<Report> {
-            let options = Options { dry_run };
+            let options = Options { dry_run, ..Options::default() };
             promote(&self.staging, release, &self.production, &self.environment, options, &Silent).await
         }
 
@@ -163,7 +163,7 @@ mod tests {
             case.publish(built).await;
             case.promote(built.release().as_str(), false).await.unwrap();
         }
-        rollback(&case.production, "production", None, false, &Silent).await.unwrap();
+        rollback(&case.production, &case.environment, None, Options::default(), &Silent).await.unwrap();
         let files = case.production();
         let current: Current = serde_json::from_slice(&files[CURRENT]).unwrap();
         assert_eq!(current.release, *one.release());

@@ -13,6 +13,7 @@ use super::contents::{ATTEMPT, CURRENT, record_key};
 use super::guard::{LONGEST, Run, STATE};
 use super::history::{History, Past};
 use super::preflight::PROBE;
+use super::purge::PENDING;
 use super::store::Store;
 use crate::environment::Keep;
 use crate::error::{Error, Result};
@@ -127,7 +128,7 @@ fn plan(history: &History, keep: Keep, now: SystemTime) -> Plan {
         }
     };
     let (mut kept, mut dropped, mut marked) = (Vec::new(), Vec::new(), BTreeSet::new());
-    marked.extend([CURRENT, ATTEMPT, STATE, PROBE].map(str::to_owned));
+    marked.extend([CURRENT, ATTEMPT, STATE, PROBE, PENDING].map(str::to_owned));
     for (index, past) in history.releases.iter().enumerate() {
         match reason((index, past)) {
             Some(reason) => {
@@ -202,6 +203,7 @@ mod tests {
     use super::super::site::{Built, Site};
     use super::super::{Options, publish_to, rollback};
     use super::*;
+    use crate::environment::Environment;
     use crate::progress::Silent;
     use crate::publish::Folder;
 
@@ -316,7 +318,15 @@ mod tests {
         for (built, days) in [(&one, 90), (&two, 80), (&three, 70)] {
             case.publish(built, days).await;
         }
-        rollback(&case.store, "production", Some(one.release().as_str()), false, &Silent).await.unwrap();
+        rollback(
+            &case.store,
+            &Environment::new("production"),
+            Some(one.release().as_str()),
+            Options::default(),
+            &Silent,
+        )
+        .await
+        .unwrap();
         publish_to(&case.store, three.as_build(), Options::default(), &Silent).await.unwrap();
         let done = case.prune(0, 0).await;
         assert_eq!(done.dropped, [two.release().clone()]);
@@ -331,7 +341,17 @@ mod tests {
         let refused = |error: Error| assert_eq!((error.to_string(), error.exit_code()), (under_way().to_string(), 4));
         refused(publish_to(&case.store, two.as_build(), Options::default(), &Silent).await.unwrap_err());
         refused(prune(&case.store, "production", Keep::default(), false, &Silent).await.unwrap_err());
-        refused(rollback(&case.store, "production", Some(one.release().as_str()), false, &Silent).await.unwrap_err());
+        refused(
+            rollback(
+                &case.store,
+                &Environment::new("production"),
+                Some(one.release().as_str()),
+                Options::default(),
+                &Silent,
+            )
+            .await
+            .unwrap_err(),
+        );
         case.age(STATE, 1);
         publish_to(&case.store, two.as_build(), Options::default(), &Silent).await.unwrap();
         case.prune(5, 30).await;

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::CONCURRENCY;
 use super::contents::{ATTEMPT, Attempt, Item, Stage, attempt, json, json_item, pointer, record_key};
 use super::document;
 use super::guard::Guard;
 use super::history::{History, Past};
 use super::pointer::point;
+use super::purge::{self, PENDING, Purge};
 use super::store::{Body, Condition, Room, Store};
+use super::{CONCURRENCY, Options};
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::progress::Progress;
@@ -30,18 +32,22 @@ pub struct Rollback {
     pub replaced: Vec<String>,
     /// Whether the pointer was moved, or would be: another release was live.
     pub moved: bool,
+    /// None where the environment has no CDN.
+    pub purge: Option<purge::Report>,
 }
 
 /// Makes a release live again: the one whose name begins so, or else the one that was live before this one.
 pub async fn rollback<S: Store>(
     store: &S,
-    environment: &str,
+    environment: &Environment,
     release: Option<&str>,
-    dry_run: bool,
+    options: Options,
     progress: &dyn Progress,
 ) -> Result<Rollback> {
     let history = History::of(store).await?;
     let guard = Guard::enter(store, &history.entries).await?;
+    let noted = history.entries.contains_key(PENDING);
+    let mut purge = Purge::prepare(store, noted, environment, options.purge, options.dry_run).await?;
     let past = target(&history, release, &store.place(""))?;
     let record = &past.record;
     whole(&history, record)?;
@@ -50,7 +56,10 @@ pub async fn rollback<S: Store>(
     let root = root(record, known);
     let from = history.live.as_ref().map(|pointer| pointer.release.clone());
     let moved = from.as_ref() != Some(&record.release);
-    if !dry_run && (moved || !root.is_empty()) {
+    if let Some(purge) = &mut purge {
+        purge.of_rollback(history.live().map(|live| &live.record), record, root.iter().map(|(key, _)| *key));
+    }
+    if !options.dry_run && (moved || !root.is_empty()) {
         let length = root.iter().map(|(_, object)| object.length).sum();
         progress.transfer("roll back", root.len() + 1, length);
         // As in a publish: from here on, no record is to be taken for what lies at the root, and no prune takes this release away.
@@ -58,6 +67,9 @@ pub async fn rollback<S: Store>(
         write(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
         let stay = record.objects.iter().filter(|(key, _)| !record.is_copy(key));
         guard.check(store, stay.map(|(key, object)| (key.as_str(), object.length))).await?;
+        if let Some(purge) = &purge {
+            purge.leave(store).await?;
+        }
         let room = &Room::default();
         for files in root.chunk_by(|(_, a), (_, b)| is_page(a) == is_page(b)) {
             let copies = files.iter().map(|(key, object)| async move {
@@ -71,14 +83,19 @@ pub async fn rollback<S: Store>(
         }
         progress.step();
     }
+    let purge = match purge {
+        Some(purge) => Some(purge.finish(store, options.dry_run, progress).await),
+        None => None,
+    };
     Ok(Rollback {
-        environment: environment.to_owned(),
+        environment: environment.name.clone(),
         store: store.place(""),
-        dry_run,
+        dry_run: options.dry_run,
         from,
         to: record.release.clone(),
         replaced: root.into_iter().map(|(key, _)| key.to_owned()).collect(),
         moved,
+        purge,
     })
 }
 
@@ -165,8 +182,8 @@ async fn write<S: Store>(store: &S, item: &Item) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::pointer::Pointer;
+    use super::super::publish_to;
     use super::super::site::{Built, Site};
-    use super::super::{Options, publish_to};
     use super::*;
     use crate::progress::Silent;
     use crate::publish::{Folder, releases};
@@ -198,7 +215,7 @@ mod tests {
         }
 
         async fn rollback(&self, release: Option<&str>) -> Result<Rollback> {
-            rollback(&self.store, "production", release, false, &Silent).await
+            rollback(&self.store, &Environment::new("production"), release, Options::default(), &Silent).await
         }
 
         async fn live(&self) -> ReleaseId {
@@ -214,7 +231,8 @@ mod tests {
     async fn the_release_before_is_live_again_as_it_was() {
         let (one, two, three) = (build("one"), build("two"), build("three"));
         let case = Case::of(&[&one, &two, &three]).await;
-        let plan = rollback(&case.store, "production", None, true, &Silent).await.unwrap();
+        let dry_run = Options { dry_run: true, ..Options::default() };
+        let plan = rollback(&case.store, &Environment::new("production"), None, dry_run, &Silent).await.unwrap();
         assert_eq!(case.live().await, *three.release(), "nothing was changed");
         let done = case.rollback(None).await.unwrap();
         assert_eq!((&done.from, &done.to, done.moved), (&Some(three.release().clone()), two.release(), true));

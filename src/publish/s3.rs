@@ -518,7 +518,7 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
-    use crate::environment::Keep;
+    use crate::environment::{Environment, Keep};
     use crate::fingerprint::Digest;
     use crate::preview::bucket::{Answer, Bucket, Fate, Reply};
     use crate::progress::Silent;
@@ -627,7 +627,7 @@ mod tests {
         assert!(
             live.contains(&(two.release().as_str(), true, 0)) && live.contains(&(one.release().as_str(), false, 0))
         );
-        let back = rollback(&store, "production", None, false, &Silent).await.unwrap();
+        let back = rollback(&store, &Environment::new("production"), None, Options::default(), &Silent).await.unwrap();
         assert!(back.moved && back.replaced.is_empty(), "{back:?}");
         assert_eq!(current(&store).await.unwrap(), one.release().as_str());
         let pruned = prune(&store, "production", Keep { releases: 0, days: 0 }, false, &Silent).await.unwrap();

@@ -4,7 +4,7 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 
 use super::resource::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
-use crate::environment::{Environment, tag};
+use crate::environment::{Environment, tag, tags_of};
 use crate::error::Result;
 use crate::manifest::{File, Kind, Manifest};
 use crate::page::{self, Surroundings};
@@ -78,12 +78,11 @@ impl Terms<'_> {
 
     /// An asset outlives the release that brought it, so it is not tagged with that.
     fn tags(&self, path: &str, file: &File) -> Vec<String> {
-        let release = || tag("release", self.manifest.release.as_str());
-        match file.kind {
-            Kind::Page => vec!["pages".to_owned(), tag("page", path), release()],
-            Kind::Public => vec!["public".to_owned(), tag("file", path), release()],
-            Kind::Asset => vec!["assets".to_owned()],
+        let mut tags = tags_of(file.kind, path);
+        if file.kind != Kind::Asset {
+            tags.push(tag("release", self.manifest.release.as_str()));
         }
+        tags
     }
 
     /// <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header>. A document has no business within another origin's.

@@ -27,6 +27,7 @@ mod operate;
 mod packages;
 mod preview;
 mod publish;
+mod purge;
 mod readme;
 mod redbot;
 mod report;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         packages::trials(),
         preview::trials(),
         publish::trials(),
+        purge::trials(),
         readme::trials(),
         redbot::trials(),
         report::trials(),
