@@ -34,6 +34,7 @@ mod serve;
 mod setup;
 mod site;
 mod storage;
+mod stores;
 mod styles;
 mod transport;
 mod wire;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         security::trials(),
         serve::trials(),
         storage::trials(),
+        stores::trials(),
         styles::trials(),
         transport::trials(),
     ];
