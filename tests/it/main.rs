@@ -39,6 +39,7 @@ mod setup;
 mod site;
 mod stops;
 mod storage;
+mod stores;
 mod styles;
 mod transport;
 mod wire;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         serve::trials(),
         stops::trials(),
         storage::trials(),
+        stores::trials(),
         styles::trials(),
         transport::trials(),
     ];
