@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, Failure, Patience, Refusals, Variables};
@@ -88,7 +87,7 @@ impl Api {
         Request::post(format!("{}/zones/{}/purge_cache", self.cdn.endpoint, self.cdn.zone))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(body.to_string()))
+            .body(Bytes::from(body.to_string()))
             .map_err(super::no_request)
     }
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::client::{Answer, CONCURRENCY, Client, Failure, Patience, Refusals, Variables};
@@ -96,7 +95,7 @@ impl Api {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        request.body(Full::from(body)).map_err(super::no_request)
+        request.body(Bytes::from(body)).map_err(super::no_request)
     }
 }
 
