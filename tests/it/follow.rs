@@ -199,7 +199,7 @@ fn a_server_of_a_store_in_one_coding() {
     let page = get(&server.address, "/", &[]);
     assert_eq!((title(&page).as_str(), page.header("content-encoding")), ("one", None));
     let packed = get(&server.address, &format!("/{css}"), &[("accept-encoding", "gzip")]);
-    assert_eq!((packed.body, packed.header("content-encoding")), (store[&css].clone(), Some("gzip")));
+    assert_eq!((&packed.body, packed.header("content-encoding")), (&store[&css], Some("gzip")));
 }
 
 fn a_release_is_promoted_as_it_is() {
