@@ -158,7 +158,13 @@ impl S3 {
             }
             Body::Bytes(bytes) => ByteStream::from(bytes.clone()),
             Body::File(path) => {
-                let body = Exact::open(path, object.length, object.digest).await.map_err(Error::io("read", path))?;
+                let body = Exact::open(path, object.length, object.digest).await.map_err(|error| Error::Store {
+                    action: "send a file to",
+                    place: self.place(key),
+                    help: format!("make sure that `{}` can be read", path.display()),
+                    outlook: Outlook::Lasting,
+                    source: error.into(),
+                })?;
                 ByteStream::new(SdkBody::from_body_1_x(body))
             }
         };
@@ -881,6 +887,47 @@ mod tests {
             let text = told(&open(&bucket).await.list().await.unwrap_err());
             assert!(text.contains(want), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_told_from_what_lasts() {
+        let answer = |status, body| Fate::Lost(Reply::Answer(StatusCode::from_u16(status).unwrap(), body));
+        for (fate, want) in [
+            (answer(503, "<Error><Code>SlowDown</Code></Error>"), Outlook::Busy(None)),
+            (answer(429, ""), Outlook::Busy(None)),
+            (answer(504, ""), Outlook::Busy(None)),
+            (answer(500, "<Error><Code>InternalError</Code></Error>"), Outlook::Passing),
+            (answer(502, "<html>"), Outlook::Passing),
+            (answer(408, ""), Outlook::Passing),
+            (answer(400, "<Error><Code>RequestTimeout</Code></Error>"), Outlook::Passing),
+            (answer(200, "<ListBucketResult><Contents>"), Outlook::Passing),
+            (Fate::Lost(Reply::Reset), Outlook::Passing),
+            (Fate::Half(Reply::Reset), Outlook::Passing),
+            (answer(400, "<Error><Code>BadDigest</Code></Error>"), Outlook::Damaged),
+            (answer(403, "<Error><Code>ExpiredToken</Code></Error>"), Outlook::Expired),
+            (answer(403, "<Error><Code>AccessDenied</Code></Error>"), Outlook::Lasting),
+            (answer(404, "<Error><Code>NoSuchBucket</Code></Error>"), Outlook::Lasting),
+            (answer(501, ""), Outlook::Lasting),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let bucket = Bucket::start_unreliable(folder.path(), move |_| std::future::ready(fate)).await.unwrap();
+            let error = open(&bucket).await.list().await.unwrap_err();
+            assert!(matches!(error, Error::Store { outlook, .. } if outlook == want), "{fate:?}: {error:?}");
+        }
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let key = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
+        let store = S3::connect("site", "", Some(&format!("http://{closed}")), None, Some(key)).await;
+        let error = store.list().await.unwrap_err();
+        assert!(matches!(error, Error::Store { outlook: Outlook::Unreachable, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn the_time_to_wait_is_seconds_or_a_date() {
+        assert_eq!(retry_after(Some("7")), Some(Duration::from_secs(7)));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+        let wait = retry_after(Some(&date)).unwrap().as_secs();
+        assert!((50..=60).contains(&wait), "{wait}");
+        assert_eq!([None, Some("soon"), Some("Thu, 01 Jan 1970 00:00:00 GMT")].map(retry_after), [None; 3]);
     }
 
     #[tokio::test]
