@@ -1,7 +1,7 @@
-//! Content codings (RFC 9110 section 8.4.1): their tokens, the sidecar's extension, and compression at the highest level.
+//! Content codings (RFC 9110 section 8.4.1): their tokens, the sidecar's extension, and compression.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use brotli::enc::backward_references::UnionHasher;
 use brotli::enc::multithreading::compress_multi;
@@ -61,6 +61,28 @@ impl Encoding {
         }
     }
 
+    /// What was compressed, which has to be `length` bytes.
+    pub fn decompress(self, packed: &[u8], length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(length);
+        // One byte more tells what is too long, and no more is made of it.
+        let limit = length as u64 + 1;
+        match self {
+            Encoding::Brotli => brotli::Decompressor::new(packed, 1 << 16).take(limit).read_to_end(&mut bytes)?,
+            Encoding::Zstd => zstd::Decoder::new(packed)?.take(limit).read_to_end(&mut bytes)?,
+            Encoding::Gzip => {
+                bytes.resize(length, 0);
+                let unpacked = libdeflater::Decompressor::new().gzip_decompress(packed, &mut bytes);
+                let unpacked = unpacked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                bytes.truncate(unpacked);
+                unpacked
+            }
+        };
+        match bytes.len() == length {
+            true => Ok(bytes),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not as long as it should be")),
+        }
+    }
+
     /// As [`Encoding::compress`], but at a level that takes no more time than it may.
     pub fn compress_with(self, effort: Effort, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match (self, effort) {
@@ -69,6 +91,17 @@ impl Encoding {
             (Encoding::Zstd, Effort::Little) => zstd::bulk::compress(bytes, 6),
             (Encoding::Gzip, Effort::Little) => gzip_at(libdeflater::CompressionLvl::default(), bytes),
         }
+    }
+}
+
+impl Encoding {
+    /// What is written is unpacked as it comes, into `out`; flushing tells that nothing follows.
+    pub fn unpack<W: Write + Send + 'static>(self, out: W) -> io::Result<Box<dyn Write + Send>> {
+        Ok(match self {
+            Encoding::Brotli => Box::new(brotli::DecompressorWriter::new(out, 1 << 16)),
+            Encoding::Zstd => Box::new(zstd::stream::write::Decoder::new(out)?),
+            Encoding::Gzip => Box::new(flate2::write::MultiGzDecoder::new(out)),
+        })
     }
 }
 
@@ -175,21 +208,21 @@ mod tests {
             assert!(
                 encoding.compress_with(Effort::Little, text.as_bytes()).expect("compresses").len() < text.len() / 10
             );
-            let plain = match encoding {
-                Encoding::Brotli => {
-                    let mut out = Vec::new();
-                    brotli::BrotliDecompress(&mut packed.as_slice(), &mut out).expect("valid brotli");
-                    out
-                }
-                Encoding::Zstd => zstd::decode_all(packed.as_slice()).expect("valid zstd"),
-                Encoding::Gzip => {
-                    assert_eq!(&packed[4..8], [0; 4], "no time in the header");
-                    let mut out = vec![0; text.len()];
-                    libdeflater::Decompressor::new().gzip_decompress(&packed, &mut out).expect("valid gzip");
-                    out
-                }
-            };
+            if encoding == Encoding::Gzip {
+                assert_eq!(&packed[4..8], [0; 4], "no time in the header");
+            }
+            let plain = encoding.decompress(&packed, text.len()).expect("valid");
             assert_eq!(plain, text.as_bytes(), "{encoding}");
+            let (mut out, written) = tempfile::NamedTempFile::new().expect("a file").into_parts();
+            let mut unpacking = encoding.unpack(out.try_clone().expect("the file")).expect("unpacks");
+            packed.chunks(7).for_each(|part| unpacking.write_all(part).expect("unpacks"));
+            unpacking.flush().expect("unpacks");
+            assert_eq!(std::fs::read(&written).expect("the file"), text.as_bytes(), "{encoding}");
+            out.flush().expect("the file");
+            for other in [text.len() - 1, text.len() + 1] {
+                assert!(encoding.decompress(&packed, other).is_err(), "{encoding}: not of that length");
+            }
+            assert!(encoding.decompress(b"no such thing", 13).is_err(), "{encoding}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::asset::url_path;
+use crate::encoding::Encoding;
 
 mod cdn;
 mod security;
@@ -29,11 +30,16 @@ pub struct Environment {
     /// The endpoint of an S3 API that is not AWS.
     pub endpoint: Option<String>,
     pub region: Option<String>,
+    /// Where private source maps go.
+    pub maps: Option<MapsStore>,
     pub keep: Keep,
     /// What is purged when a release goes live.
     pub cdn: Option<Cdn>,
     /// Whether the store is itself a website, with no server in front: pages are then also written at its root.
     pub website: Option<bool>,
+    /// The one content coding that files are stored in, under their own names, for a store whose clients can't choose; without it
+    /// each coding has a name of its own.
+    pub encoding: Option<Encoding>,
     /// `CDN-Cache-Control` for pages (RFC 9213).
     pub cdn_cache_control: Option<String>,
     /// `Surrogate-Control` for pages, which older CDNs read (<https://www.w3.org/TR/edge-arch/>).
@@ -49,6 +55,14 @@ pub struct Environment {
     pub security: Security,
     /// How a server finds out that assets are not to be had from another origin; none if it does not ask.
     pub failover: Option<Failover>,
+}
+
+/// A store for what is not public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapsStore {
+    pub url: StoreUrl,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
 }
 
 /// Which releases a store keeps when it is pruned: those that are either.
@@ -97,9 +111,11 @@ impl Environment {
             store: None,
             endpoint: None,
             region: None,
+            maps: None,
             keep: Keep::default(),
             cdn: None,
             website: None,
+            encoding: None,
             cdn_cache_control: None,
             failover: Some(Failover::default()),
             surrogate_control: None,
@@ -229,6 +245,25 @@ impl FromStr for StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// Whether one of the two lies in the other, as far as their names tell.
+    pub fn overlaps(&self, other: &StoreUrl) -> bool {
+        let within = |a: &str, b: &str| {
+            let parts = |path: &str| -> Vec<String> {
+                path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
+            };
+            a.starts_with('/') == b.starts_with('/') && parts(a).starts_with(&parts(b))
+        };
+        match (self, other) {
+            (StoreUrl::Folder(a), StoreUrl::Folder(b)) => within(a, b) || within(b, a),
+            (StoreUrl::S3 { bucket, prefix: a }, StoreUrl::S3 { bucket: other, prefix: b }) => {
+                bucket == other && (within(a, b) || within(b, a))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -290,6 +325,23 @@ mod tests {
         assert_eq!(environment.page_cache_control(), "public, max-age=0, stale-if-error=600");
         environment.stale_while_revalidate = Some(5);
         assert_eq!(environment.page_cache_control(), "public, max-age=0, stale-while-revalidate=5, stale-if-error=600");
+    }
+
+    #[test]
+    fn stores_overlap_where_one_lies_in_the_other() {
+        for (a, b, want) in [
+            ("s3://b/site", "s3://b/site/maps", true),
+            ("s3://b/site", "s3://b", true),
+            ("s3://b/site", "s3://b/site2", false),
+            ("s3://b/site", "s3://c/site", false),
+            ("published", "./published/maps/", true),
+            ("published", "maps", false),
+            ("/srv/a", "srv/a", false),
+            ("srv", "s3://srv", false),
+        ] {
+            let (a, b): (StoreUrl, StoreUrl) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (want, want), "{a} {b}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
@@ -39,6 +40,7 @@ pub enum Error {
         /// The key in the store, as a URL where it has one.
         place: String,
         help: String,
+        outlook: Outlook,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A publish stopped before the release went live.
@@ -47,6 +49,24 @@ pub enum Error {
     /// The release is live, and its CDN was not purged.
     #[error("{message}")]
     Purge { message: String, help: String },
+}
+
+/// What is to be expected of a store that failed, if it is asked again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Outlook {
+    /// The same failure.
+    #[default]
+    Lasting,
+    /// The same failure, unless there was an answer before: there was no connection to the store.
+    Unreachable,
+    /// An answer, perhaps: a connection broke, or the store is in trouble.
+    Passing,
+    /// An answer, if less is asked of it at once: it says so, perhaps with the time to wait (`Retry-After`), or it took too long.
+    Busy(Option<Duration>),
+    /// Success, if the bytes were damaged on their way; the same failure, if they are not those that they should be.
+    Damaged,
+    /// The same failure, unless there are newer credentials.
+    Expired,
 }
 
 impl Error {

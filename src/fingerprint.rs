@@ -20,12 +20,12 @@ impl Digest {
 
     /// The digest of all that the reader gives, for what is too large to hold in memory.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
-        let mut hasher = Sha256::new();
+        let mut running = Running::default();
         let mut chunk = vec![0; 1 << 16];
         loop {
             match reader.read(&mut chunk)? {
-                0 => return Ok(Digest(hasher.finalize().into())),
-                read => hasher.update(chunk.get(..read).unwrap_or_default()),
+                0 => return Ok(running.digest()),
+                read => running.add(chunk.get(..read).unwrap_or_default()),
             }
         }
     }
@@ -63,6 +63,20 @@ impl Digest {
     /// Base64, as S3's `x-amz-checksum-sha256` wants it.
     pub fn base64(&self) -> String {
         STANDARD.encode(self.0)
+    }
+}
+
+/// The digest of bytes that come one after the other.
+#[derive(Clone, Default)]
+pub struct Running(Sha256);
+
+impl Running {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 

@@ -23,11 +23,12 @@
 //!
 //! | module | imports |
 //! |---|---|
-//! | the nouns ([`asset`], [`date`], [`encoding`], [`environment`], [`error`], [`fingerprint`], [`fs`], [`html`], [`manifest`], [`progress`], [`release`], [`scaffold`]) | nouns |
+//! | the nouns ([`asset`], [`client`], [`date`], [`encoding`], [`environment`], [`error`], [`fingerprint`], [`fs`], [`html`], [`manifest`], [`progress`], [`release`], [`scaffold`]) | nouns |
 //! | [`config`] | nouns |
 //! | [`build`], [`page`] | nouns, config |
 //! | [`publish`], [`serve`] | nouns, config, page |
 //! | [`check`] | nouns, config, build, page |
+//! | [`follow`] | nouns, publish, serve |
 //! | [`preview`] | all but cli |
 //! | [`cli`] | all |
 //!
@@ -40,12 +41,14 @@ pub mod asset;
 pub mod build;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod date;
 pub mod encoding;
 pub mod environment;
 pub mod error;
 pub mod fingerprint;
+pub mod follow;
 pub mod fs;
 pub mod html;
 pub mod manifest;

@@ -14,6 +14,9 @@ use crate::release::ReleaseId;
 /// Where the manifest lies, below the output folder.
 pub const PATH: &str = ".fingerpost/manifest.json";
 
+/// Where private source maps lie, below the output folder: each at its file's path, with `.map` after it.
+pub const MAPS: &str = ".fingerpost/maps";
+
 /// The one version of the format that this program reads and writes.
 const VERSION: u32 = 1;
 

@@ -5,6 +5,14 @@ pub trait Progress: Send + Sync {
     fn stage(&self, name: &'static str, steps: usize);
     /// One step of the stage is done.
     fn step(&self);
+    /// As [`Progress::stage`], where each step moves something: so many bytes in all.
+    fn transfer(&self, name: &'static str, steps: usize, _bytes: u64) {
+        self.stage(name, steps);
+    }
+    /// As [`Progress::step`], in such a stage: what was moved, a key or a URL, and its bytes.
+    fn moved(&self, _what: &str, _bytes: u64) {
+        self.step();
+    }
     /// Something for those who ask for more.
     fn note(&self, message: String);
     /// Something that people should know of, and that stops nothing.

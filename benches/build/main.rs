@@ -6,6 +6,8 @@
 mod measure;
 mod peers;
 mod sites;
+#[path = "../time.rs"]
+mod time;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -23,7 +25,7 @@ const RUNS: usize = 5;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    if let Err(reason) = peers::install().and_then(|()| measure::check()) {
+    if let Err(reason) = peers::install().and_then(|()| time::check()) {
         eprintln!("{reason}");
         return ExitCode::FAILURE;
     }

@@ -1,37 +1,18 @@
 //! Runs programs in turn, and tells what they took.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
 use brotli::enc::BrotliEncoderParams;
 use libdeflater::{CompressionLvl, Compressor};
 
-/// GNU time, which asks the kernel what a program took, threads and children and all.
-const TIME: &str = "/usr/bin/time";
-
-pub fn check() -> Result<(), String> {
-    match Path::new(TIME).exists() {
-        true => Ok(()),
-        false => Err(format!("needs `{TIME}`: `apt-get install time`")),
-    }
-}
+use super::time::Run;
 
 /// One side of a comparison.
 pub struct Contender {
     name: &'static str,
-    program: PathBuf,
-    arguments: Vec<std::ffi::OsString>,
-    folder: Option<PathBuf>,
+    command: Command,
     out: PathBuf,
-}
-
-/// What one run took.
-#[derive(Clone, Copy)]
-pub struct Run {
-    wall: f64,
-    cpu: f64,
-    peak_kib: f64,
 }
 
 /// Bytes of what a site sends: scripts and stylesheets, in all.
@@ -68,28 +49,12 @@ impl Each {
 
 impl Contender {
     pub fn new(name: &'static str, command: Command, out: PathBuf) -> Self {
-        Contender {
-            name,
-            program: command.get_program().into(),
-            arguments: command.get_args().map(ToOwned::to_owned).collect(),
-            folder: command.get_current_dir().map(ToOwned::to_owned),
-            out,
-        }
+        Contender { name, command, out }
     }
 
     /// Runs it once, which has to succeed.
     pub fn run(&self) -> Run {
-        let told = tempfile::NamedTempFile::new().expect("a file");
-        let mut command = Command::new(TIME);
-        command.args(["--format=%U %S %M", "--output"]).arg(told.path()).arg(&self.program).args(&self.arguments);
-        command.current_dir(self.folder.as_deref().unwrap_or(Path::new("."))).stdin(Stdio::null());
-        let start = Instant::now();
-        let out = command.output().expect("it runs");
-        let wall = start.elapsed().as_secs_f64();
-        assert!(out.status.success(), "{}: {}", self.program.display(), String::from_utf8_lossy(&out.stderr));
-        let text = std::fs::read_to_string(told.path()).expect("what it took");
-        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        Run { wall, cpu: numbers[0] + numbers[1], peak_kib: numbers[2] }
+        Run::of(&self.command)
     }
 }
 
@@ -148,13 +113,7 @@ pub const HEAD: &str = "| case | what | wall s | | CPU s | | peak MiB | | raw kB
 
 impl Measured {
     pub fn median(runs: Vec<Run>, sizes: Sizes) -> Self {
-        let median = |value: fn(&Run) -> f64| {
-            let mut values: Vec<f64> = runs.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
-        let run = Run { wall: median(|r| r.wall), cpu: median(|r| r.cpu), peak_kib: median(|r| r.peak_kib) };
-        Measured { run, sizes }
+        Measured { run: Run::median(&runs), sizes }
     }
 
     /// What one of so many took.

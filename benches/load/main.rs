@@ -48,7 +48,7 @@ fn main() {
         };
         report(&format!("{budget} MiB"), start);
         let start = Instant::now();
-        runtime.block_on(current.reload()).expect("it loads again");
+        runtime.block_on(current.reload(None)).expect("it loads again");
         report("  again", start);
     }
     println!("at most {} MiB", status("VmHWM:") >> 20);

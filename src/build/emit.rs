@@ -9,11 +9,8 @@ use super::record::{self, Record};
 use super::vite;
 use crate::error::{Error, Result};
 use crate::fs::{self, Staged};
-use crate::manifest::{self, File, Manifest};
+use crate::manifest::{self, File, MAPS, Manifest};
 use crate::progress::Progress;
-
-/// Where private source maps lie, below the output folder.
-const MAPS: &str = ".fingerpost/maps";
 
 /// Files that keep an empty output folder in a repository; a build carries them over.
 const KEEP: [&str; 2] = [".gitkeep", ".gitignore"];

@@ -64,14 +64,14 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let why = args.why.as_ref().map(|what| built.why(what)).transpose()?;
     let summary = Summary::new(&built, why);
     report(&summary, terminal)?;
-    github::summarize(&summary)?;
+    github::built(&summary)?;
     within_budget(&built.breaches, "; the output is written all the same")
 }
 
 /// What a build made, for people a table, for programs JSON.
 pub fn report(summary: &Summary<'_>, terminal: &Terminal) -> Result<()> {
-    if terminal.json() {
-        return terminal.document(summary);
+    if terminal.report(summary)? {
+        return Ok(());
     }
     match &summary.why {
         Some(why) => why.iter().for_each(|explained| terminal.data(&explained.to_string())),

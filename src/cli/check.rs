@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
-use super::Global;
-use super::build::within_budget;
+use super::build::{ROWS, within_budget};
 use super::terminal::{Terminal, bytes};
+use super::{Global, block_on};
 use crate::build::{Breach, Built};
 use crate::check::{self, Difference, Found};
 use crate::error::{Error, Fault, Result};
+use crate::progress::Progress;
+use crate::publish::{self, Drift};
 use crate::release::ReleaseId;
 
 #[derive(clap::Args)]
@@ -15,9 +17,12 @@ pub struct Args {
     /// Build two copies of the site, in two folders and on different numbers of threads, and compare every byte
     #[arg(long)]
     reproducible: bool,
-    /// Bind the pages to this environment as well
+    /// Compare what is live in this environment's store with its release, in place of building; where there is no store, build, and bind the pages to it
     #[arg(short, long, value_name = "NAME", env = "FINGERPOST_ENV")]
     env: Option<String>,
+    /// Fetch the environment's public URLs too, as they are and in each encoding, and compare them
+    #[arg(long, requires = "env", conflicts_with = "reproducible")]
+    live: bool,
 }
 
 #[derive(Serialize)]
@@ -39,6 +44,16 @@ struct Compared<'a> {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = args.env.as_deref().map(|name| config.environment(name)).transpose()?;
+    if let Some(environment) = environment.filter(|environment| environment.store.is_some() || args.live)
+        && !args.reproducible
+    {
+        let found = block_on(async {
+            let store = publish::open(&config.root, environment).await?;
+            publish::drift(&store, environment, args.live, terminal).await
+        })?;
+        terminal.finish();
+        return tell_drift(&found, terminal);
+    }
     if !args.reproducible {
         let built = check::builds(&config, environment, terminal)?;
         terminal.finish();
@@ -55,10 +70,11 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
 
 fn tell(built: &Built, compared: Option<Compared<'_>>, terminal: &Terminal) -> Result<()> {
     let release = &built.manifest.release;
-    if terminal.json() {
-        return terminal.document(&Report { release, compared, breaches: &built.breaches });
+    let report = Report { release, compared, breaches: &built.breaches };
+    if terminal.report(&report)? {
+        return Ok(());
     }
-    match compared {
+    match report.compared {
         None => terminal.say(&format!(
             "the configuration is right, and the sources build: {} files, release {release}",
             built.manifest.files.len()
@@ -70,6 +86,49 @@ fn tell(built: &Built, compared: Option<Compared<'_>>, terminal: &Terminal) -> R
         Some(_) => {}
     }
     Ok(())
+}
+
+fn tell_drift(drift: &Drift, terminal: &Terminal) -> Result<()> {
+    for warning in &drift.warnings {
+        terminal.warn(warning.clone());
+    }
+    let is_told = terminal.report(drift)?;
+    let (environment, store) = (&drift.environment, &drift.store);
+    let compared = match drift.urls {
+        Some(urls) => format!("{} objects and {urls} answers", drift.objects),
+        None => format!("{} objects", drift.objects),
+    };
+    if let ([], Some(release)) = (drift.differences.as_slice(), &drift.release) {
+        if !is_told {
+            let size = bytes(drift.bytes);
+            terminal
+                .say(&format!("{compared} ({size}) are what release {release} says, live in {environment} at {store}"));
+        }
+        return Ok(());
+    }
+    let release = drift.release.as_ref().map_or("any release".to_owned(), |release| format!("release {release}"));
+    Err(Error::Check {
+        message: match drift.differences.len() {
+            1 => format!("what is live in {environment} at {store} is not {release}: there is a difference"),
+            count => {
+                format!("what is live in {environment} at {store} is not {release}: there are {count} differences")
+            }
+        },
+        help: "delete what differs from the store and publish that build again (what is there is taken to be what its \
+               record says), or go back to another release; what a CDN has may have to be purged"
+            .to_owned(),
+        findings: findings(&drift.differences),
+    })
+}
+
+/// As many as people read.
+fn findings(differences: &[publish::Difference]) -> Vec<Fault> {
+    let mut findings: Vec<Fault> =
+        differences.iter().take(ROWS).map(|difference| Fault::new(difference.to_string())).collect();
+    if let Some(more) = differences.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        findings.push(Fault::new(format!("… and {more} more; `--json` lists all")));
+    }
+    findings
 }
 
 fn same(differences: &[Difference]) -> Result<()> {

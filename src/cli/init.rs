@@ -16,8 +16,8 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let folder = args.folder.as_ref().map_or_else(|| global.root.clone(), |folder| global.root.join(folder));
     let written = scaffold::init(&folder)?;
-    if terminal.json() {
-        return terminal.document(&serde_json::json!({ "files": written }));
+    if terminal.report(&serde_json::json!({ "files": written }))? {
+        return Ok(());
     }
     for path in &written {
         terminal.data(path);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::manifest::Mode;
 
 mod build;
 mod check;
+mod events;
 mod github;
 mod init;
 mod preview;
@@ -52,6 +53,9 @@ struct Global {
     /// Write one JSON document to stdout, and nothing else there
     #[arg(long, global = true)]
     json: bool,
+    /// Write what goes on to this file as it goes on, one JSON object a line; `-` is stderr, which then has nothing else
+    #[arg(long, global = true, value_name = "FILE", env = "FINGERPOST_EVENTS")]
+    events: Option<PathBuf>,
     /// Say only what went wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -132,16 +136,20 @@ fn below(config: &Config, path: Option<&Path>, default: &Path) -> PathBuf {
 /// calls it has freed.
 pub fn main(give_back: fn()) -> ExitCode {
     let _ = GIVE_BACK.set(give_back);
-    let cli = Cli::parse();
-    let terminal = Terminal::new(&cli.global);
-    match run(&cli, &terminal) {
-        Ok(()) => ExitCode::SUCCESS,
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut terminal = Terminal::new(&cli.global);
+    let begun = terminal.begin(&cli.global, matches.subcommand_name().unwrap_or_default());
+    let code = match begun.and_then(|()| run(&cli, &terminal)) {
+        Ok(()) => 0,
         Err(error) => {
             let code = error.exit_code();
             terminal.fail(error);
-            ExitCode::from(code)
+            code
         }
-    }
+    };
+    terminal.end(code);
+    ExitCode::from(code)
 }
 
 fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {

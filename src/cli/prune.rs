@@ -30,12 +30,12 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         days: args.keep_days.unwrap_or(environment.keep.days),
     };
     let done = block_on(async {
-        let store = publish::open(&config.root, environment).await?;
+        let store = publish::open(&config.root, environment, terminal).await?;
         publish::prune(&store, &environment.name, keep, args.dry_run, terminal).await
     })?;
     terminal.finish();
-    if terminal.json() {
-        return terminal.document(&done);
+    if terminal.report(&done)? {
+        return Ok(());
     }
     let rows = done.deleted.iter().map(|gone| vec![bytes(gone.length), gone.key.clone(), gone.reason.to_owned()]);
     if done.dry_run || terminal.verbose() {

@@ -18,11 +18,11 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
     let found = block_on(async {
-        let store = publish::open(&config.root, environment).await?;
+        let store = publish::open(&config.root, environment, terminal).await?;
         publish::releases(&store, &environment.name).await
     })?;
-    if terminal.json() {
-        return terminal.document(&found);
+    if terminal.report(&found)? {
+        return Ok(());
     }
     let row = |summary: &Summary| {
         vec![

@@ -1,7 +1,7 @@
 //! `fingerpost rollback`
 
 use super::terminal::Terminal;
-use super::{Global, block_on, purge};
+use super::{Global, block_on, github, purge};
 use crate::error::Result;
 use crate::publish::{self, Options, Rollback};
 
@@ -23,18 +23,19 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
     let done = block_on(async {
-        let store = publish::open(&config.root, environment).await?;
+        let store = publish::open(&config.root, environment, terminal).await?;
         let options = Options { dry_run: args.dry_run, purge: args.purge.options(false) };
         publish::rollback(&store, environment, args.release.as_deref(), options, terminal).await
     })?;
     terminal.finish();
     tell(&done, terminal)?;
+    github::rolled_back(&done)?;
     purge::result(done.purge.as_ref(), &done.to)
 }
 
 fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
-    if terminal.json() {
-        return terminal.document(done);
+    if terminal.report(done)? {
+        return Ok(());
     }
     let would = if done.dry_run { "would be " } else { "" };
     if !done.replaced.is_empty() {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::terminal::Terminal;
 use super::{Global, below, block_on, trace};
 use crate::config::{AccessLog, Config, LogPath, UnknownHost, parse_size};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::serve::access_log::{Output, Settings};
 use crate::serve::{self, Change, Event, Front, Limits, Operation, Options, Policy, Proxies, TlsFiles};
+use crate::{follow, publish};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,6 +20,16 @@ pub struct Args {
     /// The output folder of a build [default: dist]
     #[arg(long, value_name = "DIR", env = "FINGERPOST_OUT")]
     out: Option<PathBuf>,
+    /// Serve what is live in a store, and follow it: a folder or `s3://bucket/prefix`; alone, the environment's own
+    #[arg(long, value_name = "STORE", num_args = 0..=1, default_missing_value = "", conflicts_with = "out", env = "FINGERPOST_STORE")]
+    store: Option<String>,
+    /// How often to look whether another release is live in the store
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, env = "FINGERPOST_POLL")]
+    poll: Duration,
+    /// Where releases from the store are kept for the next start, which then can do without the store; a folder of this server's own
+    /// [default: nowhere]
+    #[arg(long, value_name = "DIR", env = "FINGERPOST_STORE_CACHE")]
+    store_cache: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", env = "FINGERPOST_LISTEN")]
     listen: String,
@@ -52,6 +63,11 @@ fn size(text: &str) -> Result<u64, String> {
     parse_size(text).ok_or_else(|| "write bytes as a number, or a text such as `170 KB` or `1.5 MiB`".to_owned())
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| !time.is_zero()).ok_or_else(|| "write seconds, such as `5` or `0.5`".to_owned())
+}
+
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     if let Some(filter) = &args.log {
         trace::start(filter, terminal)?;
@@ -69,7 +85,50 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         policy: policy(&config, args),
         ..environments(&config, args, out)?
     };
-    block_on(serve::run(options, |event| tell(&event, scheme, terminal)))
+    match &args.store {
+        None => block_on(serve::run(options, |event| tell(&event, scheme, terminal))),
+        Some(store) => follow(&config, args, store, options, |event| tell(&event, scheme, terminal), terminal),
+    }
+}
+
+/// Serves what is live in a store.
+fn follow(
+    config: &Config,
+    args: &Args,
+    store: &str,
+    serve: Options,
+    tell: impl Fn(serve::Event),
+    terminal: &Terminal,
+) -> Result<()> {
+    let mut environment = config.environment(args.env.as_deref().unwrap_or("production"))?.clone();
+    if !store.is_empty() {
+        environment.store = Some(store.parse().map_err(|message| Error::Usage {
+            message,
+            help: "for a store elsewhere than at AWS, set `endpoint` in the environment as well".to_owned(),
+        })?);
+    }
+    let temporary;
+    let folder = match &args.store_cache {
+        Some(folder) => below(config, Some(folder), folder),
+        None => {
+            temporary = tempfile::tempdir().map_err(Error::io("create a folder in", std::env::temp_dir()))?;
+            temporary.path().to_owned()
+        }
+    };
+    let observer = |event| match event {
+        follow::Event::Serve(event) => tell(event),
+        follow::Event::Fetched { release, took } => {
+            terminal.finish();
+            terminal.say(&format!("fetched release {release} in {:.1} s", took.as_secs_f64()));
+        }
+        follow::Event::Behind(error) => terminal.complain(&error),
+        follow::Event::Followed => terminal.must_say("the store can be followed again"),
+    };
+    block_on(async {
+        let store = publish::open(&config.root, &environment, terminal).await?;
+        let options = follow::Options { store, folder, interval: args.poll, serve };
+        follow::run(options, terminal, observer).await
+    })
 }
 
 /// The environment that is asked for, or those that the request's host chooses among.

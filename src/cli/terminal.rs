@@ -1,8 +1,9 @@
 //! The one place that writes to the terminal: data to stdout, talk to stderr.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -10,6 +11,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
+use super::events::Events;
 use super::github::Annotations;
 use super::{Color, Global};
 use crate::error::{Error, Result};
@@ -22,6 +24,13 @@ pub enum Column {
     Number(&'static str),
 }
 
+/// What is drawn of a stage.
+struct Bar {
+    drawn: ProgressBar,
+    /// Of how many steps so many are done, where the bar itself goes by bytes.
+    steps: Option<(usize, usize)>,
+}
+
 pub struct Terminal {
     json: bool,
     quiet: bool,
@@ -29,7 +38,8 @@ pub struct Terminal {
     color: bool,
     /// Progress is drawn only where somebody watches.
     bars: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    bar: Mutex<Option<Bar>>,
+    events: Option<Events>,
     github: Option<Annotations>,
     /// The one JSON document is written.
     documented: AtomicBool,
@@ -51,8 +61,28 @@ impl Terminal {
             color,
             bars: terminal && !global.quiet,
             bar: Mutex::new(None),
+            events: None,
             github: Annotations::new(&global.root),
             documented: AtomicBool::new(false),
+        }
+    }
+
+    /// From here on events are written to where `--events` says; on stderr there is nothing else then.
+    pub fn begin(&mut self, global: &Global, command: &str) -> Result<()> {
+        if let Some(path) = &global.events {
+            let path = if path == Path::new("-") { path.clone() } else { global.root.join(path) };
+            let events = Events::open(&path, command)?;
+            if events.own_stderr() {
+                (self.bars, self.github) = (false, None);
+            }
+            self.events = Some(events);
+        }
+        Ok(())
+    }
+
+    pub fn end(&self, exit_code: u8) {
+        if let Some(events) = &self.events {
+            events.end(exit_code);
         }
     }
 
@@ -68,8 +98,19 @@ impl Terminal {
         self.verbose
     }
 
+    /// What the command came to, for programs. With `--json` that is all that goes to stdout, and `true` says so.
+    pub fn report(&self, report: &impl Serialize) -> Result<bool> {
+        if let Some(events) = &self.events {
+            events.result(report);
+        }
+        if self.json {
+            self.document(report)?;
+        }
+        Ok(self.json)
+    }
+
     /// One JSON document on stdout.
-    pub fn document(&self, document: &impl Serialize) -> Result<()> {
+    fn document(&self, document: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(document).map_err(|error| Error::Usage {
             message: format!("could not write JSON: {error}"),
             help: "leave out `--json`".to_owned(),
@@ -87,6 +128,7 @@ impl Terminal {
 
     /// A line of talk, unless nobody wants any.
     pub fn say(&self, text: &str) {
+        self.note_event(text);
         if !self.quiet {
             self.line(text);
         }
@@ -94,13 +136,20 @@ impl Terminal {
 
     /// A line of talk that programs wait for.
     pub fn must_say(&self, text: &str) {
+        self.note_event(text);
         self.line(text);
+    }
+
+    fn note_event(&self, text: &str) {
+        if let Some(events) = &self.events {
+            events.note(text);
+        }
     }
 
     /// The last stage is over: no bar stays behind.
     pub fn finish(&self) {
-        if let Some(bar) = self.take_bar() {
-            bar.finish_and_clear();
+        if let Some(bar) = self.bar().take() {
+            bar.drawn.finish_and_clear();
         }
     }
 
@@ -125,9 +174,7 @@ impl Terminal {
 
     /// Says what went wrong, where, and what to do; as JSON too where that is asked for and nothing else was said so.
     pub fn fail(&self, error: Error) {
-        if let Some(bar) = self.take_bar() {
-            bar.finish_and_clear();
-        }
+        self.finish();
         if self.json && !self.documented.load(Ordering::Relaxed) {
             let failure = Failure { error: error.to_string(), exit_code: error.exit_code() };
             self.data(&serde_json::to_string_pretty(&failure).unwrap_or_default());
@@ -137,6 +184,9 @@ impl Terminal {
 
     /// Says what went wrong, and goes on.
     pub fn complain(&self, error: &Error) {
+        if let Some(events) = &self.events {
+            events.error(error);
+        }
         let unicode = std::io::stderr().is_terminal();
         let theme = match (self.color, unicode) {
             (true, true) => GraphicalTheme::unicode(),
@@ -158,15 +208,64 @@ impl Terminal {
     }
 
     fn line(&self, text: &str) {
-        let bar = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match bar.as_ref() {
-            Some(bar) => bar.suspend(|| eprint_line(text)),
+        if self.events.as_ref().is_some_and(Events::own_stderr) {
+            return;
+        }
+        match self.bar().as_ref() {
+            Some(bar) => bar.drawn.suspend(|| eprint_line(text)),
             None => eprint_line(text),
         }
     }
 
-    fn take_bar(&self) -> Option<ProgressBar> {
-        self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
+        self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Begins a stage, whose bar goes by bytes where there are some.
+    fn begin_stage(&self, name: &'static str, steps: usize, bytes: Option<u64>) {
+        self.finish();
+        if let Some(events) = &self.events {
+            events.stage(name, steps, bytes);
+        }
+        if self.verbose {
+            self.line(name);
+        }
+        if !self.bars {
+            return;
+        }
+        let by_bytes = bytes.filter(|bytes| *bytes > 0);
+        let (drawn, template) = match (steps, by_bytes) {
+            (0, _) => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+            (_, None) => (ProgressBar::new(steps as u64), "{msg:12} {bar:30} {pos}/{len} {eta}"),
+            (_, Some(bytes)) => (
+                ProgressBar::new(bytes),
+                "{msg:12} {bar:30} {prefix} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+            ),
+        };
+        drawn.set_draw_target(ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            drawn.set_style(style);
+        }
+        drawn.set_message(name);
+        drawn.set_prefix(format!("0/{steps}"));
+        drawn.enable_steady_tick(Duration::from_millis(120));
+        *self.bar() = Some(Bar { drawn, steps: by_bytes.map(|_| (0, steps)) });
+    }
+
+    fn take_step(&self, moved: Option<(&str, u64)>) {
+        if let Some(events) = &self.events {
+            events.step(moved);
+        }
+        let mut bar = self.bar();
+        let Some(Bar { drawn, steps }) = bar.as_mut() else { return };
+        match steps {
+            None => drawn.inc(1),
+            Some((done, steps)) => {
+                *done += 1;
+                drawn.set_prefix(format!("{done}/{steps}"));
+                drawn.inc(moved.map_or(0, |(_, bytes)| bytes));
+            }
+        }
     }
 }
 
@@ -187,41 +286,35 @@ pub fn bytes(count: u64) -> String {
 
 impl Progress for Terminal {
     fn stage(&self, name: &'static str, steps: usize) {
-        self.finish();
-        if self.verbose {
-            self.line(name);
-        }
-        if !self.bars {
-            return;
-        }
-        let bar = match steps {
-            0 => ProgressBar::new_spinner(),
-            steps => ProgressBar::new(steps as u64),
-        };
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        let template = if steps == 0 { "{spinner} {msg}" } else { "{msg:12} {bar:30} {pos}/{len} {eta}" };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_message(name);
-        bar.enable_steady_tick(Duration::from_millis(120));
-        *self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(bar);
+        self.begin_stage(name, steps, None);
     }
 
     fn step(&self) {
-        if let Some(bar) = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() {
-            bar.inc(1);
-        }
+        self.take_step(None);
+    }
+
+    fn transfer(&self, name: &'static str, steps: usize, bytes: u64) {
+        self.begin_stage(name, steps, Some(bytes));
+    }
+
+    fn moved(&self, what: &str, bytes: u64) {
+        self.take_step(Some((what, bytes)));
     }
 
     fn note(&self, message: String) {
+        self.note_event(&message);
         if self.verbose {
             self.line(&message);
         }
     }
 
     fn warn(&self, message: String) {
-        self.say(&format!("warning: {message}"));
+        if let Some(events) = &self.events {
+            events.warning(&message);
+        }
+        if !self.quiet {
+            self.line(&format!("warning: {message}"));
+        }
         if let Some(github) = &self.github {
             self.line(&github.warning(&message));
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
-use crate::environment::Environment;
+use crate::environment::{Environment, MapsStore, StoreUrl};
 use crate::error::{Fault, Result};
 use crate::fs;
 
@@ -75,10 +75,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     let keeps = file.keep.into_iter().map(keep).collect::<Result<_, _>>()?;
     let mut encodings = Vec::new();
     for token in &file.compress.encodings {
-        let encoding = Encoding::ALL.into_iter().find(|e| e.token() == token).ok_or_else(|| {
-            text.fault(format!("unknown encoding `{token}`"), token).hint("there are `br`, `zstd` and `gzip`")
-        })?;
-        encodings.push(encoding);
+        encodings.push(encoding(text, token)?);
     }
     encodings.sort_unstable();
     encodings.dedup();
@@ -128,6 +125,12 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         serve,
         budgets,
         warnings,
+    })
+}
+
+fn encoding(text: &Text, token: &str) -> Result<Encoding, Fault> {
+    Encoding::ALL.into_iter().find(|encoding| encoding.token() == token).ok_or_else(|| {
+        text.fault(format!("unknown encoding `{token}`"), token).hint("there are `br`, `zstd` and `gzip`")
     })
 }
 
@@ -217,7 +220,9 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.hosts = env.hosts.iter().map(|host| front::host(text, host)).collect::<Result<_, _>>()?;
     out.endpoint.clone_from(&env.endpoint);
     out.region.clone_from(&env.region);
+    out.maps = env.maps_store.as_ref().map(|store| maps_store(text, store, env, out.store.as_ref())).transpose()?;
     out.website = env.website;
+    out.encoding = env.encoding.as_deref().map(|token| encoding(text, token)).transpose()?;
     if let Some(keep) = &env.keep {
         out.keep.releases = keep.releases.unwrap_or(out.keep.releases);
         out.keep.days = keep.days.unwrap_or(out.keep.days);
@@ -241,6 +246,26 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
         out.cdn = Some(cdn::resolve(text, cdn, &out)?);
     }
     Ok(out)
+}
+
+/// Never where the site's own files go: those are public.
+fn maps_store(
+    text: &Text,
+    written: &str,
+    env: &file::Environment,
+    store: Option<&StoreUrl>,
+) -> Result<MapsStore, Fault> {
+    let url: StoreUrl = written.parse().map_err(|message: String| text.fault(message, written))?;
+    if store.is_some_and(|store| store.overlaps(&url)) {
+        return Err(text
+            .fault_again("private source maps would lie where the public files do".to_owned(), written)
+            .hint("give `maps_store` a bucket or a folder of its own"));
+    }
+    Ok(MapsStore {
+        url,
+        endpoint: env.maps_endpoint.clone().or_else(|| env.endpoint.clone()),
+        region: env.maps_region.clone().or_else(|| env.region.clone()),
+    })
 }
 
 fn resolve_headers(text: &Text, rule: file::Headers) -> Result<HeaderRule, Fault> {

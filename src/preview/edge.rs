@@ -18,13 +18,12 @@ const CONCURRENCY: usize = 16;
 /// What the bucket has, as a CDN would have fetched it. Pages are the site's own server's, and left out.
 pub async fn table<S: Store>(store: &S) -> Result<Table> {
     let record = publish::live_record(store).await?;
-    let pages = format!("releases/{}/", record.release);
     let exists = |key: &str| record.objects.contains_key(key);
     let sidecar = |key: &str| {
         let original = |encoding: Encoding| key.strip_suffix(encoding.extension())?.strip_suffix('.');
         Encoding::ALL.into_iter().filter_map(original).any(exists)
     };
-    let assets = record.objects.keys().filter(|key| !key.starts_with(&pages) && !sidecar(key));
+    let assets = record.objects.keys().filter(|key| !key.starts_with("releases/") && !sidecar(key));
     let fetched: Vec<(&String, Resource)> = stream::iter(assets)
         .map(|key| async move {
             let (headers, body) = fetch(store, key).await?;

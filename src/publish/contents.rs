@@ -7,6 +7,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::archive;
 use super::store::Body;
 use crate::asset::is_hidden;
 use crate::encoding::Encoding;
@@ -27,6 +28,11 @@ pub const ATTEMPT: &str = "releases/attempt.json";
 /// A release's [`Record`].
 pub fn record_key(release: &ReleaseId) -> String {
     format!("releases/{release}.json")
+}
+
+/// The release's [`archive`](super::archive).
+pub fn archive_key(release: &ReleaseId) -> String {
+    format!("releases/{release}.tar.zst")
 }
 
 /// A finished build, and the environment that it is published to.
@@ -56,7 +62,7 @@ pub enum Stage {
     Asset,
     /// [`ATTEMPT`].
     Attempt,
-    /// Pages and public files below `releases/ID/`.
+    /// Pages and public files below `releases/ID/`, and `releases/ID.tar.zst`.
     Page,
     /// `releases/ID.json`.
     Record,
@@ -88,8 +94,16 @@ pub fn contents(build: &Build<'_>, website: bool) -> Result<Vec<Item>> {
         .map(|(path, file)| items_of(build, website, path, file))
         .collect::<Result<_>>()?;
     let mut items: Vec<Item> = items.into_iter().flatten().collect();
+    items.push(archive_item(build)?);
     items.sort_by(|a, b| (a.stage, &a.key).cmp(&(b.stage, &b.key)));
     Ok(items)
+}
+
+fn archive_item(build: &Build<'_>) -> Result<Item> {
+    let representation = Representation::in_memory(None, archive::pack(build.out, build.manifest)?);
+    let headers = [("content-type", "application/zstd"), ("cache-control", "no-cache")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Ok(representation.item(Stage::Page, archive_key(&build.manifest.release), headers))
 }
 
 /// The note that a publish has begun, and the record of the release; `parent` is the release that was current so far.
@@ -128,6 +142,7 @@ pub fn json_item(stage: Stage, key: impl Into<String>, value: &impl Serialize) -
 }
 
 /// One form of a file that a client can get: as it is, or encoded (RFC 9110 section 3.2).
+#[derive(Clone)]
 struct Representation {
     encoding: Option<Encoding>,
     body: Body,
@@ -141,10 +156,9 @@ impl Representation {
         Representation { encoding, body: Body::Bytes(bytes.into()), length, digest }
     }
 
-    /// The object at the key that the file has without an encoding.
+    /// The object that the representation is at a key.
     fn item(self, stage: Stage, key: String, mut headers: BTreeMap<String, String>) -> Item {
         let Representation { encoding, body, length, digest } = self;
-        let key = encoding.map_or(key.clone(), |encoding| File::sidecar(&key, encoding));
         if let Some(encoding) = encoding {
             headers.insert("content-encoding".to_owned(), encoding.token().to_owned());
         }
@@ -154,31 +168,29 @@ impl Representation {
 
 fn items_of(build: &Build<'_>, website: bool, path: &str, file: &File) -> Result<Vec<Item>> {
     let headers = headers(file, build.environment);
-    let representations = match file.kind {
+    let mut representations = match file.kind {
         Kind::Asset | Kind::Public => as_built(build.out, path, file),
         Kind::Page => bound(build, path, file)?,
     };
+    let in_place = build.environment.encoding;
+    if in_place.is_some() {
+        let chosen = representations.iter().find(|it| it.encoding == in_place).and_then(|it| it.encoding);
+        representations.retain(|it| it.encoding == chosen);
+    }
     let (stage, key) = match file.kind {
         Kind::Asset => (Stage::Asset, path.to_owned()),
         Kind::Page | Kind::Public => (Stage::Page, format!("releases/{}/{path}", build.manifest.release)),
     };
     let mut items = Vec::new();
     for representation in representations {
-        if website && stage == Stage::Page && representation.encoding.is_none() {
+        let sidecar = representation.encoding.filter(|_| in_place.is_none());
+        if website && stage == Stage::Page && sidecar.is_none() {
             let html = file.media_type.starts_with("text/html");
             let stage = if html { Stage::RootPage } else { Stage::Root };
-            items.push(Item {
-                stage,
-                key: path.to_owned(),
-                object: Object {
-                    length: representation.length,
-                    digest: representation.digest,
-                    headers: headers.clone(),
-                },
-                body: representation.body.clone(),
-            });
+            items.push(representation.clone().item(stage, path.to_owned(), headers.clone()));
         }
-        items.push(representation.item(stage, key.clone(), headers.clone()));
+        let key = sidecar.map_or(key.clone(), |encoding| File::sidecar(&key, encoding));
+        items.push(representation.item(stage, key, headers.clone()));
     }
     // A file of the site's own that would lie where the store's bookkeeping lies.
     let clash = items
@@ -213,7 +225,9 @@ fn bound(build: &Build<'_>, path: &str, file: &File) -> Result<Vec<Representatio
         Body::File(_) => fs::read(&source)?.into(),
     };
     let page = page::bind(build.manifest, build.environment, path, &bytes)?;
-    if page == bytes {
+    // A build that was fetched from a store lacks the sidecars of its pages.
+    let has_sidecars = || file.variants.keys().all(|encoding| build.out.join(File::sidecar(path, *encoding)).exists());
+    if page == bytes && has_sidecars() {
         return Ok(as_built(build.out, path, file));
     }
     anew(page, file.variants.keys().copied()).map_err(Error::io("compress", &source))
@@ -285,6 +299,7 @@ mod tests {
         Asset assets/css/a-fb8628ffb4e412c9.css.br [cache-control: public, max-age=31536000, immutable | content-encoding: br | content-type: text/css; charset=utf-8]
         Asset assets/css/a-fb8628ffb4e412c9.css.gz [cache-control: public, max-age=31536000, immutable | content-encoding: gzip | content-type: text/css; charset=utf-8]
         Asset assets/css/a-fb8628ffb4e412c9.css.zst [cache-control: public, max-age=31536000, immutable | content-encoding: zstd | content-type: text/css; charset=utf-8]
+        Page releases/ID.tar.zst [cache-control: no-cache | content-type: application/zstd]
         Page releases/ID/.well-known/security.txt [cache-control: no-cache | content-type: text/plain; charset=utf-8]
         Page releases/ID/index.html [cache-control: no-cache | cdn-cache-control: max-age=600 | content-type: text/html; charset=utf-8 | x-frame-options: DENY]
         Page releases/ID/robots.txt [cache-control: public, max-age=60 | content-type: text/plain; charset=utf-8]
@@ -298,7 +313,7 @@ mod tests {
     fn without_a_website_nothing_lies_at_the_root() {
         let built = Site::new().page("index.html", "hello").build();
         let items = contents(&built.as_build(), false).unwrap();
-        assert_eq!(items.iter().map(|item| item.stage).collect::<Vec<_>>(), [Stage::Page]);
+        assert_eq!(items.iter().map(|item| item.stage).collect::<Vec<_>>(), [Stage::Page, Stage::Page]);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
+use super::store::{Body, Condition, Entries, Entry, Put, Seen, Store, Stored, changed};
 use crate::asset::LogicalPath;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outlook, Result};
 use crate::fingerprint::Digest;
 use crate::release::Object;
 
@@ -39,7 +39,13 @@ impl Folder {
 
     fn failed(&self, action: &'static str, key: &str) -> impl FnOnce(io::Error) -> Error {
         let place = self.place(key);
-        move |source| Error::Store { action, place, help: help(&source), source: source.into() }
+        move |source| Error::Store {
+            action,
+            place,
+            help: help(&source),
+            outlook: Outlook::Lasting,
+            source: source.into(),
+        }
     }
 
     fn put_blocking(&self, key: &str, body: &Body, digest: Digest, condition: &Condition) -> Result<Put> {
@@ -48,7 +54,16 @@ impl Folder {
         let failed = || self.failed("write", key);
         fs::create_dir_all(folder).map_err(failed())?;
         let mut new = temporary().tempfile_in(folder).map_err(failed())?;
-        fill(new.as_file_mut(), body, digest).map_err(failed())?;
+        match body {
+            Body::Bytes(bytes) => new.as_file_mut().write_all(bytes).map_err(failed())?,
+            Body::File(source) => {
+                let copied = copy(source, new.as_file_mut()).map_err(failed())?;
+                if copied != digest {
+                    return Err(changed(source));
+                }
+            }
+        }
+        new.as_file().sync_all().map_err(failed())?;
         let renamed = match condition {
             Condition::Always => new.persist(&path),
             Condition::IfAbsent => new.persist_noclobber(&path),
@@ -85,6 +100,19 @@ impl Folder {
                 let version = Digest::of(&bytes).to_string();
                 Ok(Some(Stored { body: bytes.into(), headers: Default::default(), version }))
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read", key)(error)),
+        }
+    }
+
+    fn inspect_blocking(&self, key: &str) -> Result<Option<Seen>> {
+        let path = self.path(key)?;
+        let read = || {
+            let file = File::open(&path)?;
+            Ok::<_, io::Error>((file.metadata()?.len(), Digest::of_reader(file)?))
+        };
+        match read() {
+            Ok((length, digest)) => Ok(Some(Seen { length, digest, headers: Default::default() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed("read", key)(error)),
         }
@@ -156,6 +184,25 @@ impl Store for Folder {
         blocking(move || store.get_blocking(&key)).await
     }
 
+    async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+        let (store, key) = (self.clone(), key.to_owned());
+        blocking(move || store.inspect_blocking(&key)).await
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+        let (store, key, file) = (self.clone(), key.to_owned(), file.to_owned());
+        blocking(move || match fs::copy(store.path(&key)?, file) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(store.failed("read", &key)(error)),
+        })
+        .await
+    }
+
     async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
         let (store, key, body, condition) = (self.clone(), key.to_owned(), body.clone(), condition.clone());
         let digest = object.digest;
@@ -192,19 +239,11 @@ fn temporary() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Writes the body and makes it durable.
-fn fill(file: &mut File, body: &Body, digest: Digest) -> io::Result<()> {
-    match body {
-        Body::Bytes(bytes) => file.write_all(bytes)?,
-        Body::File(path) => {
-            io::copy(&mut File::open(path)?, file)?;
-            file.rewind()?;
-            if Digest::of_reader(&*file)? != digest {
-                return Err(io::Error::other(format!("`{}` changed while it was copied", path.display())));
-            }
-        }
-    }
-    file.sync_all()
+/// Copies a file; the digest of the copy.
+fn copy(source: &Path, file: &mut File) -> io::Result<Digest> {
+    io::copy(&mut File::open(source)?, file)?;
+    file.rewind()?;
+    Digest::of_reader(&*file)
 }
 
 fn help(source: &io::Error) -> String {

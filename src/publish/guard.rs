@@ -6,6 +6,7 @@
 //! whose record is new.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ struct State {
     /// Counts prunes, so that one that came and went shows.
     run: u64,
     running: bool,
+    /// Tells it from another that counted the same.
+    #[serde(default)]
+    nonce: u64,
 }
 
 /// A prune that is under way.
@@ -52,10 +56,14 @@ impl Run {
         if before.running && is_recent(&entries) {
             return Err(under_way());
         }
-        let state = State { run: before.run + 1, running: true };
-        match write(store, state, &condition).await? {
-            Put::Refused => Err(under_way()),
-            Put::Written | Put::Unsupported => Ok(Run { state, begun }),
+        // Seeded by the system, anew for each.
+        let nonce = RandomState::new().hash_one(begun);
+        let state = State { run: before.run + 1, running: true, nonce };
+        let refused = write(store, state, &condition).await? == Put::Refused;
+        // It may have been written all the same, and the answer lost.
+        match refused && document(store, STATE).await? != Some(state) {
+            true => Err(under_way()),
+            false => Ok(Run { state, begun }),
         }
     }
 
@@ -131,7 +139,12 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::store::{Body, Seen, Stored};
     use super::*;
+    use crate::publish::Folder;
+    use crate::release::Object;
 
     #[test]
     fn a_prune_stops_before_it_is_taken_for_dead() {
@@ -141,5 +154,54 @@ mod tests {
         assert!(begun(LONGEST).goes_on().is_err() && DEADLINE < LONGEST);
         let ahead = Run { state: State::default(), begun: SystemTime::now() + LONGEST };
         assert!(ahead.goes_on().is_err(), "the clock was set back");
+    }
+
+    /// A folder in which another prune begins just before this one says that it does.
+    struct Raced(Folder);
+
+    impl Store for Raced {
+        fn is_website(&self) -> bool {
+            self.0.is_website()
+        }
+
+        fn place(&self, key: &str) -> String {
+            self.0.place(key)
+        }
+
+        async fn entries(&self) -> Result<Entries> {
+            self.0.entries().await
+        }
+
+        async fn get(&self, key: &str) -> Result<Option<Stored>> {
+            self.0.get(key).await
+        }
+
+        async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+            self.0.inspect(key).await
+        }
+
+        fn kept_headers(&self) -> &'static [&'static str] {
+            self.0.kept_headers()
+        }
+
+        async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+            self.0.download(key, file).await
+        }
+
+        async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
+            Run::begin(&self.0).await?;
+            self.0.put(key, body, object, condition).await
+        }
+
+        async fn delete(&self, key: &str) -> Result<()> {
+            self.0.delete(key).await
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_prunes_that_count_the_same_one_begins() {
+        let root = tempfile::tempdir().unwrap();
+        let error = Run::begin(&Raced(Folder::new(root.path()))).await.unwrap_err();
+        assert_eq!(error.to_string(), under_way().to_string());
     }
 }

@@ -93,7 +93,7 @@ impl History {
 }
 
 /// The release whose record lies at a key.
-fn released(key: &str) -> Option<ReleaseId> {
+pub(super) fn released(key: &str) -> Option<ReleaseId> {
     key.strip_prefix("releases/")?.strip_suffix(".json")?.parse().ok()
 }
 

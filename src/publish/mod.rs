@@ -3,22 +3,35 @@
 //! [`contents()`] says what a release consists of, [`plan()`] compares that with what a [`Store`] holds, and [`publish_to`]
 //! carries the plan out. Nothing is deleted but by [`prune()`].
 
+mod archive;
 pub mod contents;
+mod drift;
+mod exact;
+mod fetch;
 pub mod folder;
 mod guard;
 mod history;
+mod maps;
 mod open;
+mod pace;
+mod patient;
 pub mod plan;
 mod pointer;
+mod preflight;
+mod promote;
 mod prune;
+mod public;
 pub mod purge;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
 mod site;
 pub mod store;
+#[cfg(test)]
+mod storms;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -26,20 +39,26 @@ use serde::de::DeserializeOwned;
 
 use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
+pub use self::drift::{Difference, Drift, Found, drift};
+pub use self::fetch::{Absent, Fetched, Published};
 pub use self::folder::Folder;
 use self::folder::blocking;
 use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
+pub use self::maps::{MapStep, Maps};
 pub use self::open::{AnyStore, open};
+pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::{Pointer, point};
+use self::preflight::keeps_conditions;
+pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
 use self::purge::{PENDING, Purge};
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
-use self::store::{Condition, Put, put_if_known};
+use self::store::{Condition, Entry, Put, Room, put_if_known};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -47,8 +66,11 @@ use crate::manifest::Mode;
 use crate::progress::Progress;
 use crate::release::{Record, ReleaseId};
 
-/// Requests that are under way at once.
-const CONCURRENCY: usize = 16;
+/// Objects that are worked on at once; how many requests a store gets at once is its own matter (see [`pace`]).
+const CONCURRENCY: usize = pace::MOST;
+
+/// What the clocks of a store's servers may differ by.
+const SKEW: Duration = Duration::from_secs(2);
 
 /// How a publish or a rollback is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,6 +84,8 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub release: ReleaseId,
+    /// The release that was live before, if there was one.
+    pub previous: Option<ReleaseId>,
     pub environment: String,
     /// A path, or `s3://bucket/prefix`.
     pub store: String,
@@ -79,6 +103,8 @@ pub struct Report {
     /// None where the environment has no CDN.
     pub purge: Option<purge::Report>,
     pub warnings: Vec<String>,
+    /// Private source maps, where the environment has a place for them.
+    pub maps: Option<Maps>,
 }
 
 /// Publishes the build to the environment's store; a folder is taken relative to `root`.
@@ -86,7 +112,19 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
     if let Some(StoreUrl::Folder(folder)) = &build.environment.store {
         apart(&root.join(folder), build.out)?;
     }
-    publish_to(&open(root, build.environment).await?, build, options, progress).await
+    let store = open(root, build.environment, progress).await?;
+    let prepared = Prepared::new(&store, build, options).await?;
+    // Before anything goes live that they belong to.
+    let maps = match &build.environment.maps {
+        None => None,
+        Some(maps) => {
+            if let StoreUrl::Folder(folder) = &maps.url {
+                apart(&root.join(folder), build.out)?;
+            }
+            Some(maps::upload(&open::open_maps(root, maps, progress).await, &build, options.dry_run, progress).await?)
+        }
+    };
+    Ok(Report { maps, ..prepared.carry_out(progress).await? })
 }
 
 /// Publishes the build to a store that is open already.
@@ -96,31 +134,65 @@ pub async fn publish_to<S: Store>(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let release = &build.manifest.release;
-    let website = build.environment.website.unwrap_or_else(|| store.is_website());
-    let Surveyed { held, pointer: live, guard } = survey(store, release).await?;
-    let noted = held.listing.contains_key(PENDING);
-    let mut purge = Purge::prepare(store, noted, build.environment, options.purge, options.dry_run).await?;
-    let mut items = contents(&build, website)?;
-    let documents = bookkeeping(&build, &items, parent(release, &held));
-    items.extend(documents);
-    items.push(pointer(release));
-    items.sort_by_key(|item| item.stage);
-    let mut steps = plan(release, &items, &held);
-    renew_record(&mut steps);
-    if let Some(purge) = &mut purge {
-        purge.of_publish(&held, release, &items, &steps);
+    Prepared::new(store, build, options).await?.carry_out(progress).await
+}
+
+/// A publish that is planned.
+struct Prepared<'a, S> {
+    store: &'a S,
+    build: Build<'a>,
+    options: Options,
+    surveyed: Surveyed,
+    purge: Option<Purge<'a>>,
+    items: Vec<Item>,
+    steps: Vec<Step>,
+}
+
+impl<'a, S: Store> Prepared<'a, S> {
+    async fn new(store: &'a S, build: Build<'a>, options: Options) -> Result<Self> {
+        store.preflight().await?;
+        let release = &build.manifest.release;
+        let website = build.environment.website.unwrap_or_else(|| store.is_website());
+        let surveyed = survey(store, release).await?;
+        let noted = surveyed.held.listing.contains_key(PENDING);
+        let mut purge = Purge::prepare(store, noted, build.environment, options.purge, options.dry_run).await?;
+        let mut items = contents(&build, website)?;
+        let documents = bookkeeping(&build, &items, parent(release, &surveyed.held));
+        items.extend(documents);
+        items.push(pointer(release));
+        items.sort_by_key(|item| item.stage);
+        let mut steps = plan(release, &items, &surveyed.held);
+        renew_record(&mut steps);
+        if let Some(purge) = &mut purge {
+            purge.of_publish(&surveyed.held, release, &items, &steps);
+        }
+        Ok(Prepared { store, build, options, surveyed, purge, items, steps })
     }
-    let mut warnings = warnings(build.manifest.mode, &steps);
-    if !options.dry_run {
-        let publish = Publish { store, release, live, guard, purge: purge.as_ref(), progress };
-        publish.carry_out(&items, &mut steps, &mut warnings).await?;
+
+    async fn carry_out(self, progress: &dyn Progress) -> Result<Report> {
+        let Prepared { store, build, options, surveyed, purge, items, mut steps } = self;
+        let previous = surveyed.held.current.clone();
+        let mut warnings = warnings(build.manifest.mode, &steps);
+        if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
+            if !keeps_conditions(store).await? {
+                warnings.push(
+                    "the store doesn't honour conditional writes, so two publishes at once can't notice each other: let \
+                     only one run at a time"
+                        .to_owned(),
+                );
+            }
+            let Surveyed { pointer: live, guard, .. } = surveyed;
+            let room = Room::default();
+            let (release, purge) = (&build.manifest.release, purge.as_ref());
+            let publish = Publish { store, release, live, guard, room, purge, progress };
+            publish.carry_out(&items, &mut steps).await?;
+        }
+        let mut report = report(store.place(""), build, options, previous, steps, warnings);
+        if let Some(purge) = purge {
+            report.purge = Some(purge.finish(store, options.dry_run, progress).await);
+        }
+        Ok(report)
     }
-    let mut report = report(store.place(""), build, options, steps, warnings);
-    if let Some(purge) = purge {
-        report.purge = Some(purge.finish(store, options.dry_run, progress).await);
-    }
-    Ok(report)
 }
 
 /// A record that is there already is written again before its release goes live: prunes go by its date.
@@ -134,14 +206,22 @@ fn renew_record(steps: &mut [Step]) {
     }
 }
 
+/// The release that is live in the store.
+pub async fn live<S: Store>(store: &S) -> Result<ReleaseId> {
+    Ok(Pointer::read(store).await?.ok_or_else(|| holds_no(store, "live release"))?.release)
+}
+
 /// The record of the release that is live in the store.
 pub async fn live_record<S: Store>(store: &S) -> Result<Record> {
-    let missing = |what: &str| Error::Publish {
+    let live = live(store).await?;
+    document(store, &record_key(&live)).await?.ok_or_else(|| holds_no(store, "record of its live release"))
+}
+
+fn holds_no<S: Store>(store: &S, what: &str) -> Error {
+    Error::Publish {
         message: format!("`{}` holds no {what}", store.place("")),
         help: "publish a release to it first".to_owned(),
-    };
-    let live = Pointer::read(store).await?.ok_or_else(|| missing("live release"))?;
-    document(store, &record_key(&live.release)).await?.ok_or_else(|| missing("record of its live release"))
+    }
 }
 
 /// What was found in a store.
@@ -157,8 +237,11 @@ struct Surveyed {
 async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
     let entries = store.entries().await?;
     let guard = Guard::enter(store, &entries).await?;
+    let attempt = entries.get(ATTEMPT).and_then(|attempt| attempt.modified.checked_add(SKEW));
+    let is_later = |entry: &Entry| attempt.is_some_and(|attempt| entry.modified > attempt);
+    let since_attempt = entries.iter().filter(|(_, entry)| is_later(entry)).map(|(key, _)| key.clone()).collect();
     let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
-    let mut held = Held { listing, ..Held::default() };
+    let mut held = Held { listing, since_attempt, ..Held::default() };
     let pointer = if held.listing.contains_key(CURRENT) { Pointer::read(store).await? } else { None };
     held.current = pointer.as_ref().map(|pointer| pointer.release.clone());
     for release in [Some(release), held.current.as_ref()].into_iter().flatten() {
@@ -203,10 +286,18 @@ fn warnings(mode: Mode, steps: &[Step]) -> Vec<String> {
     warnings
 }
 
-fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, warnings: Vec<String>) -> Report {
+fn report(
+    store: String,
+    build: Build<'_>,
+    options: Options,
+    previous: Option<ReleaseId>,
+    steps: Vec<Step>,
+    warnings: Vec<String>,
+) -> Report {
     let written = |step: &&Step| matches!(step.action, Action::Upload | Action::Replace);
     Report {
         release: build.manifest.release.clone(),
+        previous,
         environment: build.environment.name.clone(),
         store,
         dry_run: options.dry_run,
@@ -217,6 +308,7 @@ fn report(store: String, build: Build<'_>, options: Options, steps: Vec<Step>, w
         purge: None,
         steps,
         warnings,
+        maps: None,
     }
 }
 
@@ -227,15 +319,17 @@ struct Publish<'a, S> {
     /// The pointer when the store was surveyed.
     live: Option<Pointer>,
     guard: Guard,
+    room: Room,
     purge: Option<&'a Purge<'a>>,
     progress: &'a dyn Progress,
 }
 
 impl<S: Store> Publish<'_, S> {
     /// Stage by stage; none begins before the one before it is done as a whole.
-    async fn carry_out(&self, all: &[Item], steps: &mut [Step], warnings: &mut Vec<String>) -> Result<()> {
-        let changes = steps.iter().filter(|step| step.action != Action::Keep).count();
-        self.progress.stage("publish", changes);
+    async fn carry_out(&self, all: &[Item], steps: &mut [Step]) -> Result<()> {
+        let changes: Vec<u64> =
+            steps.iter().filter(|step| step.action != Action::Keep).map(|step| step.length).collect();
+        self.progress.transfer("publish", changes.len(), changes.iter().sum());
         let stages = all.chunk_by(|a, b| a.stage == b.stage).zip(steps.chunk_by_mut(|a, b| a.stage == b.stage));
         for (items, steps) in stages {
             if steps.iter().all(|step| step.action == Action::Keep) {
@@ -249,14 +343,13 @@ impl<S: Store> Publish<'_, S> {
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
                     point(self.store, pointer, self.release, self.live.as_ref()).await?;
-                    self.progress.step();
+                    self.progress.moved(&pointer.key, pointer.object.length);
                 }
                 items => self.write_all(items, steps).await?,
             }
             match items.first().map(|item| item.stage) {
                 Some(Stage::Asset) => self.verify(items).await?,
                 Some(Stage::Record) => {
-                    self.probe(items, warnings).await?;
                     let stays = |item: &&Item| matches!(item.stage, Stage::Asset | Stage::Page | Stage::Record);
                     let stay = all.iter().filter(stays).map(|item| (item.key.as_str(), item.object.length));
                     self.guard.check(self.store, stay).await?;
@@ -284,12 +377,14 @@ impl<S: Store> Publish<'_, S> {
             step.action = Action::Keep;
             step.reason = "another publish wrote it meanwhile".to_owned();
         }
-        self.progress.step();
+        self.progress.moved(&item.key, item.object.length);
         Ok(())
     }
 
     async fn write(&self, item: &Item, action: Action) -> Result<Put> {
         let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
+        // Until it is written.
+        let _room = self.room.checked(length).await;
         let body = blocking(move || body.checked(length, digest)).await?;
         let fresh = item.stage == Stage::Asset && action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
@@ -306,22 +401,6 @@ impl<S: Store> Publish<'_, S> {
                 help: "publish again; if that doesn't help, see whether something else writes there".to_owned(),
             }),
         }
-    }
-
-    /// Writes the record once more, under the condition that it isn't there: some stores ignore conditions and answer 200
-    /// (Garage 2.5), and this finds out without harm.
-    async fn probe(&self, items: &[Item], warnings: &mut Vec<String>) -> Result<()> {
-        for item in items {
-            let put = self.store.put(&item.key, &item.body, &item.object, &Condition::IfAbsent).await?;
-            if put != Put::Refused {
-                warnings.push(
-                    "the store doesn't honour conditional writes, so two publishes at once can't notice each other: let \
-                     only one run at a time"
-                        .to_owned(),
-                );
-            }
-        }
-        Ok(())
     }
 }
 
@@ -346,6 +425,7 @@ mod tests {
     use super::site::{Built, Site};
     use super::store::{Body, Entries, Stored};
     use super::*;
+    use crate::error::Outlook;
     use crate::progress::Silent;
     use crate::release::{Current, Object, Record};
 
@@ -391,6 +471,14 @@ mod tests {
             self.folder.get(key).await
         }
 
+        fn kept_headers(&self) -> &'static [&'static str] {
+            self.folder.kept_headers()
+        }
+
+        async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+            self.folder.download(key, file).await
+        }
+
         async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
             let nth = {
                 let mut written = self.written.lock().unwrap();
@@ -407,6 +495,7 @@ mod tests {
                     action: "write",
                     place: key.to_owned(),
                     help: String::new(),
+                    outlook: Outlook::Lasting,
                     source: "the disk is full".into(),
                 }),
             }
@@ -457,7 +546,7 @@ mod tests {
         let built = site().build();
         let report = run(&store, &built).await.unwrap();
         assert!(report.moved);
-        assert_eq!((report.uploaded, report.kept), (13, 0));
+        assert_eq!((report.uploaded, report.kept), (14, 0));
         assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
         let before = files(root.path());
         for (path, file) in &built.manifest.files {
@@ -466,7 +555,7 @@ mod tests {
         assert_whole(root.path(), built.release());
 
         let again = run(&store, &built).await.unwrap();
-        assert_eq!((again.uploaded, again.kept, again.bytes, again.moved), (0, 13, 0, false));
+        assert_eq!((again.uploaded, again.kept, again.bytes, again.moved), (0, 14, 0, false));
         assert!(again.warnings.is_empty());
         assert_eq!(files(root.path()), before);
     }
@@ -537,8 +626,9 @@ mod tests {
                 }
             }
         }
-        // One asset, the attempt, three pages, the record, its probe, one page at the root, the pointer.
-        assert_eq!(failures, 9);
+        // Three to find out about the store, one asset, the attempt, the archive, three pages, the record, one page at the root, the
+        // pointer.
+        assert_eq!(failures, 12);
     }
 
     #[tokio::test]
@@ -627,7 +717,7 @@ mod tests {
         let written = store.written.lock().unwrap().clone();
         let at = |key: &str| written.iter().position(|other| other.starts_with(key)).unwrap();
         let last_asset = written.iter().rposition(|key| key.starts_with("assets/")).unwrap();
-        assert!(last_asset < at("releases/"));
+        assert!(last_asset < at("releases/attempt.json"));
         assert!(at("robots.txt") < at("index.html").min(at("about.html")));
         assert_eq!(written.last().unwrap(), CURRENT);
     }

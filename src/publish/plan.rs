@@ -21,6 +21,8 @@ pub struct Held {
     pub records: BTreeMap<ReleaseId, Record>,
     /// What the last publish set out to make true.
     pub attempt: Option<Attempt>,
+    /// The keys that were written after that was said.
+    pub since_attempt: BTreeSet<String>,
 }
 
 /// One step of a plan, for people and for `--json`.
@@ -62,7 +64,7 @@ impl fmt::Display for Action {
 
 /// A step for each item, in the same order.
 pub fn plan(release: &ReleaseId, items: &[Item], held: &Held) -> Vec<Step> {
-    let known = Known::of(release, held);
+    let known = Known::of(release, items, held);
     let step = |item: &Item| {
         let (action, reason) = match item.stage {
             Stage::Pointer => point(release, held),
@@ -122,16 +124,20 @@ struct Known<'a> {
     /// Whether nothing that can change was written since that record was made true.
     this_vouches: bool,
     current_vouches: bool,
+    /// What was written by a publish that was stopped, and set out to do the same as this one.
+    resumed: Option<&'a BTreeSet<String>>,
 }
 
 impl<'a> Known<'a> {
-    fn of(release: &ReleaseId, held: &'a Held) -> Self {
+    fn of(release: &ReleaseId, items: &[Item], held: &'a Held) -> Self {
         let this = held.records.get(release);
         let current = held.current.as_ref().and_then(|current| held.records.get(current));
         let digest = |record: Option<&Record>| record.map(|record| Digest::of(&json(record)));
         let (this_digest, current_digest) = (digest(this), digest(current));
         let last = held.attempt.as_ref().map(|attempt| attempt.record);
+        let wanted = items.iter().find(|item| item.stage == Stage::Record).map(|item| item.object.digest);
         Known {
+            resumed: Some(&held.since_attempt).filter(|_| last.is_some() && wanted == last),
             this,
             current,
             this_digest,
@@ -152,7 +158,9 @@ impl<'a> Known<'a> {
             Stage::Record => return self.this_digest.map(Content::of_document),
             Stage::Pointer => None,
         };
-        object.map(|object| Content { digest: object.digest, headers: Some(&object.headers) })
+        let known = object.map(|object| Content { digest: object.digest, headers: Some(&object.headers) });
+        let is_resumed = item.stage != Stage::Asset && self.resumed.is_some_and(|keys| keys.contains(&item.key));
+        known.or_else(|| is_resumed.then(|| Content::of_document(item.object.digest)))
     }
 }
 
@@ -192,6 +200,7 @@ mod tests {
             current: Some(built.release().clone()),
             records: BTreeMap::from([(built.release().clone(), record)]),
             attempt: Some(serde_json::from_slice(&body(ATTEMPT)).unwrap()),
+            since_attempt: BTreeSet::new(),
         }
     }
 
@@ -223,6 +232,7 @@ mod tests {
         insta::assert_snapshot!(text(&built, &items(&built, None), &Held::default()), @r"
         Asset     Upload  assets/css/a-e9af44705e38a129.css (not in the store)
         Attempt   Upload  releases/attempt.json (not in the store)
+        Page      Upload  releases/NEW.tar.zst (not in the store)
         Page      Upload  releases/NEW/about.html (not in the store)
         Page      Upload  releases/NEW/index.html (not in the store)
         Page      Upload  releases/NEW/robots.txt (not in the store)
@@ -251,6 +261,7 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         Asset     Keep    assets/css/a-e9af44705e38a129.css (in the store with the same content)
         Attempt   Replace releases/attempt.json (differs: other content)
+        Page      Upload  releases/NEW.tar.zst (not in the store)
         Page      Upload  releases/NEW/about.html (not in the store)
         Page      Upload  releases/NEW/index.html (not in the store)
         Page      Upload  releases/NEW/robots.txt (not in the store)
@@ -272,6 +283,25 @@ mod tests {
             let trusted = matches!(step.stage, Stage::Asset | Stage::Record | Stage::Pointer);
             assert_eq!(step.action == Action::Keep, trusted, "{step:?}");
         }
+    }
+
+    #[test]
+    fn pages_are_trusted_that_a_stopped_publish_of_the_same_has_written() {
+        let built = site().build();
+        let items = items(&built, None);
+        let mut held = held_after(&built, &items);
+        held.records.clear();
+        held.current = None;
+        let page = format!("releases/{}/about.html", built.release());
+        held.since_attempt = BTreeSet::from([page.clone(), "index.html".to_owned()]);
+        let kept = |held: &Held| {
+            let steps = plan(built.release(), &items, held).into_iter();
+            let kept = steps.filter(|step| step.action == Action::Keep && step.stage > Stage::Attempt);
+            kept.map(|step| step.key).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&held), [page.as_str(), "index.html"]);
+        held.attempt = Some(Attempt { record: Digest::of(b"another record") });
+        assert!(kept(&held).is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::CONCURRENCY;
 use super::contents::{ATTEMPT, CURRENT, record_key};
 use super::guard::{LONGEST, Run, STATE};
 use super::history::{History, Past};
+use super::preflight::PROBE;
 use super::purge::PENDING;
 use super::store::Store;
 use crate::environment::Keep;
@@ -127,7 +128,7 @@ fn plan(history: &History, keep: Keep, now: SystemTime) -> Plan {
         }
     };
     let (mut kept, mut dropped, mut marked) = (Vec::new(), Vec::new(), BTreeSet::new());
-    marked.extend([CURRENT, ATTEMPT, STATE, PENDING].map(str::to_owned));
+    marked.extend([CURRENT, ATTEMPT, STATE, PROBE, PENDING].map(str::to_owned));
     for (index, past) in history.releases.iter().enumerate() {
         match reason((index, past)) {
             Some(reason) => {

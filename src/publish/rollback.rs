@@ -11,7 +11,7 @@ use super::guard::Guard;
 use super::history::{History, Past};
 use super::pointer::point;
 use super::purge::{self, PENDING, Purge};
-use super::store::{Body, Condition, Store};
+use super::store::{Body, Condition, Room, Store};
 use super::{CONCURRENCY, Options};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -60,7 +60,8 @@ pub async fn rollback<S: Store>(
         purge.of_rollback(history.live().map(|live| &live.record), record, root.iter().map(|(key, _)| *key));
     }
     if !options.dry_run && (moved || !root.is_empty()) {
-        progress.stage("roll back", root.len() + 1);
+        let length = root.iter().map(|(_, object)| object.length).sum();
+        progress.transfer("roll back", root.len() + 1, length);
         // As in a publish: from here on, no record is to be taken for what lies at the root, and no prune takes this release away.
         write(store, &attempt(record)).await?;
         write(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
@@ -69,9 +70,11 @@ pub async fn rollback<S: Store>(
         if let Some(purge) = &purge {
             purge.leave(store).await?;
         }
+        let room = &Room::default();
         for files in root.chunk_by(|(_, a), (_, b)| is_page(a) == is_page(b)) {
             let copies = files.iter().map(|(key, object)| async move {
-                copy(store, record, key, object).await.inspect(|()| progress.step())
+                let _room = room.whole(object.length).await;
+                copy(store, record, key, object).await.inspect(|()| progress.moved(key, object.length))
             });
             stream::iter(copies).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         }

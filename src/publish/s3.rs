@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
@@ -12,30 +15,49 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{self, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{
+    self, IdentityCache, ProvideCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider,
+};
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use tokio::io::AsyncWriteExt;
 
-use super::store::{Body, Condition, Entries, Entry, Put, Store, Stored};
-use crate::error::{Error, Result};
+use super::exact::{Exact, Unsent};
+use super::store::{Body, Condition, Entries, Entry, Page, Put, Seen, Store, Stored, all_pages, changed};
+use crate::error::{Error, Outlook, Result};
+use crate::fingerprint::Running;
 use crate::release::Object;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// One attempt of a request that sends no body: short, as the first request of a publish is one, and is made three times.
+/// For all that is done before it is known that the store can be used.
+const PREFLIGHT: Duration = Duration::from_secs(3);
+
+/// One attempt of a request that sends no body.
 const ASK: Duration = Duration::from_secs(10);
 
 /// One attempt of a request that sends a body, the time that the body takes not counted.
-const SEND: Duration = Duration::from_secs(30);
+const SEND: Duration = Duration::from_secs(15);
 
 /// Bytes in a second that a line has to carry for an upload not to be given up; one that stands still is given up sooner, by
 /// the SDK's protection against stalled streams.
-const SLOWEST: u64 = 16 << 10;
+const SLOWEST: u64 = 64 << 10;
+
+/// Bytes of a body that the system takes whether or not they can be sent.
+const LITTLE: usize = 1 << 20;
+
+/// Credentials that were looked for again are not looked for once more before that.
+const RENEWED: Duration = Duration::from_secs(10);
 
 /// Bytes of the longest body that one request may carry; an upload in parts, which could take more, is not made here.
 const LONGEST: u64 = 5 << 30;
+
+/// The headers that an S3 API keeps with an object and answers with.
+const KEPT: [&str; 5] =
+    ["content-type", "cache-control", "content-encoding", "content-disposition", "content-language"];
 
 /// The answer to a precondition that does not hold, and to two conditional writes at once.
 const REFUSED: [u16; 2] = [412, 409];
@@ -43,10 +65,13 @@ const REFUSED: [u16; 2] = [412, 409];
 /// A bucket, or what lies below a prefix in one.
 #[derive(Debug)]
 pub struct S3 {
-    client: Client,
+    client: ArcSwap<Client>,
+    /// When it was made anew, for credentials that had expired.
+    renewed: Mutex<Option<Instant>>,
     bucket: String,
     /// Without slashes at its ends; may be empty.
     prefix: String,
+    credentials: Option<SharedCredentialsProvider>,
     /// Whether the store is not known to lack conditional writes.
     conditional: AtomicBool,
 }
@@ -86,7 +111,9 @@ impl S3 {
             (None, None) => loader,
         };
         let shared = loader.load().await;
-        let mut client = config::Builder::from(&shared);
+        // Who asks for credentials goes on trying as it does; this client doesn't, since `Patient` does, and would not know how often
+        // the store had asked to slow down.
+        let mut client = config::Builder::from(&shared).retry_config(RetryConfig::disabled());
         if let Some(endpoint) = endpoint {
             client = client
                 .endpoint_url(endpoint)
@@ -95,9 +122,11 @@ impl S3 {
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
         S3 {
-            client: Client::from_conf(client.build()),
+            client: ArcSwap::from_pointee(Client::from_conf(client.build())),
+            renewed: Mutex::default(),
             bucket: bucket.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
+            credentials: shared.credentials_provider(),
             conditional: AtomicBool::new(true),
         }
     }
@@ -109,6 +138,7 @@ impl S3 {
     fn request(&self, key: &str, body: ByteStream, object: &Object) -> PutObjectFluentBuilder {
         let header = |name: &str| object.headers.get(name).cloned();
         self.client
+            .load()
             .put_object()
             .bucket(&self.bucket)
             .key(self.key(key))
@@ -123,13 +153,14 @@ impl S3 {
 
     async fn put_once(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
         let bytes = match body {
+            Body::Bytes(bytes) if bytes.len() > LITTLE => {
+                ByteStream::new(SdkBody::from_body_1_x(Exact::from(bytes.clone())))
+            }
             Body::Bytes(bytes) => ByteStream::from(bytes.clone()),
-            Body::File(path) => ByteStream::from_path(path).await.map_err(|error| Error::Store {
-                action: "send a file to",
-                place: self.place(key),
-                help: format!("make sure that `{}` can be read", path.display()),
-                source: error.into(),
-            })?,
+            Body::File(path) => {
+                let body = Exact::open(path, object.length, object.digest).await.map_err(Error::io("read", path))?;
+                ByteStream::new(SdkBody::from_body_1_x(body))
+            }
         };
         let request = self.request(key, bytes, object);
         let request = match condition {
@@ -141,6 +172,10 @@ impl S3 {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(timeout).build();
         let sent = request.customize().config_override(config::Builder::new().timeout_config(timeouts)).send().await;
         let Err(error) = sent else { return Ok(Put::Written) };
+        if let (Body::File(path), Some(Unsent::Changed)) = (body, causes(&error).find_map(|cause| cause.downcast_ref()))
+        {
+            return Err(changed(path));
+        }
         match error.raw_response().map(|response| response.status().as_u16()) {
             Some(status) if *condition != Condition::Always && REFUSED.contains(&status) => Ok(Put::Refused),
             Some(501) if *condition != Condition::Always => {
@@ -151,11 +186,41 @@ impl S3 {
         }
     }
 
+    async fn output(&self, key: &str) -> Result<Option<GetObjectOutput>> {
+        match self.client.load_full().get_object().bucket(&self.bucket).key(self.key(key)).send().await {
+            Ok(output) => Ok(Some(output)),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) => Err(self.failed("read", key, error)),
+        }
+    }
+
+    /// Makes the client forget its credentials, so that they are looked for again: whoever gives them may have newer ones by now.
+    fn renew(&self) {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Many requests find out at the same time.
+        if renewed.is_none_or(|renewed| renewed.elapsed() > RENEWED) {
+            let config = self.client.load().config().to_builder();
+            let config = config.identity_cache(IdentityCache::lazy().build());
+            self.client.store(Arc::new(Client::from_conf(config.build())));
+            *renewed = Some(Instant::now());
+        }
+    }
+
+    /// The body of an answer that breaks off, or stands still.
+    fn broke_off(&self, key: &str, source: Box<dyn StdError + Send + Sync>) -> Error {
+        let (place, help) = (self.place(key), UNREACHABLE.to_owned());
+        Error::Store { action: "read", place, help, outlook: Outlook::Passing, source }
+    }
+
     fn failed<E>(&self, action: &'static str, key: &str, error: SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        Error::Store { action, place: self.place(key), help: self.help(&error), source: source(error) }
+        let (help, outlook) = (self.help(&error), outlook(&error));
+        if outlook == Outlook::Expired {
+            self.renew();
+        }
+        Error::Store { action, place: self.place(key), help, outlook, source: source(error) }
     }
 }
 
@@ -169,40 +234,84 @@ impl Store for S3 {
         format!("s3://{}/{key}", self.bucket).trim_end_matches('/').to_owned()
     }
 
-    async fn entries(&self) -> Result<Entries> {
-        let prefix = self.key("");
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).into_paginator().send();
-        let mut entries = Entries::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.failed("list", "", error))?;
-            for object in page.contents() {
-                if let Some(key) = object.key().and_then(|key| key.strip_prefix(&prefix)) {
-                    let length = object.size().unwrap_or_default().unsigned_abs();
-                    let modified = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
-                    // Without a time, it counts as new.
-                    let modified = modified.unwrap_or_else(SystemTime::now);
-                    entries.insert(key.to_owned(), Entry { length, modified });
-                }
+    /// Credentials first: where they are looked for is not always quick to answer, and its silence is not the store's.
+    async fn preflight(&self) -> Result<()> {
+        let begun = Instant::now();
+        if let Some(credentials) = &self.credentials {
+            let failed = |source: Box<dyn StdError + Send + Sync>| Error::Store {
+                action: "find credentials for",
+                place: self.place(""),
+                help: credentials_help(source.as_ref()).to_owned(),
+                outlook: Outlook::Lasting,
+                source,
+            };
+            match tokio::time::timeout(PREFLIGHT * 2 / 3, credentials.provide_credentials()).await {
+                Ok(found) => found.map(|_| ()).map_err(|error| failed(error.into()))?,
+                Err(_) => return Err(failed("nothing that could have some answered".into())),
             }
         }
-        Ok(entries)
+        let left = PREFLIGHT.saturating_sub(begun.elapsed());
+        let timeouts = TimeoutConfig::builder().connect_timeout(left).operation_timeout(left).build();
+        let quick = config::Builder::new().timeout_config(timeouts);
+        let ask = self.client.load().list_objects_v2().bucket(&self.bucket).prefix(self.key("")).max_keys(1);
+        let asked = ask.customize().config_override(quick).send().await;
+        asked.map(|_| ()).map_err(|error| self.failed("list", "", error))
+    }
+
+    async fn entries(&self) -> Result<Entries> {
+        all_pages(self).await
+    }
+
+    async fn page(&self, mark: Option<&str>) -> Result<Page> {
+        let prefix = self.key("");
+        let request = self.client.load().list_objects_v2().bucket(&self.bucket).prefix(&prefix);
+        let page = request.set_continuation_token(mark.map(str::to_owned)).send().await;
+        let page = page.map_err(|error| self.failed("list", "", error))?;
+        let mut entries = Entries::new();
+        for object in page.contents() {
+            if let Some(key) = object.key().and_then(|key| key.strip_prefix(&prefix)) {
+                let length = object.size().unwrap_or_default().unsigned_abs();
+                let modified = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+                // Without a time, it counts as new.
+                let modified = modified.unwrap_or_else(SystemTime::now);
+                entries.insert(key.to_owned(), Entry { length, modified });
+            }
+        }
+        let next = page.next_continuation_token().filter(|_| page.is_truncated().unwrap_or_default());
+        Ok(Page { entries, next: next.map(str::to_owned) })
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let output = match self.client.get_object().bucket(&self.bucket).key(self.key(key)).send().await {
-            Ok(output) => output,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(self.failed("read", key, error)),
-        };
+        let Some(output) = self.output(key).await? else { return Ok(None) };
         let headers = headers(&output);
         let version = output.e_tag().unwrap_or_default().to_owned();
-        let body = output.body.collect().await.map_err(|error| Error::Store {
-            action: "read",
-            place: self.place(key),
-            help: UNREACHABLE.to_owned(),
-            source: error.into(),
-        })?;
+        let body = output.body.collect().await.map_err(|error| self.broke_off(key, error.into()))?;
         Ok(Some(Stored { body: body.into_bytes(), headers, version }))
+    }
+
+    async fn inspect(&self, key: &str) -> Result<Option<Seen>> {
+        let Some(mut output) = self.output(key).await? else { return Ok(None) };
+        let (mut running, mut length) = (Running::default(), 0);
+        while let Some(part) = output.body.next().await {
+            let part = part.map_err(|error| self.broke_off(key, error.into()))?;
+            running.add(&part);
+            length += part.len() as u64;
+        }
+        Ok(Some(Seen { length, digest: running.digest(), headers: headers(&output) }))
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &KEPT
+    }
+
+    async fn download(&self, key: &str, file: &Path) -> Result<bool> {
+        let Some(mut output) = self.output(key).await? else { return Ok(false) };
+        let mut to = tokio::fs::File::create(file).await.map_err(Error::io("create", file))?;
+        while let Some(bytes) = output.body.try_next().await.map_err(|error| self.broke_off(key, error.into()))? {
+            to.write_all(&bytes).await.map_err(Error::io("write", file))?;
+        }
+        to.flush().await.map_err(Error::io("write", file))?;
+        Ok(true)
     }
 
     async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
@@ -228,7 +337,7 @@ impl Store for S3 {
 
     // One at a time: not every store deletes many at once (Google Cloud Storage's S3 API does not).
     async fn delete(&self, key: &str) -> Result<()> {
-        match self.client.delete_object().bucket(&self.bucket).key(self.key(key)).send().await {
+        match self.client.load_full().delete_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(_) => Ok(()),
             Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => Ok(()),
             Err(error) => Err(self.failed("delete", key, error)),
@@ -237,16 +346,14 @@ impl Store for S3 {
 }
 
 fn headers(output: &GetObjectOutput) -> BTreeMap<String, String> {
-    [
-        ("content-type", output.content_type()),
-        ("cache-control", output.cache_control()),
-        ("content-encoding", output.content_encoding()),
-        ("content-disposition", output.content_disposition()),
-        ("content-language", output.content_language()),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-    .collect()
+    let values = [
+        output.content_type(),
+        output.cache_control(),
+        output.content_encoding(),
+        output.content_disposition(),
+        output.content_language(),
+    ];
+    KEPT.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 const UNREACHABLE: &str = "check `endpoint` and the network, then publish again; what is live is still the old release";
@@ -297,19 +404,90 @@ impl S3 {
     }
 }
 
+const SIGN_IN: &str =
+    "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`";
+
+/// Whether an error, or one of its causes, says this in whatever case.
+fn says(error: &(dyn StdError + 'static), word: &str) -> bool {
+    causes(error).any(|cause| cause.to_string().to_lowercase().contains(word))
+}
+
+/// For credentials that can't be had.
+fn credentials_help(error: &(dyn StdError + 'static)) -> &'static str {
+    match () {
+        () if says(error, "cargo feature(s) enabled") => {
+            "that kind of credentials is left out of this build: install it with `--features sso` or `--features \
+             credential-process`, or set what `aws configure export-credentials --format env` prints"
+        }
+        () if says(error, "assumerole") || says(error, "web identity") || says(error, "webidentity") => {
+            "check `AWS_ROLE_ARN`, the token in `AWS_WEB_IDENTITY_TOKEN_FILE` and the role's trust policy"
+        }
+        () => SIGN_IN,
+    }
+}
+
 /// For failures before an answer came.
-fn local_help(error: &dyn StdError) -> String {
-    let causes: Vec<String> = std::iter::successors(Some(error), |&error| error.source())
-        .map(|cause| cause.to_string().to_lowercase())
-        .collect();
-    let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
-    if says("credential") {
-        "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`, or sign in with `aws sso login`"
-            .to_owned()
-    } else if says("region") {
-        "set `region` for the environment, or `AWS_REGION`".to_owned()
-    } else {
-        UNREACHABLE.to_owned()
+fn local_help(error: &(dyn StdError + 'static)) -> String {
+    let says = |word: &str| says(error, word);
+    let help = match () {
+        () if says("credential") => credentials_help(error),
+        () if says("region") => "set `region` for the environment, or `AWS_REGION`",
+        () if says("certificate") => {
+            "the endpoint's certificate is not to be trusted: see that `endpoint` has the name that it is for, and give an \
+             authority of your own in `SSL_CERT_FILE` (PEM)"
+        }
+        () if says("invalidcontenttype") => {
+            "the endpoint doesn't speak TLS: write `endpoint` with `http://`, or its TLS port"
+        }
+        () if says("dns") || says("lookup address") => {
+            "there is no host of that name: check `endpoint` and the network"
+        }
+        () => UNREACHABLE,
+    };
+    help.to_owned()
+}
+
+/// What stores agree on: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+fn outlook<E: ProvideErrorMetadata + StdError + 'static>(error: &SdkError<E>) -> Outlook {
+    let Some(response) = error.raw_response() else { return local_outlook(error) };
+    match (error.code().unwrap_or_default(), response.status().as_u16()) {
+        ("ExpiredToken" | "TokenRefreshRequired", _) => Outlook::Expired,
+        ("SlowDown", _) | (_, 429 | 503 | 504) => Outlook::Busy(retry_after(response.headers().get("retry-after"))),
+        ("BadDigest" | "XAmzContentSHA256Mismatch", _) => Outlook::Damaged,
+        (_, 501) => Outlook::Lasting,
+        ("RequestTimeout" | "IncompleteBody" | "OperationAborted", _) | (_, 408 | 500..) => Outlook::Passing,
+        // It could not be read: it broke off.
+        (_, 200..=299) => Outlook::Passing,
+        _ => Outlook::Lasting,
+    }
+}
+
+/// For failures before an answer came.
+fn local_outlook<E: StdError + 'static>(error: &SdkError<E>) -> Outlook {
+    let connecting = |cause: &(dyn StdError + 'static)| {
+        cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+            || cause.to_string().contains("connect timeout")
+    };
+    match error {
+        SdkError::TimeoutError(_) => Outlook::Busy(None),
+        SdkError::DispatchFailure(_) if causes(error).any(connecting) => Outlook::Unreachable,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Outlook::Busy(None),
+        SdkError::DispatchFailure(failure) if !failure.is_user() => Outlook::Passing,
+        _ => Outlook::Lasting,
+    }
+}
+
+/// The error itself, what caused it, and so on.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// RFC 9110 section 10.2.3
+fn retry_after(value: Option<&str>) -> Option<Duration> {
+    let value = value?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
     }
 }
 
@@ -334,18 +512,18 @@ where
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
-    use std::time::Instant;
+    use std::sync::atomic::AtomicUsize;
 
+    use aws_credential_types::provider::future;
     use http::{Method, StatusCode};
 
     use super::*;
     use crate::environment::{Environment, Keep};
     use crate::fingerprint::Digest;
-    use crate::preview::bucket::{Answer, Bucket};
+    use crate::preview::bucket::{Answer, Bucket, Fate, Reply};
     use crate::progress::Silent;
     use crate::publish::site::{Built, Site};
-    use crate::publish::{Options, Report, publish_to};
+    use crate::publish::{Options, Patient, Report, publish_to};
     use crate::publish::{prune, releases, rollback};
     use crate::release::{Current, Record};
 
@@ -357,7 +535,7 @@ mod tests {
         S3::connect(&bucket.name, "my/site", Some(&bucket.endpoint), None, Some(credentials(bucket))).await
     }
 
-    async fn run(store: &S3, built: &Built) -> Result<Report> {
+    async fn run(store: &impl Store, built: &Built) -> Result<Report> {
         publish_to(store, built.as_build(), Options::default(), &Silent).await
     }
 
@@ -428,7 +606,8 @@ mod tests {
             assert_eq!(stored.headers, object.headers, "{key}");
         }
         let listing = store.list().await.unwrap();
-        assert_eq!(listing.len(), record.objects.len() + 3, "{listing:?}");
+        // The record, the pointer, the last attempt and the probe are of no release.
+        assert_eq!(listing.len(), record.objects.len() + 4, "{listing:?}");
         assert!(!listing.contains_key("index.html"), "a bucket is no website unless told so");
         let brotli = record.objects.iter().find(|(key, _)| key.ends_with(".css.br")).unwrap().1;
         let headers: Vec<&str> = brotli.headers.values().map(String::as_str).collect();
@@ -463,7 +642,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_build_again_costs_four_requests() {
+    async fn the_same_build_again_costs_five_requests() {
         let folder = tempfile::tempdir().unwrap();
         let gate = Gate::default();
         let bucket = gate.start(folder.path(), |_, _| None).await;
@@ -478,6 +657,7 @@ mod tests {
         assert_eq!(
             asked,
             [
+                "GET /site/",
                 "GET /site/",
                 "GET /site/my/site/current.json",
                 &format!("GET /site/my/site/releases/{release}.json"),
@@ -510,8 +690,8 @@ mod tests {
     async fn a_put_that_fails_leaves_the_pointer_and_a_rerun_finishes() {
         let new = site().asset("js/b.js", "alert(2)").page("index.html", "two").build();
         let denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
-        // One asset, the attempt, three pages, the record, its probe, the pointer.
-        for nth in 1..=8 {
+        // Three to find out about the store, one asset, the attempt, the archive, three pages, the record, the pointer.
+        for nth in 1..=11 {
             let folder = tempfile::tempdir().unwrap();
             let old = site().build();
             let bucket = Bucket::start(folder.path()).await.unwrap();
@@ -541,7 +721,8 @@ mod tests {
             (request.starts_with("PUT") && puts == 2).then_some((StatusCode::INTERNAL_SERVER_ERROR, ""))
         };
         let bucket = gate.start(folder.path(), stumble).await;
-        assert!(run(&open(&bucket).await, &site().build()).await.unwrap().moved);
+        let store = Patient::new(open(&bucket).await, &Silent);
+        assert!(run(&store, &site().build()).await.unwrap().moved);
     }
 
     #[tokio::test]
@@ -553,7 +734,7 @@ mod tests {
             let begun = Instant::now();
             let store = S3::connect(name, "", Some(endpoint), Some("eu-central-1"), Some(credentials)).await;
             let error = run(&store, &site().build()).await.unwrap_err();
-            assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+            assert!(begun.elapsed().as_millis() < 3500, "{:?}", begun.elapsed());
             assert_eq!(error.exit_code(), 4);
             told(&error)
         };
@@ -571,8 +752,45 @@ mod tests {
         assert!(text.ends_with("make the bucket `other`, or set another `store`"), "{text}");
 
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let text = try_it("site", &format!("http://{closed}"), good).await;
+        let text = try_it("site", &format!("http://{closed}"), good.clone()).await;
         assert!(text.contains("check `endpoint` and the network"), "{text}");
+
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let text = try_it("site", &format!("http://{}", silent.local_addr().unwrap()), good.clone()).await;
+        assert!(text.contains("check `endpoint` and the network"), "{text}");
+
+        let text = try_it("site", &bucket.endpoint.replace("http:", "https:"), good.clone()).await;
+        assert!(text.contains("the endpoint doesn't speak TLS"), "{text}");
+
+        let text = try_it("site", "http://no-such-host.invalid", good).await;
+        assert!(text.contains("there is no host of that name"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_trusts_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let pem = |path: &Path| std::fs::read(path).unwrap();
+        use rustls_pki_types::pem::PemObject;
+        let certs = vec![rustls_pki_types::CertificateDer::from_pem_slice(&pem(&cert)).unwrap()];
+        let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(&pem(&key)).unwrap();
+        let config = tokio_rustls::rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(certs, key);
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        let credentials = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
+        let store = S3::connect("site", "", Some(&endpoint), None, Some(credentials)).await;
+        let text = told(&store.preflight().await.unwrap_err());
+        assert!(text.contains("invalid peer certificate") && text.contains("`SSL_CERT_FILE`"), "{text}");
+        server.abort();
     }
 
     #[tokio::test]
@@ -582,13 +800,69 @@ mod tests {
         let client = config::Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
-            .endpoint_url("http://127.0.0.1:1")
-            .credentials_provider(none);
-        let store =
-            S3 { client: Client::from_conf(client.build()), ..S3::connect("site", "", None, Some("x"), None).await };
-        let text = told(&store.list().await.unwrap_err());
-        assert!(text.starts_with("could not list `s3://site`: the credential provider was not enabled"), "{text}");
-        assert!(text.contains("| set `AWS_ACCESS_KEY_ID`"), "{text}");
+            .endpoint_url("http://127.0.0.1:1");
+        let none = SharedCredentialsProvider::new(none);
+        let client = Client::from_conf(client.credentials_provider(none.clone()).build());
+        let store = S3 {
+            client: ArcSwap::from_pointee(client),
+            credentials: Some(none),
+            ..S3::connect("site", "", None, Some("x"), None).await
+        };
+        for error in [store.list().await.unwrap_err(), store.preflight().await.unwrap_err()] {
+            let text = told(&error);
+            assert!(text.contains(" `s3://site`: the credential provider was not enabled"), "{text}");
+            assert!(text.contains("| set `AWS_ACCESS_KEY_ID`"), "{text}");
+        }
+    }
+
+    /// Gives the same credentials each time, and counts that.
+    #[derive(Debug)]
+    struct Counted {
+        key: config::Credentials,
+        given: Arc<AtomicUsize>,
+    }
+
+    impl config::ProvideCredentials for Counted {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.given.fetch_add(1, Ordering::Relaxed);
+            future::ProvideCredentials::ready(Ok(self.key.clone()))
+        }
+    }
+
+    #[tokio::test]
+    async fn newer_credentials_are_taken_up_when_those_in_use_expire_midway() {
+        let expired = Fate::Lost(Reply::Answer(StatusCode::FORBIDDEN, "<Error><Code>ExpiredToken</Code></Error>"));
+        for expire_at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let (asked, given) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let fate = {
+                let (asked, given) = (asked.clone(), given.clone());
+                move |_: &http::request::Parts| {
+                    let late = asked.fetch_add(1, Ordering::Relaxed) >= expire_at;
+                    std::future::ready(match late && given.load(Ordering::Relaxed) < 2 {
+                        true => expired,
+                        false => Fate::Served,
+                    })
+                }
+            };
+            let bucket = Bucket::start_unreliable(folder.path(), fate).await.unwrap();
+            let Credentials { access_key, secret_key } = credentials(&bucket);
+            let key = config::Credentials::new(access_key, secret_key, None, None, "test");
+            let provider = Counted { key, given: given.clone() };
+            let store = open(&bucket).await;
+            let client = store.client.load().config().to_builder().credentials_provider(provider).build();
+            store.client.store(Arc::new(Client::from_conf(client)));
+            let report = run(&Patient::new(store, &Silent), &site().build()).await.unwrap();
+            assert!(report.moved);
+            if asked.load(Ordering::Relaxed) <= expire_at {
+                assert!(expire_at > 10, "{expire_at}");
+                return;
+            }
+            assert_eq!(given.load(Ordering::Relaxed), 2);
+        }
     }
 
     #[tokio::test]
@@ -634,8 +908,8 @@ mod tests {
         let gate = Gate::default();
         let bucket = gate
             .start(folder.path(), |request, puts| {
-                // What the store would see by the header; here the first asset stands for it.
-                (request.starts_with("PUT") && puts == 1).then_some((StatusCode::NOT_IMPLEMENTED, ""))
+                // What the store would see by the header; here the second write stands for it.
+                (request.starts_with("PUT") && puts == 2).then_some((StatusCode::NOT_IMPLEMENTED, ""))
             })
             .await;
         let report = run(&open(&bucket).await, &site().build()).await.unwrap();
@@ -658,7 +932,7 @@ mod tests {
         assert_eq!(store.get("large").await.unwrap().unwrap().body, bytes);
         let wrong = Object { digest: Digest::of(b""), ..object };
         let error = store.put("large", &body, &wrong, &Condition::Always).await.unwrap_err();
-        assert!(told(&error).contains("the bytes changed on their way"), "{}", told(&error));
+        assert!(told(&error).contains("is not the file that the build made"), "{}", told(&error));
 
         let many = folder.path().join("site/my/site/many");
         std::fs::create_dir_all(&many).unwrap();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
@@ -25,6 +26,14 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub entries: Entries,
+    /// The mark to ask for the next part with, if there is one.
+    pub next: Option<String>,
+}
+
 /// Where releases are published to. Keys are paths with `/` between their parts, below the folder or the bucket's prefix.
 ///
 /// Every failure is an [`Error::Store`] that names the key and the way out.
@@ -35,8 +44,19 @@ pub trait Store: Send + Sync {
     /// The key as people know it: a path, or `s3://bucket/prefix/key`; the store itself for an empty key.
     fn place(&self, key: &str) -> String;
 
+    /// Fails within seconds, with what to do about it, where nothing can be asked of the store.
+    fn preflight(&self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// All objects of the store.
     fn entries(&self) -> impl Future<Output = Result<Entries>> + Send;
+
+    /// A part of [`Store::entries`], so that one that fails is asked for again alone: what follows on the part that gave the mark.
+    fn page(&self, mark: Option<&str>) -> impl Future<Output = Result<Page>> + Send {
+        let _ = mark;
+        async { Ok(Page { entries: self.entries().await?, next: None }) }
+    }
 
     /// As [`Store::entries`], for who only needs the lengths.
     fn list(&self) -> impl Future<Output = Result<Listing>> + Send {
@@ -45,6 +65,17 @@ pub trait Store: Send + Sync {
 
     /// The object, or `None` if there is none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Stored>>> + Send;
+
+    /// As [`Store::get`], for who only needs to know what the bytes are; however many there are, few are in memory at a time.
+    fn inspect(&self, key: &str) -> impl Future<Output = Result<Option<Seen>>> + Send {
+        async { Ok(self.get(key).await?.map(Seen::from)) }
+    }
+
+    /// The response headers, by lower-case name, that such a store keeps with an object.
+    fn kept_headers(&self) -> &'static [&'static str];
+
+    /// Writes the object's body into a new file, and says whether there is such an object.
+    fn download(&self, key: &str, file: &Path) -> impl Future<Output = Result<bool>> + Send;
 
     /// Writes the object as a whole: a reader sees what was there before or all of it.
     fn put(
@@ -57,6 +88,17 @@ pub trait Store: Send + Sync {
 
     /// Deletes the object, if it is there.
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// All objects, page by page.
+pub async fn all_pages<S: Store>(store: &S) -> Result<Entries> {
+    let Page { mut entries, mut next } = store.page(None).await?;
+    while let Some(mark) = next {
+        let page = store.page(Some(&mark)).await?;
+        entries.extend(page.entries);
+        next = page.next;
+    }
+    Ok(entries)
 }
 
 /// Writes under a condition where the store knows it, and anyway where it does not.
@@ -81,6 +123,22 @@ pub struct Stored {
     pub headers: BTreeMap<String, String>,
     /// What a conditional write compares: a bucket's `ETag`, a folder's digest.
     pub version: String,
+}
+
+/// What an object in a store turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes of the body as stored.
+    pub length: u64,
+    pub digest: Digest,
+    /// As [`Stored::headers`].
+    pub headers: BTreeMap<String, String>,
+}
+
+impl From<Stored> for Seen {
+    fn from(stored: Stored) -> Self {
+        Seen { length: stored.body.len() as u64, digest: Digest::of(&stored.body), headers: stored.headers }
+    }
 }
 
 /// When a write may happen (RFC 9110 section 13.1).
@@ -116,15 +174,11 @@ pub const IN_MEMORY: u64 = 16 << 20;
 impl Body {
     /// Makes sure that the bytes are those of `digest`, and reads them if they are few. It blocks.
     ///
-    /// A larger file is hashed here and read again when it is sent; the store checks the SHA-256 that goes with it.
+    /// A larger file is hashed here and read again when it is sent, and compared again then.
     pub fn checked(&self, length: u64, digest: Digest) -> Result<Body> {
         let Body::File(path) = self else { return Ok(self.clone()) };
-        let changed = || Error::Publish {
-            message: format!("`{}` is not the file that the build made", path.display()),
-            help: "run `fingerpost build`, then publish again; what is live is still the old release".to_owned(),
-        };
         let read = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => changed(),
+            std::io::ErrorKind::NotFound => changed(path),
             _ => Error::io("read", path)(error),
         };
         let (body, found) = if length <= IN_MEMORY {
@@ -134,6 +188,43 @@ impl Body {
         } else {
             (self.clone(), File::open(path).and_then(Digest::of_reader).map_err(read)?)
         };
-        if found == digest { Ok(body) } else { Err(changed()) }
+        if found == digest { Ok(body) } else { Err(changed(path)) }
+    }
+}
+
+/// Bytes of the bodies that are in memory at once, whatever their number.
+const ROOM: u64 = 48 << 20;
+
+/// Bytes that a body takes while it is sent piece by piece.
+const PIECES: u64 = 1 << 20;
+
+/// Room for bodies in memory: many small ones are under way at once, and few large ones.
+#[derive(Debug)]
+pub struct Room(Semaphore);
+
+impl Default for Room {
+    fn default() -> Self {
+        Room(Semaphore::new(ROOM as usize))
+    }
+}
+
+impl Room {
+    /// Waits until there is room for a body of that length that is held as a whole.
+    pub async fn whole(&self, length: u64) -> Option<SemaphorePermit<'_>> {
+        // One that is larger than all the room has it for itself. It is never closed.
+        self.0.acquire_many(length.min(ROOM) as u32).await.ok()
+    }
+
+    /// As [`Room::whole`], for one that goes through [`Body::checked`].
+    pub async fn checked(&self, length: u64) -> Option<SemaphorePermit<'_>> {
+        self.whole(if length <= IN_MEMORY { length } else { PIECES }).await
+    }
+}
+
+/// Something else has written to the output folder since.
+pub fn changed(path: &Path) -> Error {
+    Error::Publish {
+        message: format!("`{}` is not the file that the build made", path.display()),
+        help: "run `fingerpost build`, then publish again; what is live is still the old release".to_owned(),
     }
 }

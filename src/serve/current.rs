@@ -2,7 +2,7 @@
 //! recovers, the same tables with more codings when those are made.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
@@ -21,7 +21,6 @@ use crate::release::ReleaseId;
 /// A build, loaded and served.
 #[derive(Debug)]
 pub struct Current {
-    out: PathBuf,
     environments: Vec<Environment>,
     /// The name of the environment for hosts that none of them names.
     other: Option<String>,
@@ -34,12 +33,16 @@ pub struct Current {
     state: Mutex<State>,
     /// Counts loads. What was begun for an earlier one is given up.
     load: AtomicU64,
+    /// Whether nothing more is to be loaded.
+    is_stopped: AtomicBool,
     /// Whether files were left to be verified, and codings to be made after that.
     is_provisional: bool,
 }
 
 #[derive(Debug)]
 struct State {
+    /// The output folder of the build.
+    out: PathBuf,
     /// One for each binding.
     tables: Vec<Arc<Table>>,
     probes: Arc<[Probe]>,
@@ -48,8 +51,8 @@ struct State {
 }
 
 impl State {
-    fn of(tables: Vec<Table>, probes: Vec<Probe>, has_failed_over: Vec<bool>) -> Self {
-        State { tables: tables.into_iter().map(Arc::new).collect(), probes: probes.into(), has_failed_over }
+    fn of(out: PathBuf, tables: Vec<Table>, probes: Vec<Probe>, has_failed_over: Vec<bool>) -> Self {
+        State { out, tables: tables.into_iter().map(Arc::new).collect(), probes: probes.into(), has_failed_over }
     }
 
     /// The table for hosts that no environment names, or the first.
@@ -85,12 +88,22 @@ impl Current {
         let (place, bound, by) = (out.clone(), bindings.clone(), policy.clone());
         let loaded = move || Release::load_with(Scrutiny::Later, &place, &bound, &by, &[]);
         let Release { tables, probes, storage, is_unfinished, is_provisional } = aside(&out, loaded).await?;
-        let state = State::of(tables, probes, vec![false; environments.len()]);
+        let state = State::of(out, tables, probes, vec![false; environments.len()]);
         let handle = Handle::new(sites(&environments, &stand_ins, other.as_deref(), &state));
-        let load = AtomicU64::new(0);
+        let (load, is_stopped) = (AtomicU64::new(0), AtomicBool::new(false));
         let state = Mutex::new(state);
-        let current =
-            Current { out, environments, other, bindings, stand_ins, policy, handle, state, load, is_provisional };
+        let current = Current {
+            environments,
+            other,
+            bindings,
+            stand_ins,
+            policy,
+            handle,
+            state,
+            load,
+            is_stopped,
+            is_provisional,
+        };
         let current = Arc::new(current);
         if is_unfinished && !is_provisional {
             current.complete(storage, 0);
@@ -118,9 +131,11 @@ impl Current {
         self.handle.swap(sites(&self.environments, &self.stand_ins, self.other.as_deref(), state));
     }
 
-    /// Loads the build anew, aside: requests are answered meanwhile. If that fails, nothing changes.
-    pub async fn reload(self: &Arc<Self>) -> Result<()> {
-        self.load_again(|| true).await
+    /// Loads the build anew, aside: requests are answered meanwhile. If that fails, nothing changes. With `out`, the build there is
+    /// served from now on.
+    pub async fn reload(self: &Arc<Self>, out: Option<PathBuf>) -> Result<()> {
+        let current = Arc::clone(self);
+        self.load_again(out, move || !current.is_stopped.load(Ordering::Relaxed)).await
     }
 
     /// Verifies what was left at first, aside, and holds it where it belongs; says whether there was anything. If that fails, files
@@ -132,27 +147,36 @@ impl Current {
         let current = Arc::clone(self);
         // A reload does the same.
         let is_first = move || current.load.load(Ordering::Relaxed) == 0;
-        match self.load_again(is_first.clone()).await {
+        match self.load_again(None, is_first.clone()).await {
             Err(_) if !is_first() => Ok(false),
             result => result.map(|()| true),
         }
     }
 
     /// Gives it up where it is not wanted any more.
-    async fn load_again(self: &Arc<Self>, is_wanted: impl Fn() -> bool + Send + Sync + Clone + 'static) -> Result<()> {
-        let (current, before, goes_on) = (Arc::clone(self), self.state().tables.clone(), is_wanted.clone());
-        let loaded = move || {
-            let Current { out, bindings, policy, .. } = &*current;
-            Release::load_with(Scrutiny::First(&goes_on), out, bindings, policy, &before)
+    async fn load_again(
+        self: &Arc<Self>,
+        out: Option<PathBuf>,
+        is_wanted: impl Fn() -> bool + Send + Sync + Clone + 'static,
+    ) -> Result<()> {
+        let (current, goes_on) = (Arc::clone(self), is_wanted.clone());
+        let (before, out) = {
+            let state = self.state();
+            (state.tables.clone(), out.unwrap_or_else(|| state.out.clone()))
         };
-        let Release { tables, probes, storage, is_unfinished, .. } = aside(&self.out, loaded).await?;
+        let place = out.clone();
+        let loaded = move || {
+            let Current { bindings, policy, .. } = &*current;
+            Release::load_with(Scrutiny::First(&goes_on), &place, bindings, policy, &before)
+        };
+        let Release { tables, probes, storage, is_unfinished, .. } = aside(&out, loaded).await?;
         let mut state = self.state();
         if !is_wanted() {
             return Ok(());
         }
         // Codings that are being made are given up: they would be of what is replaced.
         let load = self.load.fetch_add(1, Ordering::Relaxed) + 1;
-        let next = State::of(tables, probes, state.has_failed_over.clone());
+        let next = State::of(out, tables, probes, state.has_failed_over.clone());
         let old = std::mem::replace(&mut *state, next);
         self.swap(&state);
         drop(state);
@@ -191,6 +215,7 @@ impl Current {
 
     /// Gives up what is under way in the background.
     pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
         self.load.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -308,7 +333,7 @@ mod tests {
         assert!(!current.verify().await.unwrap());
         assert!(!is_in_memory(&current, &css));
         let current = load(&site, policy()).await;
-        current.reload().await.unwrap();
+        current.reload(None).await.unwrap();
         assert!(is_in_memory(&current, &css));
         assert!(!current.verify().await.unwrap());
     }

@@ -140,7 +140,7 @@ pub(super) async fn watch(
 }
 
 /// From 0 to 1: the standard library seeds its hashers from the system.
-fn jitter() -> f64 {
+pub(crate) fn jitter() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 

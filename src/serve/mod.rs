@@ -9,6 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -70,6 +72,7 @@ pub use client::{Client, Proxies};
 pub use connections::{Connections, Open, Refusal};
 pub use content::{Closed, Content, Segment};
 pub use current::Current;
+pub(crate) use failover::jitter;
 pub use failover::{Change, ProbeError};
 pub use handler::{Front, Handler, error, respond};
 pub use limits::Limits;
@@ -153,9 +156,26 @@ pub enum Event {
     Stopping,
 }
 
+/// A build to go on with, in another folder.
+#[derive(Debug)]
+pub struct Next {
+    pub out: PathBuf,
+    /// Is told whether it is served now.
+    pub served: oneshot::Sender<bool>,
+}
+
 /// Serves a build until it is told to stop; SIGHUP, or the admin listener, loads the build and the certificate anew. A service
 /// manager is told how it goes.
 pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
+    run_and_follow(options, mpsc::channel(1).1, observer).await
+}
+
+/// As [`run`], and goes on with other builds as they come.
+pub async fn run_and_follow(
+    options: Options,
+    mut builds: mpsc::Receiver<Next>,
+    observer: impl Fn(Event),
+) -> Result<()> {
     system::raise_file_limit();
     let mut operator = Operator::start(&options.operation, options.front.proxies.clone()).await?;
     if let Some(address) = operator.admin_addr() {
@@ -185,8 +205,10 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
     let mut verifying = pin!(current.verify());
     let mut is_verifying = true;
     let asked = async {
+        let mut hung_up = false;
         loop {
-            let asker = tokio::select! {
+            let (mut asker, mut next) = (None, None);
+            tokio::select! {
                 verified = &mut verifying, if is_verifying => {
                     is_verifying = false;
                     match verified {
@@ -196,18 +218,27 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
                     }
                     continue;
                 }
+                () = std::future::ready(()), if hung_up => operator.reopen_log(),
                 signal = signals.next() => match signal {
                     Signal::Stop => break,
-                    Signal::Reload => {
-                        operator.reopen_log();
-                        None
-                    }
+                    Signal::Reload => operator.reopen_log(),
                 },
-                asker = operator.reload_asked() => Some(asker),
+                request = operator.reload_asked() => asker = Some(request),
+                Some(build) = builds.recv() => next = Some(build),
             };
+            hung_up = false;
             system::notify(Notice::Reloading);
             let start = Instant::now();
-            match reload(&current, tls.as_ref()).await {
+            let out = next.as_ref().map(|next| next.out.clone());
+            let outcome = tokio::select! {
+                outcome = reload(&current, tls.as_ref(), out) => outcome,
+                () = stop(&mut signals, &mut hung_up) => break,
+            };
+            if let Some(next) = next {
+                // Who has gone meanwhile is not told.
+                let _ = next.served.send(outcome.is_ok());
+            }
+            match outcome {
                 Ok(()) => {
                     operator.loaded(&current, &environment, start.elapsed());
                     operator.reloaded(Ok(()), asker);
@@ -220,6 +251,8 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
             }
             system::notify(Notice::Ready);
         }
+        // What is being loaded is given up.
+        current.stop();
         system::notify(Notice::Stopping);
         operator.draining();
         observer(Event::Stopping);
@@ -238,14 +271,20 @@ pub async fn run(options: Options, observer: impl Fn(Event)) -> Result<()> {
         }
     };
     server.run(|peer| service.clone().for_peer(peer), shutdown).await;
-    current.stop();
     Ok(())
 }
 
+/// Waits until the server is to stop; notes whether a reload was asked for meanwhile.
+async fn stop(signals: &mut Signals, hung_up: &mut bool) {
+    while signals.next().await == Signal::Reload {
+        *hung_up = true;
+    }
+}
+
 /// The certificate first: one that can't be read leaves all as it was.
-async fn reload(current: &Arc<Current>, tls: Option<&Tls>) -> Result<()> {
+async fn reload(current: &Arc<Current>, tls: Option<&Tls>, out: Option<PathBuf>) -> Result<()> {
     tls.map_or(Ok(()), Tls::reload)?;
-    current.reload().await
+    current.reload(out).await
 }
 
 #[cfg(all(test, unix))]

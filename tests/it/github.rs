@@ -11,6 +11,8 @@ pub fn trials() -> Vec<Trial> {
         warnings_are_annotated,
         nothing_is_annotated_elsewhere,
         the_summary_has_files_changes_and_budgets,
+        a_publish_and_a_rollback_set_outputs,
+        the_summary_says_what_was_published,
     ]
 }
 
@@ -18,6 +20,7 @@ fn run(site: &Site, workspace: &std::path::Path, arguments: &[&str]) -> (Option<
     let mut command = site.command(arguments);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", workspace);
     command.env("GITHUB_STEP_SUMMARY", site.root().join("summary.md"));
+    command.env("GITHUB_OUTPUT", site.root().join("output"));
     let out = command.output().expect("it runs");
     (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
 }
@@ -81,4 +84,73 @@ fn the_summary_has_files_changes_and_budgets() {
     |---|---:|---:|---|
     | `assets/a\|b-3fc4ccfe745870e2.txt` | 3 B |  | `assets/a\|b-7692c3ad3540bb80.txt` |
     ");
+}
+
+/// What the runner reads: `NAME<<END`, the value's lines, `END`.
+fn outputs(site: &Site) -> std::collections::BTreeMap<String, String> {
+    let path = site.root().join("output");
+    let text = std::fs::read_to_string(&path).expect("outputs");
+    std::fs::remove_file(path).expect("a file");
+    let mut lines = text.lines();
+    let mut outputs = std::collections::BTreeMap::new();
+    while let Some(line) = lines.next() {
+        let (name, end) = line.split_once("<<").unwrap_or_else(|| panic!("{line}"));
+        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != end).collect();
+        outputs.insert(name.to_owned(), value.join("\n"));
+    }
+    outputs
+}
+
+/// Published twice, with different pages.
+fn published() -> (Site, [String; 2]) {
+    // A name with a line of its own is what no plain `name=value` carries.
+    let site = Site::new().config("[env.production]\nstore = \"pub\\nrelease=evil\"\n").asset("a.txt", "one");
+    let releases = ["one", "two"].map(|text| {
+        site.write("assets/a.txt", text);
+        let (code, stderr) = run(&site, site.root(), &["build"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        let release = outputs(&site)["release"].clone();
+        std::fs::remove_file(site.root().join("summary.md")).expect("a summary");
+        let (code, stderr) = run(&site, site.root(), &["publish"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        release
+    });
+    (site, releases)
+}
+
+fn a_publish_and_a_rollback_set_outputs() {
+    let (site, [one, two]) = published();
+    let set = outputs(&site);
+    let of = |name: &str| set[name].as_str();
+    assert_eq!((of("release"), of("previous"), of("moved")), (two.as_str(), one.as_str(), "true"));
+    assert_eq!((of("environment"), of("kept")), ("production", "0"));
+    assert!(of("bytes").parse::<u64>().expect("a number") > 0 && of("uploaded") != "0");
+    assert!(of("store").ends_with("/pub\nrelease=evil"), "{set:?}");
+
+    run(&site, site.root(), &["publish"]);
+    let set = outputs(&site);
+    assert_eq!((set["moved"].as_str(), set["uploaded"].as_str(), &set["previous"]), ("false", "0", &two));
+    run(&site, site.root(), &["publish", "--dry-run"]);
+    assert_eq!(outputs(&site)["moved"], "false");
+
+    run(&site, site.root(), &["rollback", "--dry-run"]);
+    let set = outputs(&site);
+    assert_eq!((&set["release"], set["moved"].as_str()), (&one, "false"));
+    run(&site, site.root(), &["rollback"]);
+    let set = outputs(&site);
+    assert_eq!((&set["release"], &set["previous"], set["moved"].as_str()), (&one, &two, "true"));
+}
+
+fn the_summary_says_what_was_published() {
+    let (site, [one, two]) = published();
+    run(&site, site.root(), &["rollback"]);
+    let text = std::fs::read_to_string(site.root().join("summary.md")).expect("a summary");
+    let [_, published, back]: [&str; 3] = text.split("### ").collect::<Vec<_>>().try_into().expect("two sections");
+    assert!(published.starts_with("fingerpost: production\n\n"), "{published}");
+    assert!(published.contains(&format!("release `{two}` is live at `")) && published.contains(&one), "{published}");
+    assert!(published.contains(" uploaded (") && published.contains("| point |"), "{published}");
+    assert!(
+        back.contains(&format!("release `{one}` is live at `")) && back.contains(&format!("after `{two}`")),
+        "{back}"
+    );
 }

@@ -10,8 +10,11 @@ mod cache;
 mod changes;
 mod check;
 mod conformance;
+mod credentials;
 mod environment;
+mod events;
 mod faults;
+mod follow;
 mod fuzzing;
 mod github;
 mod hostile;
@@ -34,7 +37,9 @@ mod security;
 mod serve;
 mod setup;
 mod site;
+mod stops;
 mod storage;
+mod stores;
 mod styles;
 mod transport;
 mod wire;
@@ -50,8 +55,11 @@ fn main() -> ExitCode {
         changes::trials(),
         check::trials(),
         conformance::trials(),
+        credentials::trials(),
         environment::trials(),
+        events::trials(),
         faults::trials(),
+        follow::trials(),
         fuzzing::trials(),
         github::trials(),
         hostile::trials(),
@@ -71,7 +79,9 @@ fn main() -> ExitCode {
         sample::trials(),
         security::trials(),
         serve::trials(),
+        stops::trials(),
         storage::trials(),
+        stores::trials(),
         styles::trials(),
         transport::trials(),
     ];

@@ -14,6 +14,8 @@ pub fn trials() -> Vec<Trial> {
         a_store_that_fails_is_exit_code_4,
         an_environment_without_a_store,
         maps_and_dot_folders_stay_home,
+        private_maps_go_to_a_store_of_their_own,
+        a_release_whose_maps_have_no_place_does_not_go_live,
         the_release_before_is_live_again,
         old_releases_are_pruned,
         releases_that_are_not_there_are_told,
@@ -237,4 +239,45 @@ fn maps_and_dot_folders_stay_home() {
         store.keys()
     );
     assert!(store.contains_key(".well-known/x"));
+}
+
+fn site_with_maps(maps_store: &str) -> Site {
+    Site::new()
+        .config(&format!("[env.production]\nstore = 'published'\nmaps_store = '{maps_store}'\n"))
+        .asset("js/a.ts", "const text: string = document.title;\nconsole.log(text);\n")
+        .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('js/a.ts') }}")
+}
+
+fn private_maps_go_to_a_store_of_their_own() {
+    let site = site_with_maps("maps");
+    let dist = site.build(&[]);
+    let plan = publish(&site, &["--dry-run"]);
+    assert!(!site.root().join("maps").exists(), "nothing was changed");
+    let run = site.run(&["publish"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("source maps: 2 uploaded ("), "{}", run.stderr);
+    let maps = tree(&site.root().join("maps"));
+    let map = format!("{}.map", dist.named("js/a.ts"));
+    assert_eq!(maps.get(&map).map(Vec::as_slice), Some(dist.bytes(&format!(".fingerpost/maps/{map}"))));
+    let release = dist.manifest()["release"].as_str().expect("a release").to_owned();
+    let index: serde_json::Value = serde_json::from_slice(&maps[&format!("releases/{release}.json")]).expect("JSON");
+    assert_eq!(index["maps"][&map]["length"], maps[&map].len());
+    let planned: Vec<&str> =
+        plan["maps"]["steps"].as_array().expect("steps").iter().filter_map(|step| step["key"].as_str()).collect();
+    assert_eq!(planned, maps.keys().collect::<Vec<_>>());
+    assert!(!tree(&site.root().join("published")).keys().any(|key| key.ends_with(".map")), "they stay private");
+    let again = publish(&site, &[]);
+    assert_eq!((&again["maps"]["uploaded"], &again["maps"]["kept"]), (&0.into(), &2.into()));
+
+    let run = site_with_maps("published/maps").run(&["publish"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("would lie where the public files do"), "{}", run.stderr);
+}
+
+fn a_release_whose_maps_have_no_place_does_not_go_live() {
+    let site = site_with_maps("taken/maps").file("taken", "a file");
+    site.build(&[]);
+    let run = site.run(&["publish"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    assert!(!site.root().join("published").exists(), "what is live stays");
 }

@@ -11,6 +11,10 @@ use libtest_mimic::{Failed, Trial};
 pub enum Need {
     /// Chromium and its driver.
     Browser,
+    /// The daemons of a Ceph cluster and its S3 gateway, for `tests/ceph/run`.
+    Ceph,
+    /// moto, which plays the part of AWS.
+    Moto,
     /// The packages of `tests/packages`, by npm.
     Packages,
     /// A file system of a few kilobytes.
@@ -26,6 +30,8 @@ pub enum Need {
 impl Need {
     fn met(self) -> &'static Result<(), String> {
         static BROWSER: OnceLock<Result<(), String>> = OnceLock::new();
+        static CEPH: OnceLock<Result<(), String>> = OnceLock::new();
+        static MOTO: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
         static SMALL_DISK: OnceLock<Result<(), String>> = OnceLock::new();
         static CURL: OnceLock<Result<(), String>> = OnceLock::new();
@@ -36,10 +42,16 @@ impl Need {
             Need::Browser => {
                 BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
             }
+            Need::Ceph => CEPH.get_or_init(|| {
+                let programs =
+                    ["ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "curl", "python3", "setpriv"];
+                debian(&programs, &["ceph-mon", "ceph-osd", "radosgw", "curl", "python3", "util-linux"])
+            }),
+            Need::Moto => MOTO.get_or_init(|| pip(&moto(), &["--requirement", MOTO_LOCK])),
             Need::Packages => PACKAGES.get_or_init(npm),
             Need::SmallDisk => SMALL_DISK.get_or_init(|| SmallDisk::mount().map(drop)),
             Need::Curl => CURL.get_or_init(|| debian(&["curl"], &["curl"])),
-            Need::Redbot => REDBOT.get_or_init(pip),
+            Need::Redbot => REDBOT.get_or_init(|| pip(&redbot(), &REDBOT_PACKAGES)),
             Need::Slowhttptest => SLOWHTTPTEST.get_or_init(|| debian(&["slowhttptest"], &["slowhttptest"])),
             Need::Tls => TLS.get_or_init(speaks_tls),
         }
@@ -131,33 +143,41 @@ fn npm() -> Result<(), String> {
     }
 }
 
-const REDBOT: [&str; 3] = ["redbot==2.7.1", "httplint==2026.10.4", "thor==0.17.0"];
+const REDBOT_PACKAGES: [&str; 3] = ["redbot==2.7.1", "httplint==2026.10.4", "thor==0.17.0"];
 
 /// The program of REDbot, in an environment of its own.
 pub fn redbot() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(REDBOT[0]).join("bin/redbot")
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(REDBOT_PACKAGES[0]).join("bin/redbot")
 }
 
-fn pip() -> Result<(), String> {
-    if redbot().is_file() {
+/// All that moto needs, by version.
+const MOTO_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/moto.txt");
+
+/// The program of moto's server, in an environment of its own.
+pub fn moto() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto/bin/moto_server")
+}
+
+/// Installs Python packages into an environment that has the program afterwards, unless it is there.
+fn pip(program: &Path, packages: &[&str]) -> Result<(), String> {
+    if program.is_file() {
         return Ok(());
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(REDBOT[0]);
+    let folder = program.ancestors().nth(2).expect("an environment's folder");
     let run = |program: &Path, arguments: &[&str]| match Command::new(program).args(arguments).output() {
         Ok(out) if out.status.success() => Ok(()),
         Ok(out) => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
         Err(error) => Err(error.to_string()),
     };
-    let folder = folder.to_string_lossy();
-    let venv = || run(Path::new("python3"), &["-m", "venv", &folder]);
+    let venv = || run(Path::new("python3"), &["-m", "venv", &folder.to_string_lossy()]);
     // Debian has the module in a package of its own.
     venv().or_else(|_| {
         let _ = install(&["python3", "python3-venv"]);
         venv()
     })?;
-    let packages = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], &REDBOT[..]].concat();
-    run(&Path::new(&*folder).join("bin/python3"), &packages)
-        .map_err(|error| format!("`pip install {}` failed: {error}", REDBOT.join(" ")))
+    let arguments = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], packages].concat();
+    run(&folder.join("bin/python3"), &arguments)
+        .map_err(|error| format!("`pip install {}` failed: {error}", packages.join(" ")))
 }
 
 fn speaks_tls() -> Result<(), String> {

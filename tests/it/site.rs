@@ -95,6 +95,16 @@ pub fn long_stylesheet() -> String {
     (0..200).map(|index| format!(".c{index} {{ margin: {index}px; color: rgb({index}, 1, 2) }}\n")).collect()
 }
 
+/// So many bytes that no compressor shortens, others for each seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
 /// Copies a file, or a folder with all in it.
 pub fn copy(from: &Path, to: &Path) {
     if from.is_dir() {

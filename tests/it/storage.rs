@@ -13,7 +13,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 
 use crate::http::get;
-use crate::site::{Dist, Site, long_stylesheet};
+use crate::site::{Dist, Site, long_stylesheet, noise};
 use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
@@ -34,7 +34,7 @@ const LISTEN: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 fn without_memory_all_is_served_from_files() {
     let site = Site::new()
         .asset("css/a.css", long_stylesheet())
-        .asset("img/a.bin", noise(300_000))
+        .asset("img/a.bin", noise(1, 300_000))
         .template("index.html", "<!doctype html><title>t</title>{{ asset_tags('css/a.css') }}");
     let dist = site.build(&[]);
     let server = site.serve(&[&LISTEN[..], &["--memory", "0"]].concat());
@@ -105,14 +105,6 @@ fn an_old_chunk_outlives_its_release() {
 }
 
 /// Bytes that no compressor makes smaller.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 /// A connection that is used for as long as it lasts.
 struct Client {
@@ -178,7 +170,7 @@ fn changes_under_the_server(sendfile: bool, names: &[&'static str]) {
     let site = names.iter().fold(site, |site, name| {
         // Of several sizes, so that some are read in one piece.
         let length = 20_000 + 150_000 * name.len();
-        site.asset(&format!("{name}.bin"), [noise(length), name.as_bytes().to_vec()].concat())
+        site.asset(&format!("{name}.bin"), [noise(1, length), name.as_bytes().to_vec()].concat())
     });
     let dist = site.build(&[]);
     let server = site.serve(&[&LISTEN[..], &["--memory", "0"]].concat());

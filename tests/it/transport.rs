@@ -47,7 +47,7 @@ fn site() -> Site {
 }
 
 /// A new certificate for `localhost`, below the site's root.
-fn certificate(site: &Site, name: &str) {
+pub fn certificate(site: &Site, name: &str) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     site.write(&format!("{name}.pem"), made.cert.pem());
     site.write(&format!("{name}.key"), made.signing_key.serialize_pem());

@@ -1,7 +1,6 @@
 //! Requests to the API of a CDN: made again while they may succeed yet, for as long as there is hope, and no longer.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,13 +8,10 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use http::header::{RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::client;
 
 /// Requests that are under way at once.
 pub const CONCURRENCY: usize = 8;
@@ -139,7 +135,7 @@ pub trait Refusals {
 
 #[derive(Debug)]
 pub struct Client {
-    inner: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: client::Client,
     patience: Patience,
     /// Attempts so far.
     requests: AtomicUsize,
@@ -147,15 +143,8 @@ pub struct Client {
 
 impl Client {
     pub fn new(patience: Patience) -> Result<Self, Failure> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new(format!("TLS can't be set up: {error}"), "this is a fault of the program"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        let inner = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let inner = client::Client::new()
+            .map_err(|error| Failure::new(format!("TLS can't be set up: {error}"), "this is a fault of the program"))?;
         Ok(Client { inner, patience, requests: AtomicUsize::new(0) })
     }
 
@@ -164,7 +153,7 @@ impl Client {
     }
 
     /// Asks until there is an answer of success, or none is to be hoped for.
-    pub async fn ask(&self, request: Request<Full<Bytes>>, refusals: &impl Refusals) -> Result<Answer, Failure> {
+    pub async fn ask(&self, request: Request<Bytes>, refusals: &impl Refusals) -> Result<Answer, Failure> {
         let begun = Instant::now();
         (|| self.attempt(request.clone(), refusals))
             .retry(self.patience.delays())
@@ -173,13 +162,13 @@ impl Client {
             .await
     }
 
-    async fn attempt(&self, mut request: Request<Full<Bytes>>, refusals: &impl Refusals) -> Result<Answer, Failure> {
+    async fn attempt(&self, mut request: Request<Bytes>, refusals: &impl Refusals) -> Result<Answer, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         const NAME: HeaderValue = HeaderValue::from_static(concat!("fingerpost/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().entry(USER_AGENT).or_insert(NAME);
         let place = place(request.uri());
         let exchange = async {
-            let response = self.inner.request(request).await.map_err(|error| root(&error))?;
+            let response = self.inner.send(request).await.map_err(|error| root(&error))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, LONGEST).collect().await.map_err(|error| root(error.as_ref()))?;
             Ok::<_, String>(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })

@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, Failure, Patience, Refusals, Variables};
@@ -83,11 +82,11 @@ impl Api {
         Ok(ids)
     }
 
-    fn request(&self, body: &Value) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, body: &Value) -> Result<Request<Bytes>, Failure> {
         Request::post(format!("{}/zones/{}/purge_cache", self.cdn.endpoint, self.cdn.zone))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(body.to_string()))
+            .body(Bytes::from(body.to_string()))
             .map_err(super::no_request)
     }
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::client::{Answer, CONCURRENCY, Client, Failure, Patience, Refusals, Variables};
@@ -66,7 +65,7 @@ impl Api {
     pub async fn purge(&self, asks: &[Ask]) -> Result<Vec<String>, Failure> {
         let mut ids = Vec::new();
         for ask in asks {
-            let requests: Vec<Request<Full<Bytes>>> = match ask.by {
+            let requests: Vec<Request<Bytes>> = match ask.by {
                 By::Tag => ask.names.chunks(KEYS).map(|keys| self.keys(keys)).collect::<Result<_, _>>()?,
                 _ => ask.names.iter().map(|url| self.url(url)).collect::<Result<_, _>>()?,
             };
@@ -77,16 +76,16 @@ impl Api {
         Ok(ids)
     }
 
-    fn keys(&self, keys: &[String]) -> Result<Request<Full<Bytes>>, Failure> {
+    fn keys(&self, keys: &[String]) -> Result<Request<Bytes>, Failure> {
         self.request(&format!("service/{}/purge", self.cdn.service), json!({ "surrogate_keys": keys }).to_string())
     }
 
-    fn url(&self, url: &str) -> Result<Request<Full<Bytes>>, Failure> {
+    fn url(&self, url: &str) -> Result<Request<Bytes>, Failure> {
         let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
         self.request(&format!("purge/{bare}"), String::new())
     }
 
-    fn request(&self, path: &str, body: String) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, path: &str, body: String) -> Result<Request<Bytes>, Failure> {
         let mut request = Request::post(format!("{}/{path}", self.cdn.endpoint))
             .header("fastly-key", self.key.clone())
             .header(ACCEPT, "application/json");
@@ -96,7 +95,7 @@ impl Api {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        request.body(Full::from(body)).map_err(super::no_request)
+        request.body(Bytes::from(body)).map_err(super::no_request)
     }
 }
 

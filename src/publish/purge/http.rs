@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{Answer, CONCURRENCY, Client, Failure, Patience, Refusals, Variables};
@@ -89,7 +88,7 @@ impl Api {
         Ok(())
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<(), Failure> {
+    async fn send(&self, request: Request<Bytes>) -> Result<(), Failure> {
         match self.client.ask(request, &Words).await {
             Ok(_) => Ok(()),
             // nginx says so of what it doesn't hold.
@@ -98,7 +97,7 @@ impl Api {
         }
     }
 
-    fn request(&self, url: &str, batch: &[String]) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, url: &str, batch: &[String]) -> Result<Request<Bytes>, Failure> {
         let name = batch.first().map(String::as_str).unwrap_or_default();
         let rest = name.split_once("://").map(|(_, rest)| rest);
         let (host, path) = match rest {
@@ -127,7 +126,7 @@ impl Api {
         if !body.is_empty() && !has_type {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        request.body(Full::from(body)).map_err(super::no_request)
+        request.body(Bytes::from(body)).map_err(super::no_request)
     }
 
     /// In one pass, so that nothing that was put in is taken for a placeholder.
