@@ -51,10 +51,11 @@ impl Cache {
         Cache { address, asked, status }
     }
 
-    /// What it was asked since the last time.
+    /// What it was asked since the last time. A request that was given up may come all the same.
     fn purged(&self) -> Vec<String> {
         let mut asked = std::mem::take(&mut *self.asked.lock().expect("a lock"));
         asked.sort();
+        asked.dedup();
         asked
     }
 
