@@ -28,14 +28,7 @@ pub fn tell(report: Option<&Report>, dry_run: bool, terminal: &Terminal) {
     if dry_run {
         terminal.table(&[Column::Text("step"), Column::Text("what the CDN forgets")], rows.collect());
     }
-    let what: Vec<String> = report
-        .asks
-        .iter()
-        .map(|ask| match ask.names.len() {
-            0 => ask.by.plural().to_owned(),
-            count => format!("{count} {}", ask.by.plural()),
-        })
-        .collect();
+    let what: Vec<String> = report.asks.iter().map(|ask| ask.by.counted(ask.names.len())).collect();
     let (what, provider) = (what.join(" and "), report.provider);
     let ids = match report.ids.as_slice() {
         [] => String::new(),
@@ -44,10 +37,12 @@ pub fn tell(report: Option<&Report>, dry_run: bool, terminal: &Terminal) {
     };
     terminal.say(&match (dry_run, report.pending) {
         (true, _) => format!("{what} would be purged from the CDN ({provider})"),
-        (_, true) => format!("{what} are not purged from the CDN ({provider}) yet"),
+        (_, true) => format!("not purged from the CDN ({provider}) yet: {what}"),
         (_, false) => {
             let waited = if report.waited { ", everywhere by now" } else { "" };
-            format!("{what} purged from the CDN ({provider}) with {} requests{ids}{waited}", report.requests)
+            let requests = report.requests;
+            let requests = format!("{requests} request{}", if requests == 1 { "" } else { "s" });
+            format!("{what} purged from the CDN ({provider}) with {requests}{ids}{waited}")
         }
     });
 }

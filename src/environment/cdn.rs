@@ -70,15 +70,17 @@ pub enum By {
 }
 
 impl By {
-    pub const fn plural(self) -> &'static str {
-        match self {
-            By::Path => "paths",
-            By::Url => "URLs",
-            By::Tag => "tags",
-            By::Prefix => "prefixes",
-            By::Host => "hosts",
-            By::Everything => "everything",
-        }
+    /// `1 path`, `2 paths`; what has no number is everything.
+    pub fn counted(self, count: usize) -> String {
+        let (one, many) = match self {
+            By::Path => ("path", "paths"),
+            By::Url => ("URL", "URLs"),
+            By::Tag => ("tag", "tags"),
+            By::Prefix => ("prefix", "prefixes"),
+            By::Host => ("host", "hosts"),
+            By::Everything => return "everything".to_owned(),
+        };
+        format!("{count} {}", if count == 1 { one } else { many })
     }
 
     /// Whether the environment has to say at which origins its pages are.

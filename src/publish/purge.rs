@@ -273,7 +273,7 @@ async fn empty<S: Store>(store: &S, id: &str) -> Result<()> {
 
 fn of_store(error: &Error) -> Failure {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    Failure::new(format!("the note of what is to be purged could not be written: {error}{cause}"), "publish again")
+    Failure::new(format!("the note of what is to be purged could not be written: {error}{cause}"), "check the store")
 }
 
 /// Unique enough: 16 hex digits of the time and the process.

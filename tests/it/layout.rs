@@ -120,7 +120,6 @@ fn each_foreign_crate_has_one_home() {
         ("prometheus_client", vec!["serve/metrics.rs"]),
         ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
         ("rustls::", vec!["serve/tls.rs"]),
-        ("hyper_rustls", vec!["client.rs"]),
         ("rustls_native_certs", vec!["client.rs", "serve/failover.rs"]),
         ("s3s", vec!["preview/bucket.rs"]),
         ("sd_notify", vec!["serve/system.rs"]),

@@ -93,7 +93,7 @@ impl Failure {
 
     /// One that another attempt may not meet.
     pub fn passing(message: impl Into<String>) -> Self {
-        let help = "publish again in a while: what is pending is purged then";
+        let help = "the CDN, or the network between, may be in trouble: wait a while";
         Failure { is_passing: true, ..Failure::new(message, help) }
     }
 }
@@ -176,7 +176,7 @@ impl Client {
         let answer = match tokio::time::timeout(self.patience.attempt, exchange).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(reason)) => {
-                let help = "check the network, and `endpoint` or `url` of `cdn` if there is one; then publish again";
+                let help = "check the network, and `endpoint` or `url` of `cdn` if there is one";
                 let failure = Failure::passing(format!("`{place}` could not be asked: {reason}"));
                 return Err(Failure { help: help.to_owned(), ..failure });
             }

@@ -51,8 +51,7 @@ impl Refusals for Words {
                 format!("`{TOKEN}` needs the permission `Zone`, `Cache Purge`, `Purge` for this zone")
             }
             StatusCode::NOT_FOUND => "check `zone` of `cdn`: the overview page of the site shows its id".to_owned(),
-            _ => "check `zone`, `by` and `batch` of `cdn`, and that `site` is in that zone; then publish again"
-                .to_owned(),
+            _ => "check `zone`, `by` and `batch` of `cdn`, and that `site` is in that zone".to_owned(),
         }
     }
 }

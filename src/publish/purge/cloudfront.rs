@@ -130,7 +130,7 @@ impl Api {
                 let within = Some(COMPLETION);
                 let answer = request.send().await.map_err(|error| Failure { within, ..self.failure(error) })?;
                 match answer.invalidation.as_ref().map(|invalidation| invalidation.status.as_str()) {
-                    Some("Completed") => Ok(()),
+                    Some(status) if status.eq_ignore_ascii_case("Completed") => Ok(()),
                     _ => Err(Failure {
                         help: "the CDN goes on with it: nothing is to be done".to_owned(),
                         within,
@@ -171,12 +171,12 @@ impl Api {
             }
             ("AccessDenied", _) | (_, 401 | 403) => format!(
                 "allow these credentials `cloudfront:CreateInvalidation` on the distribution `{distribution}` (and \
-                 `cloudfront:GetInvalidation` to wait); then publish again"
+                 `cloudfront:GetInvalidation` to wait)"
             ),
             ("NoSuchDistribution", _) => {
                 format!("there is no distribution `{distribution}` in this account: check `distribution` of `cdn`")
             }
-            _ => "check `distribution` of `cdn`, then publish again".to_owned(),
+            _ => "check `distribution` of `cdn`".to_owned(),
         };
         Failure::new(message, help)
     }

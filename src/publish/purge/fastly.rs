@@ -46,7 +46,7 @@ impl Refusals for Words {
                 format!("`{TOKEN}` needs the scope `purge_select` for this service")
             }
             StatusCode::NOT_FOUND => "check `service` of `cdn`, and that the token is for it".to_owned(),
-            _ => "check `service` of `cdn`, then publish again".to_owned(),
+            _ => "check `service` of `cdn`".to_owned(),
         }
     }
 }

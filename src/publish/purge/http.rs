@@ -32,16 +32,16 @@ impl Refusals for Words {
     }
 
     fn help(&self, answer: &Answer) -> String {
-        let what = match answer.status {
+        match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                "let the cache take purges from this machine, and check `headers`"
+                "let the cache take purges from this machine, and check `headers` of `cdn`"
             }
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
-                "let the cache take purges, and check `method` and `url`: it may be the origin that was asked"
+                "let the cache take purges, and check `method` and `url` of `cdn`: it may be the origin that was asked"
             }
-            _ => "check `url`, `method`, `headers` and `body`",
-        };
-        format!("{what} of `cdn`; then publish again")
+            _ => "check `url`, `method`, `headers` and `body` of `cdn`",
+        }
+        .to_owned()
     }
 }
 
