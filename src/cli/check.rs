@@ -48,7 +48,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         && !args.reproducible
     {
         let found = block_on(async {
-            let store = publish::open(&config.root, environment).await?;
+            let store = publish::open(&config.root, environment, terminal).await?;
             publish::drift(&store, environment, args.live, terminal).await
         })?;
         terminal.finish();

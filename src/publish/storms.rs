@@ -14,7 +14,7 @@ use super::s3::{Credentials, S3};
 use super::site::{Built, Site};
 use super::store::{Body, Condition, Put, Store};
 use super::{Folder, Options, Report, prune, publish_to, releases, rollback};
-use crate::environment::Keep;
+use crate::environment::{Environment, Keep};
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::preview::bucket::{Bucket, Fate, Reply};
@@ -140,7 +140,7 @@ async fn storms_are_outlasted() {
             case.assert_live(built.release());
         }
         assert_eq!(releases(&store, "production").await.unwrap().releases.len(), 2);
-        let back = rollback(&store, "production", None, false, &Silent).await.unwrap();
+        let back = rollback(&store, &Environment::new("production"), None, Options::default(), &Silent).await.unwrap();
         assert_eq!(back.to, *old.release());
         case.assert_live(old.release());
         assert_eq!(prune(&store, "production", keep, false, &Silent).await.unwrap().kept.len(), 2);
@@ -169,7 +169,12 @@ async fn at_each_request(fate: Fate) {
                     case.assert_live(new.release());
                 }
                 "rollback" => {
-                    assert!(rollback(&store, "production", None, false, &Silent).await.unwrap().moved);
+                    assert!(
+                        rollback(&store, &Environment::new("production"), None, Options::default(), &Silent)
+                            .await
+                            .unwrap()
+                            .moved
+                    );
                     case.assert_live(old.release());
                 }
                 _ => {
