@@ -198,6 +198,11 @@ impl File {
         format!("{path}.{}", encoding.extension())
     }
 
+    /// Whether the file's sidecars lie in `out`. A build that was fetched from a store has none of its pages.
+    pub fn has_sidecars(&self, out: &Path, path: &str) -> bool {
+        self.variants.keys().all(|encoding| out.join(Self::sidecar(path, *encoding)).exists())
+    }
+
     /// `Cache-Control` by what the file is.
     pub fn cache_control(&self) -> &'static str {
         match self.kind {

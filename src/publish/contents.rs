@@ -225,9 +225,7 @@ fn bound(build: &Build<'_>, path: &str, file: &File) -> Result<Vec<Representatio
         Body::File(_) => fs::read(&source)?.into(),
     };
     let page = page::bind(build.manifest, build.environment, path, &bytes)?;
-    // A build that was fetched from a store lacks the sidecars of its pages.
-    let has_sidecars = || file.variants.keys().all(|encoding| build.out.join(File::sidecar(path, *encoding)).exists());
-    if page == bytes && has_sidecars() {
+    if page == bytes && file.has_sidecars(build.out, path) {
         return Ok(as_built(build.out, path, file));
     }
     anew(page, file.variants.keys().copied()).map_err(Error::io("compress", &source))

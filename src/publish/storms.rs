@@ -169,7 +169,12 @@ async fn at_each_request(fate: Fate) {
                     case.assert_live(new.release());
                 }
                 "rollback" => {
-                    assert!(rollback(&store, &Environment::new("production"), None, Options::default(), &Silent).await.unwrap().moved);
+                    assert!(
+                        rollback(&store, &Environment::new("production"), None, Options::default(), &Silent)
+                            .await
+                            .unwrap()
+                            .moved
+                    );
                     case.assert_live(old.release());
                 }
                 _ => {

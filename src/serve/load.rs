@@ -52,7 +52,7 @@ pub(super) enum Scrutiny<'a> {
 /// A page as it is sent: its path, digest and bytes, and the bytes in each coding.
 type Packed<'a> = (&'a str, Digest, Vec<u8>, Vec<(Encoding, Vec<u8>)>);
 
-/// A page, and what it is in each environment where it is not what was built.
+/// A page, and what it is in each environment where it is not what was built, or has to be compressed.
 struct Page<'a> {
     path: &'a str,
     file: &'a File,
@@ -118,9 +118,10 @@ impl<'a> Loaded<'a> {
 
     fn bind_page(&self, environments: &[Environment], path: &'a str, file: &'a File) -> Result<Page<'a>> {
         let built = self.read(path, file)?;
+        let has_sidecars = file.has_sidecars(self.out, path);
         let bind = |environment| {
             let bound = page::bind(self.manifest, environment, path, &built)?;
-            Ok((bound != built).then_some(bound))
+            Ok((bound != built || !has_sidecars).then_some(bound))
         };
         Ok(Page { path, file, bound: environments.iter().map(bind).collect::<Result<_>>()? })
     }
