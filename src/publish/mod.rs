@@ -20,6 +20,7 @@ pub mod store;
 use std::path::{Path, PathBuf};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::try_join;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -145,16 +146,20 @@ async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
     let guard = Guard::enter(store, &entries).await?;
     let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
     let mut held = Held { listing, ..Held::default() };
-    let pointer = if held.listing.contains_key(CURRENT) { Pointer::read(store).await? } else { None };
-    held.current = pointer.as_ref().map(|pointer| pointer.release.clone());
-    for release in [Some(release), held.current.as_ref()].into_iter().flatten() {
-        let key = record_key(release);
-        if !held.records.contains_key(release) && held.listing.contains_key(&key) {
-            held.records.extend(document(store, &key).await?.map(|record| (release.clone(), record)));
-        }
-    }
-    if held.listing.contains_key(ATTEMPT) {
-        held.attempt = document(store, ATTEMPT).await?;
+    let listed = |key: &str| held.listing.contains_key(key);
+    let live = async { if listed(CURRENT) { Pointer::read(store).await } else { Ok(None) } };
+    let own =
+        async { if listed(&record_key(release)) { document(store, &record_key(release)).await } else { Ok(None) } };
+    let attempt = async { if listed(ATTEMPT) { document(store, ATTEMPT).await } else { Ok(None) } };
+    let (pointer, own, attempt) = try_join!(live, own, attempt)?;
+    held.attempt = attempt;
+    held.records.extend(own.map(|record| (release.clone(), record)));
+    held.current = pointer.as_ref().map(|pointer: &Pointer| pointer.release.clone());
+    if let Some(current) = held.current.clone().filter(|current| current != release)
+        && held.listing.contains_key(&record_key(&current))
+    {
+        let record = document(store, &record_key(&current)).await?;
+        held.records.extend(record.map(|record| (current, record)));
     }
     Ok(Surveyed { held, pointer, guard })
 }

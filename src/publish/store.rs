@@ -110,8 +110,8 @@ pub enum Body {
     File(PathBuf),
 }
 
-/// Bytes up to which a file is read into memory, so that what was checked is what is sent: 16 MiB.
-pub const IN_MEMORY: u64 = 16 << 20;
+/// Bytes up to which a file is read into memory, so that what was checked is what is sent: 1 MiB, as several are sent at once.
+pub const IN_MEMORY: u64 = 1 << 20;
 
 impl Body {
     /// Makes sure that the bytes are those of `digest`, and reads them if they are few. It blocks.

@@ -88,6 +88,7 @@ fn modules_import_only_what_they_may() {
 fn each_foreign_crate_has_one_home() {
     let homes = [
         ("aws_config", vec!["publish/s3.rs"]),
+        ("aws_runtime", vec!["publish/s3.rs"]),
         ("aws_sdk", vec!["publish/s3.rs"]),
         ("aws_smithy", vec!["publish/s3.rs"]),
         ("clap", vec!["cli/"]),
