@@ -104,8 +104,6 @@ fn an_old_chunk_outlives_its_release() {
     }
 }
 
-/// Bytes that no compressor makes smaller.
-
 /// A connection that is used for as long as it lasts.
 struct Client {
     address: String,
