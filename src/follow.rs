@@ -48,12 +48,13 @@ pub enum Event {
 pub async fn run<S: Store>(options: Options<S>, progress: &dyn Progress, observer: impl Fn(Event)) -> Result<()> {
     let Options { store, folder, interval, mut serve } = options;
     let releases = Releases { store, folder };
-    let first = match releases.fetch_live(progress, &observer).await {
-        Ok(fetched) => fetched,
+    let (first, behind) = match releases.fetch_live(progress, &observer).await {
+        Ok(fetched) => (fetched, None),
         Err(error) => match releases.newest() {
             Some(kept) => {
+                let said = error.to_string();
                 observer(Event::Behind(error));
-                kept
+                (kept, Some(said))
             }
             None => return Err(error),
         },
@@ -63,7 +64,7 @@ pub async fn run<S: Store>(options: Options<S>, progress: &dyn Progress, observe
     let server = serve::run_and_follow(serve, coming, |event| observer(Event::Serve(event)));
     tokio::select! {
         served = server => served,
-        never = releases.follow(first, interval, &builds, &observer) => never,
+        never = releases.follow(first, behind, interval, &builds, &observer) => never,
     }
 }
 
@@ -73,15 +74,16 @@ struct Releases<S> {
 }
 
 impl<S: Store> Releases<S> {
-    /// Looks at the pointer for ever.
+    /// Looks at the pointer for ever. `behind` is what was said of why it could not be followed.
     async fn follow(
         &self,
         mut current: Fetched,
+        mut behind: Option<String>,
         interval: Duration,
         builds: &mpsc::Sender<Next>,
         observer: &impl Fn(Event),
     ) -> Result<()> {
-        let (mut behind, mut refused): (Option<String>, Option<ReleaseId>) = (None, None);
+        let mut refused: Option<ReleaseId> = None;
         loop {
             // Servers that were started together don't go on to ask together.
             tokio::time::sleep(interval.mul_f64(0.75 + crate::serve::jitter() / 2.0)).await;

@@ -71,7 +71,7 @@ fn compare(kind: Kind, rounds: usize) {
         let mut stores: Vec<Store> = Vec::new();
         let count = if kind == Kind::Ceph { 1 } else { Who::ALL.len() };
         stores.extend((0..count).map(|_| kind.start()));
-        for case in 0..CASES.len() {
+        for (case, _) in CASES.into_iter().enumerate() {
             match case {
                 0 => {
                     site.forget();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::store::Body;
+use super::store::read_checked;
 use crate::asset::{LogicalPath, is_hidden};
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
@@ -28,11 +28,7 @@ pub fn pack(out: &Path, manifest: &Manifest) -> Result<Vec<u8>> {
     };
     append(manifest::PATH, manifest.to_json().as_bytes())?;
     for (path, file) in pages(manifest) {
-        let source = out.join(path);
-        match (Body::File(source.clone()).checked(file.length, file.digest)?, source) {
-            (Body::Bytes(bytes), _) => append(path, &bytes)?,
-            (Body::File(_), source) => append(path, &fs::read(&source)?)?,
-        }
+        append(path, &read_checked(&out.join(path), file.digest)?)?;
     }
     archive.into_inner().and_then(zstd::Encoder::finish).map_err(failed())
 }

@@ -8,13 +8,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::archive;
-use super::store::Body;
+use super::store::{Body, read_checked};
 use crate::asset::is_hidden;
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
-use crate::fs;
 use crate::manifest::{File, Kind, Manifest};
 use crate::page;
 use crate::release::{Current, Object, Record, ReleaseId};
@@ -220,10 +219,7 @@ fn as_built(out: &Path, path: &str, file: &File) -> Vec<Representation> {
 
 fn bound(build: &Build<'_>, path: &str, file: &File) -> Result<Vec<Representation>> {
     let source = build.out.join(path);
-    let bytes = match Body::File(source.clone()).checked(file.length, file.digest)? {
-        Body::Bytes(bytes) => bytes,
-        Body::File(_) => fs::read(&source)?.into(),
-    };
+    let bytes = read_checked(&source, file.digest)?;
     let page = page::bind(build.manifest, build.environment, path, &bytes)?;
     if page == bytes && file.has_sidecars(build.out, path) {
         return Ok(as_built(build.out, path, file));

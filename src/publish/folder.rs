@@ -52,6 +52,11 @@ impl Folder {
         let path = self.path(key)?;
         let folder = path.parent().unwrap_or(&self.root);
         let failed = || self.failed("write", key);
+        if let Condition::IfVersion(version) = condition
+            && !self.is_version(key, version)?
+        {
+            return Ok(Put::Refused);
+        }
         fs::create_dir_all(folder).map_err(failed())?;
         let mut new = temporary().tempfile_in(folder).map_err(failed())?;
         match body {
@@ -71,7 +76,7 @@ impl Folder {
                 // The system lets go of the lock when the file is closed, so also when this process is killed.
                 let lock = File::create(self.root.join(LOCK)).map_err(failed())?;
                 lock.lock().map_err(failed())?;
-                if self.get_blocking(key)?.is_none_or(|stored| stored.version != *version) {
+                if !self.is_version(key, version)? {
                     return Ok(Put::Refused);
                 }
                 new.persist(&path)
@@ -86,6 +91,10 @@ impl Folder {
         }
         self.sync_folders(folder).map_err(failed())?;
         Ok(Put::Written)
+    }
+
+    fn is_version(&self, key: &str, version: &str) -> Result<bool> {
+        Ok(self.get_blocking(key)?.is_some_and(|stored| stored.version == version))
     }
 
     /// A rename outlives a power cut once its folder is durable, and a new folder once the one above it is.

@@ -33,7 +33,8 @@ mod storms;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::try_join;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -242,16 +243,20 @@ async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
     let since_attempt = entries.iter().filter(|(_, entry)| is_later(entry)).map(|(key, _)| key.clone()).collect();
     let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
     let mut held = Held { listing, since_attempt, ..Held::default() };
-    let pointer = if held.listing.contains_key(CURRENT) { Pointer::read(store).await? } else { None };
-    held.current = pointer.as_ref().map(|pointer| pointer.release.clone());
-    for release in [Some(release), held.current.as_ref()].into_iter().flatten() {
-        let key = record_key(release);
-        if !held.records.contains_key(release) && held.listing.contains_key(&key) {
-            held.records.extend(document(store, &key).await?.map(|record| (release.clone(), record)));
-        }
-    }
-    if held.listing.contains_key(ATTEMPT) {
-        held.attempt = document(store, ATTEMPT).await?;
+    let listed = |key: &str| held.listing.contains_key(key);
+    let live = async { if listed(CURRENT) { Pointer::read(store).await } else { Ok(None) } };
+    let own =
+        async { if listed(&record_key(release)) { document(store, &record_key(release)).await } else { Ok(None) } };
+    let attempt = async { if listed(ATTEMPT) { document(store, ATTEMPT).await } else { Ok(None) } };
+    let (pointer, own, attempt) = try_join!(live, own, attempt)?;
+    held.attempt = attempt;
+    held.records.extend(own.map(|record| (release.clone(), record)));
+    held.current = pointer.as_ref().map(|pointer: &Pointer| pointer.release.clone());
+    if let Some(current) = held.current.clone().filter(|current| current != release)
+        && held.listing.contains_key(&record_key(&current))
+    {
+        let record = document(store, &record_key(&current)).await?;
+        held.records.extend(record.map(|record| (current, record)));
     }
     Ok(Surveyed { held, pointer, guard })
 }
@@ -362,13 +367,20 @@ impl<S: Store> Publish<'_, S> {
 
     /// The first failure ends it; what is under way then is given up.
     async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<()> {
-        let mut writes = Vec::new();
-        for (item, step) in items.iter().zip(steps) {
-            if step.action != Action::Keep {
-                writes.push(self.write_step(item, step));
+        let mut left = items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            // Each is many kilobytes, so they are made as they are wanted.
+            while under_way.len() < CONCURRENCY
+                && let Some((item, step)) = left.next()
+            {
+                under_way.push(self.write_step(item, step));
+            }
+            match under_way.next().await {
+                Some(written) => written?,
+                None => return Ok(()),
             }
         }
-        stream::iter(writes).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
     async fn write_step(&self, item: &Item, step: &mut Step) -> Result<()> {

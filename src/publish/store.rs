@@ -1,7 +1,6 @@
 //! A store: keys with bodies and headers, in a folder or in a bucket, and the little that publishing asks of one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -168,27 +167,35 @@ pub enum Body {
     File(PathBuf),
 }
 
-/// Bytes up to which a file is read into memory, so that what was checked is what is sent: 16 MiB.
-pub const IN_MEMORY: u64 = 16 << 20;
+/// Bytes up to which a file is read into memory, so that what was checked is what is sent: 1 MiB, as several are sent at once.
+pub const IN_MEMORY: u64 = 1 << 20;
 
 impl Body {
     /// Makes sure that the bytes are those of `digest`, and reads them if they are few. It blocks.
     ///
-    /// A larger file is hashed here and read again when it is sent, and compared again then.
+    /// A larger file is only looked at: it is compared while it is sent.
     pub fn checked(&self, length: u64, digest: Digest) -> Result<Body> {
-        let Body::File(path) = self else { return Ok(self.clone()) };
-        let read = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => changed(path),
-            _ => Error::io("read", path)(error),
-        };
-        let (body, found) = if length <= IN_MEMORY {
-            let bytes = std::fs::read(path).map_err(read)?;
-            let found = Digest::of(&bytes);
-            (Body::Bytes(bytes.into()), found)
-        } else {
-            (self.clone(), File::open(path).and_then(Digest::of_reader).map_err(read)?)
-        };
-        if found == digest { Ok(body) } else { Err(changed(path)) }
+        match self {
+            Body::Bytes(_) => Ok(self.clone()),
+            Body::File(path) if length <= IN_MEMORY => Ok(Body::Bytes(read_checked(path, digest)?)),
+            Body::File(path) => match std::fs::metadata(path).map_err(unreadable(path))?.len() == length {
+                true => Ok(self.clone()),
+                false => Err(changed(path)),
+            },
+        }
+    }
+}
+
+/// The bytes of a file that the build made, which have to be those of `digest`. It blocks.
+pub fn read_checked(path: &Path, digest: Digest) -> Result<Bytes> {
+    let bytes = std::fs::read(path).map_err(unreadable(path))?;
+    if Digest::of(&bytes) == digest { Ok(bytes.into()) } else { Err(changed(path)) }
+}
+
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |error| match error.kind() {
+        std::io::ErrorKind::NotFound => changed(path),
+        _ => Error::io("read", path)(error),
     }
 }
 

@@ -126,8 +126,9 @@ fn publishing_purges_what_changed_and_makes_up_for_what_failed() {
     insta::assert_snapshot!(told, @r"
     error: x release RELEASE is live, but the CDN (http) still has old pages:
       | `http://CACHE/about` answered with status 405
-      help: let the cache take purges, and check `method` and `url` of `cdn`: it may be the origin that
-            was asked; what is pending is purged when you publish again, also if nothing has changed
+      help: let the cache take purges, and check `method` and `url` of `cdn`: it may be the origin
+            that was asked; what is pending is purged when you publish again, also if nothing has
+            changed
     ");
     cache.purged();
 
