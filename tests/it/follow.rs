@@ -158,7 +158,7 @@ fn a_release_that_is_not_whole_is_not_served() {
     let spoilt: Vec<u8> = good.iter().map(|byte| if *byte == b'1' { b'9' } else { *byte }).collect();
     std::fs::write(store.join(&script), spoilt).expect("written");
     assert_eq!(site.run(&["rollback", &second]).code, Some(0));
-    let line = server.wait_for("is not what the release was published with");
+    let line = server.wait_for("is not what the release was");
     assert!(line.contains("js/b-"), "{line}");
     assert_eq!(title(&get(&server.address, "/", &[])), "one");
     std::fs::write(store.join(&script), good).expect("written");

@@ -181,9 +181,12 @@ fn killed_at_any_upload_to_a_bucket() {
 
 /// Each file with what tells whether it was written again.
 fn inodes(store: &Path) -> BTreeMap<String, u64> {
-    let is_object = |key: &String| !key.rsplit('/').next().is_some_and(|name| name.starts_with(".publish"));
-    let keys = tree(store).into_keys().filter(is_object);
-    keys.filter_map(|key| Some((key.clone(), fs::metadata(store.join(key)).ok()?.ino()))).collect()
+    // What is being written goes while it is looked at.
+    let entries = walkdir::WalkDir::new(store).into_iter().filter_map(Result::ok);
+    let objects = entries
+        .filter(|entry| entry.file_type().is_file() && !entry.file_name().to_string_lossy().starts_with(".publish"));
+    let key = |path: &Path| path.strip_prefix(store).expect("below").to_string_lossy().into_owned();
+    objects.filter_map(|entry| Some((key(entry.path()), entry.metadata().ok()?.ino()))).collect()
 }
 
 /// How many processes wait for the lock that a folder's pointer is moved under.
