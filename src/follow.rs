@@ -1,6 +1,7 @@
 //! Serving what is live in a store: the release that its pointer names is fetched into a folder and served from there, and when the
 //! pointer moves, so do all servers that follow it, each within its interval.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub enum Event {
     Behind(Error),
     /// The store can be followed again.
     Followed,
+    /// A release that is not wanted any more can't be removed.
+    Untidy(Error),
 }
 
 /// Serves the release that is live in a store, and those that follow it, until it is told to stop.
@@ -64,7 +67,7 @@ pub async fn run<S: Store>(options: Options<S>, progress: &dyn Progress, observe
     let server = serve::run_and_follow(serve, coming, |event| observer(Event::Serve(event)));
     tokio::select! {
         served = server => served,
-        never = releases.follow(first, behind, interval, &builds, &observer) => never,
+        never = releases.follow(first, behind, interval, &builds, &observer) => match never {},
     }
 }
 
@@ -82,7 +85,7 @@ impl<S: Store> Releases<S> {
         interval: Duration,
         builds: &mpsc::Sender<Next>,
         observer: &impl Fn(Event),
-    ) -> Result<()> {
+    ) -> Infallible {
         let mut refused: Option<ReleaseId> = None;
         loop {
             // Servers that were started together don't go on to ask together.
@@ -103,7 +106,9 @@ impl<S: Store> Releases<S> {
                     if sent.is_ok() && is_served.await == Ok(true) {
                         let before = std::mem::replace(&mut current, next);
                         // The one before may still be read from.
-                        self.tidy(&[&current.out, &before.out])?;
+                        if let Err(error) = self.tidy(&[&current.out, &before.out]) {
+                            observer(Event::Untidy(error));
+                        }
                     } else {
                         refused = Some(next.manifest.release);
                     }

@@ -1,6 +1,6 @@
 //! `fingerpost prune`
 
-use super::terminal::{Column, Terminal, bytes};
+use super::terminal::{Column, Terminal, bytes, counted};
 use super::{Global, block_on};
 use crate::environment::Keep;
 use crate::error::Result;
@@ -45,7 +45,8 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         terminal.say(&format!("kept {}: {}", kept.release, kept.reason));
     }
     let would = if done.dry_run { "would be " } else { "" };
-    let (releases, objects, size) = (done.dropped.len(), done.deleted.len(), bytes(done.bytes));
-    terminal.say(&format!("{releases} releases and {objects} objects {would}deleted ({size}) from {}", done.store));
+    let (releases, objects) = (counted(done.dropped.len(), "release"), counted(done.deleted.len(), "object"));
+    let size = bytes(done.bytes);
+    terminal.say(&format!("{releases} and {objects} {would}deleted ({size}) from {}", done.store));
     Ok(())
 }

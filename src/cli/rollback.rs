@@ -1,6 +1,6 @@
 //! `fingerpost rollback`
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, counted};
 use super::{Global, block_on, github, purge};
 use crate::error::Result;
 use crate::publish::{self, Options, Rollback};
@@ -39,7 +39,7 @@ fn tell(done: &Rollback, terminal: &Terminal) -> Result<()> {
     }
     let would = if done.dry_run { "would be " } else { "" };
     if !done.replaced.is_empty() {
-        terminal.say(&format!("{} files at the website's root {would}replaced", done.replaced.len()));
+        terminal.say(&format!("{} at the website's root {would}replaced", counted(done.replaced.len(), "file")));
     }
     purge::tell(done.purge.as_ref(), done.dry_run, terminal);
     let is_live = match (done.dry_run, done.moved) {

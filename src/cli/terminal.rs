@@ -279,6 +279,11 @@ struct Failure {
     exit_code: u8,
 }
 
+/// `1 release`, `2 releases`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes as people read them: `1.2 KiB`.
 pub fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
