@@ -167,7 +167,7 @@ fn rolling_back_purges_and_can_leave_it() {
     let run = cache.run(&site, &["rollback", "--no-purge"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     insta::assert_snapshot!(scrubbed(&site, &run.stderr), @r"
-    1 files at the website's root replaced
+    1 file at the website's root replaced
     not purged from the CDN (http) yet: 2 URLs
     release RELEASE is live in production at ROOT/published, after RELEASE
     ");
