@@ -29,7 +29,7 @@ pub fn record_key(release: &ReleaseId) -> String {
     format!("releases/{release}.json")
 }
 
-/// The release's [`archive`](super::archive).
+/// What a release has beside its objects: its manifest, and its pages as they were built.
 pub fn archive_key(release: &ReleaseId) -> String {
     format!("releases/{release}.tar.zst")
 }

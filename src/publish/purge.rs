@@ -1,6 +1,6 @@
 //! Purging: what a CDN has to forget when a release goes live, told to it, and noted in the store until it has been.
 //!
-//! [`due`] decides what that is. The note ([`PENDING`]) is left before anything that users can see changes, and written over with an
+//! `due` decides what that is. The note ([`PENDING`]) is left before anything that users can see changes, and written over with an
 //! empty one when the CDN has taken it, so that whoever publishes next makes up for a purge that failed or never began.
 
 mod client;
@@ -31,7 +31,7 @@ use crate::fingerprint::Digest;
 use crate::progress::Progress;
 use crate::release::{Record, ReleaseId};
 
-/// What is yet to be purged, a [`Pending`]. There is none where there never was a CDN.
+/// What is yet to be purged. There is none where there never was a CDN.
 pub const PENDING: &str = "releases/purge.json";
 
 /// How a publish or a rollback purges.
