@@ -41,6 +41,11 @@ impl Encoding {
         }
     }
 
+    /// The coding that has this token.
+    pub fn of_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|encoding| encoding.token() == token)
+    }
+
     /// The extension of the sidecar, without the dot.
     pub const fn extension(self) -> &'static str {
         match self {

@@ -129,7 +129,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
 }
 
 fn encoding(text: &Text, token: &str) -> Result<Encoding, Fault> {
-    Encoding::ALL.into_iter().find(|encoding| encoding.token() == token).ok_or_else(|| {
+    Encoding::of_token(token).ok_or_else(|| {
         text.fault(format!("unknown encoding `{token}`"), token).hint("there are `br`, `zstd` and `gzip`")
     })
 }

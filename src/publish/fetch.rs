@@ -105,8 +105,7 @@ impl Published {
                 message: format!("the record of {} does not name `{key}`", self.record.release),
                 help: "build that release's sources and publish them again".to_owned(),
             })?;
-            let token = object.headers.get("content-encoding");
-            let coding = Encoding::ALL.into_iter().find(|encoding| Some(encoding.token()) == token.map(String::as_str));
+            let coding = object.headers.get("content-encoding").and_then(|token| Encoding::of_token(token));
             let part = |path: &str, key: &str, coding, length, digest| Part {
                 path: path.to_owned(),
                 key: key.to_owned(),

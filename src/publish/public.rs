@@ -1,8 +1,8 @@
 //! What the world gets: the public URLs of a release, asked for as browsers do and compared with the release's record.
 
+mod body;
+
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,16 +12,15 @@ use http::header::{
     USER_AGENT, VARY,
 };
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::drift::{Content, Difference, Drift, Found};
+use self::body::content;
+use super::drift::{Difference, Drift, Found};
 use crate::asset::url_path;
 use crate::client::{self, Client};
 use crate::encoding::Encoding;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::fingerprint::Running;
 use crate::manifest::File;
 use crate::progress::Progress;
 use crate::release::{Object, Record};
@@ -168,10 +167,7 @@ fn resources<'a>(environment: &Environment, record: &'a Record) -> Vec<Resource<
             Some(Resource {
                 url: url(key)?,
                 object,
-                own: object
-                    .headers
-                    .get(CONTENT_ENCODING.as_str())
-                    .and_then(|token| Encoding::ALL.into_iter().find(|encoding| encoding.token() == token)),
+                own: object.headers.get(CONTENT_ENCODING.as_str()).and_then(|token| Encoding::of_token(token)),
                 encodings: Encoding::ALL.into_iter().filter_map(sidecar).collect(),
                 is_error_page: key.strip_prefix(&pages) == Some("404.html"),
                 is_shared: is_asset && environment.asset_base.is_other_origin() && needs_leave(object),
@@ -351,64 +347,6 @@ fn plain(value: &str) -> String {
 fn varies(headers: &HeaderMap) -> bool {
     let vary = text(headers, VARY.as_str()).unwrap_or_default().to_ascii_lowercase();
     vary.split(',').any(|name| matches!(name.trim(), "accept-encoding" | "*"))
-}
-
-/// Compares the bytes as they come. Whoever stands in front may have packed them anew: then it counts what they are unpacked.
-async fn content(
-    resource: &Resource<'_>,
-    used: Option<Encoding>,
-    mut body: Incoming,
-) -> Result<(u64, Option<Found>), Failure> {
-    let broken =
-        |error: &(dyn std::error::Error + 'static)| Failure::passing(format!("broke off: {}", client::reason(error)));
-    let (unpacked, mut received) = (Sum::default(), Sum::default());
-    let mut unpack = used.and_then(|encoding| encoding.unpack(unpacked.clone()).ok());
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
-        received.add(&data);
-        // What can't be unpacked is told from what comes of it.
-        if unpack.as_mut().is_some_and(|unpack| unpack.write_all(&data).is_err()) {
-            unpack = None;
-        }
-    }
-    let (expected, actual) = (Content::of(resource.expected(used)), received.content());
-    let length = actual.length;
-    if expected == actual {
-        return Ok((length, None));
-    }
-    let is_whole = unpack.is_some_and(|mut unpack| unpack.flush().is_ok());
-    if is_whole && unpacked.content() == Content::of(resource.object) {
-        return Ok((length, None));
-    }
-    Ok((length, Some(Found::Content { expected, actual })))
-}
-
-/// Adds up what is written to it; its clones are the same sum.
-#[derive(Clone, Default)]
-struct Sum(Arc<Mutex<(Running, u64)>>);
-
-impl Sum {
-    fn add(&mut self, bytes: &[u8]) {
-        let mut sum = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        sum.0.add(bytes);
-        sum.1 += bytes.len() as u64;
-    }
-
-    fn content(&self) -> Content {
-        let (running, length) = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        Content { length, digest: running.digest() }
-    }
-}
-
-impl Write for Sum {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.add(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A store that is a bucket, through the S3 API: AWS and whatever speaks it (GCS, R2, Ceph, Garage).
 
+mod signing;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -16,21 +17,18 @@ use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{
-    self, ConfigBag, IdentityCache, Intercept, ProvideCredentials, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, RuntimeComponents, SharedCredentialsProvider,
+    self, IdentityCache, ProvideCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider,
 };
-use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use tokio::io::AsyncWriteExt;
 
+use self::signing::SignedDigest;
 use self::trouble::{UNREACHABLE, causes, credentials_help, help, outlook, source};
 use super::exact::{Exact, Unsent};
 use super::store::{Body, Condition, Entries, Entry, Page, Put, Seen, Store, Stored, all_pages, changed};
@@ -259,30 +257,6 @@ impl S3 {
 fn sending(length: u64) -> TimeoutConfig {
     let timeout = SEND + Duration::from_secs(length / SLOWEST);
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(timeout).build()
-}
-
-/// Signs the digest that a request names already, which spares hashing the body once more, and lets a store check also a
-/// body that comes from a file, which the SDK would leave unsigned.
-#[derive(Debug)]
-struct SignedDigest;
-
-impl Intercept for SignedDigest {
-    fn name(&self) -> &'static str {
-        "SignedDigest"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        settings: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(digest) = context.request().headers().get("x-amz-checksum-sha256") {
-            let digest = hex::encode(BASE64_STANDARD.decode(digest)?);
-            settings.interceptor_state().store_put(PayloadSigningOverride::Precomputed(digest));
-        }
-        Ok(())
-    }
 }
 
 impl Store for S3 {
