@@ -221,6 +221,21 @@ struct Told {
     label: Option<LabeledSpan>,
 }
 
+/// A place in a file that the user wrote.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// As the user knows it.
+    pub file: &'a str,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// In characters, within the line.
+    pub length: usize,
+    /// The whole file.
+    pub text: &'a str,
+}
+
 impl Fault {
     pub fn new(message: impl Into<String>) -> Self {
         Fault(Box::new(Told { message: message.into(), help: None, source: None, label: None }))
@@ -230,6 +245,24 @@ impl Fault {
     pub fn hint(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
+    }
+
+    /// Where it is, if that is known.
+    pub fn place(&self) -> Option<Place<'_>> {
+        let (source, label) = (self.0.source.as_ref()?, self.0.label.as_ref()?);
+        let (text, offset) = (source.inner().as_str(), label.offset());
+        let before = text.get(..offset)?;
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let length = text
+            .get(offset..offset + label.len())
+            .map_or(1, |marked| marked.lines().next().map_or(1, |first| first.chars().count()));
+        Some(Place { file: source.name(), line, column, length: length.max(1), text })
+    }
+
+    /// The way out, if it says one.
+    pub fn way_out(&self) -> Option<&str> {
+        self.0.help.as_deref()
     }
 
     /// Whether it says where.

@@ -9,6 +9,7 @@
 //! config → discover → images, fonts → scripts and stylesheets → pages → compress → dist + manifest               (build)
 //! manifest → bind pages to an environment → a table in memory → answers                                          (serve)
 //! manifest → bind pages to an environment → a plan → uploads, assets first → the pointer                         (publish)
+//! what changes → what depends on it, built in memory → a table → the tabs that show it                            (dev)
 //! ```
 //!
 //! Read first [`build::build`], whose module is the list of the stages; then [`manifest`], which is all that the other two
@@ -29,6 +30,7 @@
 //! | [`publish`], [`serve`] | nouns, config, page |
 //! | [`check`] | nouns, config, build, page |
 //! | [`follow`] | nouns, publish, serve |
+//! | [`dev`] | nouns, config, build, serve |
 //! | [`preview`] | all but cli |
 //! | [`cli`] | all |
 //!
@@ -44,6 +46,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod date;
+pub mod dev;
 pub mod encoding;
 pub mod environment;
 pub mod error;

@@ -150,6 +150,19 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Whether a file's name covers its bytes. In a development build, none does.
+    pub fn is_fingerprinted(&self, file: &File) -> bool {
+        file.kind == Kind::Asset && self.mode == Mode::Production
+    }
+
+    /// `Cache-Control` of a file, by what it is.
+    pub fn cache_control(&self, file: &File) -> &'static str {
+        match self.mode {
+            Mode::Production => file.cache_control(),
+            Mode::Development => "no-cache",
+        }
+    }
+
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
@@ -203,7 +216,7 @@ impl File {
         self.variants.keys().all(|encoding| out.join(Self::sidecar(path, *encoding)).exists())
     }
 
-    /// `Cache-Control` by what the file is.
+    /// `Cache-Control` by what the file is, in a production build.
     pub fn cache_control(&self) -> &'static str {
         match self.kind {
             Kind::Asset => "public, max-age=31536000, immutable",

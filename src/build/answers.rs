@@ -1,6 +1,7 @@
 //! What templates are told about assets: logical URLs while nothing is built yet, final ones afterwards.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::discover;
@@ -18,15 +19,22 @@ pub struct DraftUrls {
     known: Arc<BTreeMap<String, bool>>,
     /// What templates asked for since the last look.
     named: Mutex<Vec<String>>,
+    /// Whether they asked for a digest.
+    asked_integrity: AtomicBool,
 }
 
 impl DraftUrls {
     pub fn new(prefix: &str, known: Arc<BTreeMap<String, bool>>) -> Self {
-        DraftUrls { prefix: prefix.to_owned(), known, named: Mutex::default() }
+        DraftUrls { prefix: prefix.to_owned(), known, named: Mutex::default(), asked_integrity: AtomicBool::new(false) }
     }
 
     pub fn take_named(&self) -> Vec<String> {
         std::mem::take(&mut self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Whether templates asked for the integrity of something since the last look.
+    pub fn take_asked_integrity(&self) -> bool {
+        self.asked_integrity.swap(false, Ordering::Relaxed)
     }
 
     fn module(&self, path: &str) -> Result<bool, Fault> {
@@ -51,6 +59,7 @@ impl AssetUrls for DraftUrls {
 
     fn integrity(&self, path: &str) -> Result<String, Fault> {
         self.module(path)?;
+        self.asked_integrity.store(true, Ordering::Relaxed);
         Ok(String::new())
     }
 

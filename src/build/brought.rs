@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::contents::{Import, ImportKind};
 use super::images::Images;
-use super::output::{Output, Outputs};
+use super::memory::Memo;
+use super::output::{Names, Output, Outputs};
 use super::record::Relation;
 use super::transform::css::Urls;
 use crate::asset::{LogicalPath, decode_url_path, local_path, media_type, split_suffix, url_path};
@@ -27,6 +28,8 @@ pub struct Brought {
     known: HashMap<PathBuf, String>,
     /// By logical name.
     entries: BTreeMap<String, String>,
+    memory: Arc<Memo<PathBuf, Output>>,
+    names: Names,
     /// By source: what nobody but a reference brings into the build.
     files: Mutex<BTreeMap<PathBuf, (String, Output)>>,
     /// By source: what its `url()`s name.
@@ -34,11 +37,13 @@ pub struct Brought {
 }
 
 impl Brought {
-    pub fn new(config: &Config, images: &Arc<Images>, outputs: &Outputs) -> Self {
+    pub fn new(config: &Config, images: &Arc<Images>, memory: &Arc<Memo<PathBuf, Output>>, outputs: &Outputs) -> Self {
         let entry = |(name, entry): (&LogicalPath, &Entry)| (name.as_str().to_owned(), entry.file.clone());
         Brought {
             config: config.clone(),
             images: Arc::clone(images),
+            memory: Arc::clone(memory),
+            names: outputs.names,
             known: outputs.by_source().clone(),
             entries: outputs.entries.iter().map(entry).collect(),
             files: Mutex::default(),
@@ -58,9 +63,25 @@ impl Brought {
         if let Some((file, _)) = self.lock().get(source) {
             return Ok(file.clone());
         }
-        let bytes = self.read(source)?;
-        let output = Output::new(Kind::Asset, Some(fs::display_name(&self.config.root, source)), bytes);
-        Ok(self.add(source, &self.name(source), output))
+        let output = match self.memory.get(&source.to_owned()) {
+            Some(output) => output,
+            None => {
+                let bytes = self.read(source)?;
+                let output = Output::new(Kind::Asset, Some(fs::display_name(&self.config.root, source)), bytes);
+                self.memory.keep(source.to_owned(), output, [source.to_owned()])
+            }
+        };
+        Ok(self.add(source, &self.name(source), Output::clone(&output)))
+    }
+
+    /// What a source other than the site's assets was made into, if it was.
+    pub fn taken(&self, source: &Path) -> Option<(String, Output)> {
+        self.lock().get(source).cloned()
+    }
+
+    /// Takes what was taken in an earlier build.
+    pub fn take(&self, source: &Path, taken: &(String, Output)) {
+        self.lock().entry(source.to_owned()).or_insert_with(|| taken.clone());
     }
 
     fn read(&self, source: &Path) -> Result<Vec<u8>, Fault> {
@@ -71,7 +92,7 @@ impl Brought {
     /// Takes what a source was made into as the file that it becomes, under that name below the prefix.
     pub fn add(&self, source: &Path, name: &str, mut output: Output) -> String {
         output.name = format!("{}/{name}", self.config.prefix);
-        let file = format!("{}/{}", self.config.prefix, output.digest.fingerprint().name(name));
+        let file = format!("{}/{}", self.config.prefix, self.names.name(name, &output.digest));
         self.lock().insert(source.to_owned(), (file.clone(), output));
         file
     }
@@ -126,16 +147,19 @@ pub struct StyleUrls<'a> {
     /// How a file is written in the stylesheet, with the URL's query and fragment.
     write: &'a (dyn Fn(&str, &str) -> String + Sync),
     refers: Mutex<BTreeSet<(Relation, String)>>,
+    /// The sources of the files that were written.
+    targets: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl<'a> StyleUrls<'a> {
     pub fn new(brought: &'a Brought, write: &'a (dyn Fn(&str, &str) -> String + Sync)) -> Self {
-        StyleUrls { brought, write, refers: Mutex::default() }
+        StyleUrls { brought, write, refers: Mutex::default(), targets: Mutex::default() }
     }
 
-    /// The files that were written so far.
-    pub fn into_refers(self) -> BTreeSet<(Relation, String)> {
-        self.refers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// The files that were written so far, and the sources of those that are known by their sources.
+    pub fn into_told(self) -> (BTreeSet<(Relation, String)>, BTreeSet<PathBuf>) {
+        let refers = self.refers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        (refers, self.targets.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
     fn write(&self, file: &str, suffix: &str) -> String {
@@ -175,6 +199,7 @@ impl Urls for StyleUrls<'_> {
             return Err(missing());
         }
         self.brought.remember(file, url, &target);
+        self.targets.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(target.clone());
         Ok(Some(self.write(&self.brought.file(&target)?, suffix)))
     }
 }

@@ -2,16 +2,18 @@
 
 use rayon::prelude::*;
 
-use super::Site;
+use super::cache::Cache;
 use super::output::{Output, Outputs};
 use crate::asset::{is_compressible, media_type};
+use crate::config::Config;
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::manifest::File;
+use crate::progress::Progress;
 
 /// Compresses what is worth it, the largest first, so that no core ends alone with a long one.
-pub(super) fn compress(site: &Site<'_>, outputs: &mut Outputs) -> Result<()> {
-    let encodings = &site.config.encodings;
+pub(super) fn compress(config: &Config, cache: &Cache, progress: &dyn Progress, outputs: &mut Outputs) -> Result<()> {
+    let encodings = &config.encodings;
     let mut work: Vec<(&str, &Output, Encoding)> = outputs
         .files
         .iter()
@@ -21,18 +23,18 @@ pub(super) fn compress(site: &Site<'_>, outputs: &mut Outputs) -> Result<()> {
         .filter(|(path, _, encoding)| !outputs.files.contains_key(&File::sidecar(path, *encoding)))
         .collect();
     work.sort_by_key(|(path, output, encoding)| (std::cmp::Reverse(output.bytes.len()), *path, *encoding));
-    site.progress.stage("compress", work.len());
+    progress.stage("compress", work.len());
     let done: Vec<(String, Encoding, Vec<u8>)> = work
         .into_par_iter()
         .with_max_len(1)
         .map(|(path, output, encoding)| {
             let key = output.digest.to_string();
-            let packed = site.cache.get_or_make("compress", &[key.as_bytes(), encoding.token().as_bytes()], || {
+            let packed = cache.get_or_make("compress", &[key.as_bytes(), encoding.token().as_bytes()], || {
                 let packed = encoding.compress(&output.bytes).map_err(Error::io("compress", path))?;
                 // That it does not shrink is worth remembering too.
                 Ok(if packed.len() < output.bytes.len() { packed } else { Vec::new() })
             })?;
-            site.progress.step();
+            progress.step();
             Ok((!packed.is_empty()).then(|| (path.to_owned(), encoding, packed)))
         })
         .filter_map(Result::transpose)

@@ -1,6 +1,6 @@
 //! What there is: the files below `assets/`, `assets/public/` and `templates/`, and nothing outside the root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
@@ -27,12 +27,15 @@ pub struct Sources {
     pub public: Vec<(String, PathBuf)>,
     /// Templates, by their name, which is their path below `templates/`.
     pub templates: BTreeMap<String, PathBuf>,
+    /// The folders that were looked through.
+    folders: Vec<PathBuf>,
 }
 
 impl Sources {
     /// `made` is what tools made, which lies nowhere.
     pub fn discover(config: &Config, made: BTreeMap<PathBuf, Vec<u8>>) -> Result<Self> {
-        let mut sources = Sources { made, ..Sources::default() };
+        let folders = [&config.assets, &config.templates].into_iter().chain(config.keeps.iter().map(|keep| &keep.from));
+        let mut sources = Sources { made, folders: folders.cloned().collect(), ..Sources::default() };
         let mut assets = files(config, &config.assets, false)?;
         assets.extend(sources.made.keys().map(|path| (fs::display_name(&config.assets, path), path.clone())));
         for (name, path) in assets {
@@ -61,6 +64,18 @@ impl Sources {
             .into());
         }
         Ok(sources)
+    }
+
+    /// Where all of them lie.
+    pub fn paths(&self) -> BTreeSet<PathBuf> {
+        let assets = self.assets.values().chain(self.parts.values());
+        let public = self.public.iter().map(|(_, path)| path);
+        assets.chain(public).chain(self.templates.values()).cloned().collect()
+    }
+
+    /// Whether a path lies where all that there is is known.
+    pub fn is_among(&self, path: &Path) -> bool {
+        self.folders.iter().any(|folder| path.starts_with(folder))
     }
 
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {

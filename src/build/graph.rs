@@ -1,12 +1,11 @@
 //! What becomes of each source: an entry of a kind, a part of another, or a copy.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
-use super::texts::Texts;
+use super::memory::Memory;
 use super::transform::module::glob_files;
 use super::transform::script::{self, Syntax};
 use crate::asset::{LogicalPath, extension};
@@ -51,15 +50,12 @@ pub struct Graph {
 /// Tells modules from classic scripts, each looked at once.
 pub struct Scripts<'a> {
     config: &'a Config,
-    texts: &'a Texts,
-    seen: Mutex<HashMap<PathBuf, Arc<Syntax>>>,
-    /// Which paths are those of files.
-    files: Mutex<HashMap<OsString, bool>>,
+    memory: &'a Memory,
 }
 
 impl<'a> Scripts<'a> {
-    pub fn new(config: &'a Config, texts: &'a Texts) -> Self {
-        Scripts { config, texts, seen: Mutex::default(), files: Mutex::default() }
+    pub fn new(config: &'a Config, memory: &'a Memory) -> Self {
+        Scripts { config, memory }
     }
 
     pub fn is_module(&self, path: &Path) -> Result<bool> {
@@ -69,11 +65,11 @@ impl<'a> Scripts<'a> {
     }
 
     fn syntax(&self, path: &Path) -> Result<Arc<Syntax>> {
-        if let Some(syntax) = lock(&self.seen).get(path) {
-            return Ok(Arc::clone(syntax));
+        if let Some(syntax) = self.memory.syntax.get(&path.to_owned()) {
+            return Ok(syntax);
         }
-        let syntax = Arc::new(script::syntax(path, &self.texts.read(path)?));
-        Ok(Arc::clone(lock(&self.seen).entry(path.to_owned()).or_insert(syntax)))
+        let syntax = script::syntax(path, &self.memory.texts.read(path)?);
+        Ok(self.memory.syntax.keep(path.to_owned(), syntax, [path.to_owned()]))
     }
 
     /// Every script that can be reached from these by relative imports. Packages are the bundler's to find.
@@ -105,7 +101,7 @@ impl<'a> Scripts<'a> {
         let folder = path.parent().unwrap_or(&self.config.root);
         let mut found = Vec::new();
         if !path.starts_with(&self.config.assets) {
-            let text = self.texts.read(path)?;
+            let text = self.memory.texts.read(path)?;
             if !text.contains(GLOB) {
                 found.extend(relative_strings(&text).filter_map(|import| self.find(folder, import)));
                 return Ok(found);
@@ -124,7 +120,7 @@ impl<'a> Scripts<'a> {
     /// The file that a relative import means, by the rules that bundlers share.
     fn find(&self, folder: &Path, import: &str) -> Option<PathBuf> {
         let exact = fs::normalize(&folder.join(import.split('?').next().unwrap_or(import)));
-        if self.is_file(&exact) {
+        if self.memory.is_file(&exact) {
             return Some(exact);
         }
         let text = exact.to_string_lossy();
@@ -132,16 +128,7 @@ impl<'a> Scripts<'a> {
         let extensions = ["tsx", "ts", "jsx", "js", "mts", "mjs"];
         let added = extensions.iter().map(|extension| format!("{text}.{extension}"));
         let index = extensions.iter().map(|extension| format!("{text}/index.{extension}"));
-        compiled.into_iter().chain(added).chain(index).map(PathBuf::from).find(|path| self.is_file(path))
-    }
-
-    fn is_file(&self, path: &Path) -> bool {
-        if let Some(is_file) = lock(&self.files).get(path.as_os_str()) {
-            return *is_file;
-        }
-        let is_file = path.is_file();
-        lock(&self.files).insert(path.into(), is_file);
-        is_file
+        compiled.into_iter().chain(added).chain(index).map(PathBuf::from).find(|path| self.memory.is_file(path))
     }
 }
 

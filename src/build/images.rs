@@ -8,6 +8,7 @@ use super::transform::image;
 use crate::asset::extension;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::manifest::Mode;
 use crate::progress::Progress;
 
 #[derive(Debug)]
@@ -18,8 +19,12 @@ pub struct Images {
 }
 
 impl Images {
-    pub fn new(config: &Config, cache: &Arc<Cache>) -> Self {
-        Images { wanted: config.images.optimize, cache: Arc::clone(cache), broken: Mutex::default() }
+    pub fn new(config: &Config, mode: Mode, cache: &Arc<Cache>) -> Self {
+        Images {
+            wanted: config.images.optimize && mode == Mode::Production,
+            cache: Arc::clone(cache),
+            broken: Mutex::default(),
+        }
     }
 
     /// The image's smaller form, if there is one; what is no image as it is. A broken image is its author's to mend, and stops

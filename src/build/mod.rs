@@ -3,7 +3,7 @@
 //! Leaves first: by the time a file is fingerprinted, every URL inside it is final, so that its fingerprint covers its own bytes
 //! and, through them, everything that it refers to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +11,12 @@ use rayon::prelude::*;
 
 use crate::config::{Config, SourceMaps};
 use crate::error::{Error, Fault, Result};
+use crate::fingerprint::Digest;
 use crate::fs;
 use crate::html::Place;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::progress::Progress;
+use crate::release::ReleaseId;
 
 mod answers;
 mod brought;
@@ -27,12 +29,14 @@ mod discover;
 mod emit;
 mod graph;
 mod images;
+mod memory;
 mod metafile;
 mod modules;
 mod output;
 mod pages;
 mod record;
 mod report;
+mod session;
 mod styles;
 mod template;
 mod texts;
@@ -43,6 +47,7 @@ mod vite;
 
 pub use budget::Breach;
 pub use changes::{Cause, Changes, Explained};
+pub use session::{Session, Snapshot};
 
 use brought::Brought;
 use cache::Cache;
@@ -50,10 +55,10 @@ use changes::Comparison;
 use discover::Sources;
 use graph::{Graph, Scripts, Unit};
 use images::Images;
-use output::{Output, Outputs};
+use memory::Memory;
+use output::{Maps, Names, Output, Outputs};
 use record::Record;
 use template::Templates;
-use texts::Texts;
 use transform::css::Compiler;
 use transform::script;
 
@@ -77,6 +82,9 @@ struct Site<'a> {
     config: &'a Config,
     mode: Mode,
     cache: &'a Arc<Cache>,
+    memory: &'a Memory,
+    /// What every page has before all else in its head.
+    head: &'a str,
     progress: &'a dyn Progress,
 }
 
@@ -101,6 +109,15 @@ impl Built {
         self.comparison().changes()
     }
 
+    /// How many files are others than in the last build into this folder, or were not in it; none if there was no such build.
+    pub fn differing(&self) -> Option<usize> {
+        let last = self.last.as_ref()?;
+        let is_same = |(name, made): &(&String, &record::Made)| {
+            last.files.get(*name).is_some_and(|before| before.digest == made.digest)
+        };
+        Some(self.record.files.iter().filter(|made| !is_same(made)).count())
+    }
+
     /// Why a file is another than in the last build, or that it is not. Several files if `what` is a source of several.
     pub fn why(&self, what: &str) -> Result<Vec<Explained>> {
         self.comparison().why(&self.manifest, what)
@@ -113,63 +130,107 @@ impl Built {
 
 /// Builds the site into the output folder, which is replaced whole, or not at all.
 pub fn build(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Built> {
-    let threads =
-        rayon::ThreadPoolBuilder::new().num_threads(options.threads).stack_size(STACK).build().map_err(|error| {
-            Error::Usage {
-                message: format!("could not start {} threads: {error}", options.threads),
-                help: "pass fewer with `--threads`".to_owned(),
-            }
-        })?;
     let cache = Arc::new(Cache::open(config));
-    let site = Site { config, mode: options.mode, cache: &cache, progress };
-    let built = threads.install(|| stages(&site, options))?;
+    let mut memory = Memory::short(&config.root);
+    let built = threads(options.threads)?.install(|| {
+        refuse_overlap(config, &options.out)?;
+        let made = make(config, options.mode, &cache, &mut memory, &BTreeSet::new(), "", progress)?;
+        write(config, options, &cache, &memory, made, progress)
+    })?;
     cache.close(progress);
     Ok(built)
 }
 
-fn stages(site: &Site<'_>, options: &Options) -> Result<Built> {
-    let Site { config, mode, progress, .. } = *site;
-    refuse_overlap(config, &options.out)?;
-    config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
+fn threads(count: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new().num_threads(count).stack_size(STACK).build().map_err(|error| Error::Usage {
+        message: format!("could not start {count} threads: {error}"),
+        help: "pass fewer with `--threads`".to_owned(),
+    })
+}
 
+/// Every file in its final form, but not compressed, and written nowhere.
+struct Made {
+    outputs: Outputs,
+    release: ReleaseId,
+    /// As it is before the pages are bound to an environment.
+    unsealed: BTreeMap<String, Digest>,
+    sources: Sources,
+}
+
+/// The stages, up to what is common to all that builds are made for. `told` are paths that are known to have changed since the
+/// last time.
+fn make(
+    config: &Config,
+    mode: Mode,
+    cache: &Arc<Cache>,
+    memory: &mut Memory,
+    told: &BTreeSet<PathBuf>,
+    head: &str,
+    progress: &dyn Progress,
+) -> Result<Made> {
+    config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
     progress.stage("discover", 0);
-    let sources = Sources::discover(config, tools::run(site)?)?;
-    let templates = Templates::load(config, &sources)?;
-    let texts = Arc::new(Texts::new(&config.root));
-    let scripts = Scripts::new(config, &texts);
-    let drafts = pages::draft(site, &sources, &templates, &scripts)?;
+    let by_tools = tools::run(&Site { config, mode, cache, memory, head, progress })?;
+    let sources = Sources::discover(config, by_tools)?;
+    memory.refresh(&sources, told);
+    let outputs = stages(&Site { config, mode, cache, memory, head, progress }, &sources);
+    // What was read is known, and what of it changes next, however this ends.
+    memory.settle(&sources);
+    let mut outputs = outputs?;
+    let unsealed = outputs.files.iter().map(|(path, output)| (path.clone(), output.digest)).collect();
+    let release = pages::seal(&mut outputs, mode)?;
+    Ok(Made { outputs, release, unsealed, sources })
+}
+
+fn stages(site: &Site<'_>, sources: &Sources) -> Result<Outputs> {
+    let Site { config, mode, progress, memory, .. } = *site;
+    let templates = Templates::load(config, sources)?;
+    let scripts = Scripts::new(config, memory);
+    let drafts = pages::draft(site, sources, &templates, &scripts)?;
     let references: Vec<(Place, String, String)> = drafts
         .iter()
         .flat_map(|draft| {
             draft.survey.references.iter().map(|(place, name)| (*place, name.clone(), draft.page.template.clone()))
         })
         .collect();
-    let graph = Graph::new(config, &sources, &references, &scripts)?;
+    let graph = Graph::new(config, sources, &references, &scripts)?;
 
-    let mut outputs = Outputs::new(&config.prefix);
-    let images = Arc::new(Images::new(config, site.cache));
-    add_copies(site, &sources, &graph, &images, &texts, &mut outputs)?;
+    let mut outputs = Outputs::new(&config.prefix, Names::of(mode));
+    let images = Arc::new(Images::new(config, mode, site.cache));
+    add_copies(site, sources, &graph, &images, &mut outputs)?;
     add_scripts(site, &graph.scripts, &mut outputs)?;
-    let brought = Arc::new(Brought::new(config, &images, &outputs));
+    let brought = Arc::new(Brought::new(config, &images, &memory.brought, &outputs));
     let compiler = Arc::new(Compiler::new(config, mode, site.cache)?);
-    tools::provide(&sources, &compiler, config)?;
+    tools::provide(sources, &compiler, config)?;
     progress.stage("modules and stylesheets", graph.styles.len());
     // Side by side: much of what the bundler does is done by one thread.
     let (styles, imported) = rayon::join(
         || styles::compile(site, &compiler, &graph.styles, &brought),
-        || modules::add(site, &compiler, &graph.modules, &texts, &brought, &mut outputs),
+        || modules::add(site, &compiler, &graph.modules, &brought, &mut outputs),
     );
     styles::add(site, &compiler, &graph.styles, styles, &imported?, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
     images.tell(progress);
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
-    let record = Record::new(config, mode, &outputs, &texts)?;
-    let release = pages::seal(&mut outputs, mode)?;
+    Ok(outputs)
+}
+
+/// Compresses what was made, holds it against the budgets, and puts it in the output folder's place.
+fn write(
+    config: &Config,
+    options: &Options,
+    cache: &Arc<Cache>,
+    memory: &Memory,
+    made: Made,
+    progress: &dyn Progress,
+) -> Result<Built> {
+    let Made { mut outputs, release, unsealed, sources } = made;
+    let record = Record::new(config, options.mode, &outputs, &unsealed, &memory.texts)?;
     if options.compress {
-        compress::compress(site, &mut outputs)?;
+        compress::compress(config, cache, progress, &mut outputs)?;
     }
-    let mut manifest = outputs.manifest(config, mode);
+    let mut manifest = outputs.manifest(config, options.mode);
     manifest.release = release;
     let breaches = budget::breaches(&config.budgets, &outputs, progress)?;
     let last = Record::load(&options.out);
@@ -219,50 +280,44 @@ fn gather<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
 }
 
 /// Images, fonts and all else that is taken as it is.
-fn add_copies(
-    site: &Site<'_>,
-    sources: &Sources,
-    graph: &Graph,
-    images: &Images,
-    texts: &Texts,
-    outputs: &mut Outputs,
-) -> Result<()> {
-    let Site { config, progress, .. } = *site;
+fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, images: &Images, outputs: &mut Outputs) -> Result<()> {
+    let Site { config, progress, memory, .. } = *site;
     progress.stage("copy", graph.copies.len() + sources.public.len());
-    let read = |path: &Path| {
+    let copy = |path: &PathBuf, make: &dyn Fn(Vec<u8>) -> Output| -> Result<Arc<Output>> {
         progress.step();
-        sources.read(path)
-    };
-    let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.single()?)));
-    let made = copies.map(|(unit, path)| {
-        let bytes = read(path)?;
-        let length = bytes.len();
-        let output = asset(config, unit, images.optimise(unit.name.as_str(), bytes), None);
-        if output.bytes.len() == length {
-            texts.remember(path, output.digest);
+        if let Some(output) = memory.copies.get(path) {
+            return Ok(output);
         }
-        Ok((unit, output))
+        let bytes = sources.read(path)?;
+        let length = bytes.len();
+        let output = make(bytes);
+        if output.bytes.len() == length {
+            memory.texts.remember(path, output.digest);
+        }
+        Ok(memory.copies.keep(path.clone(), output, [path.clone()]))
+    };
+    let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.inputs.first()?)));
+    let made = copies.map(|(unit, path)| {
+        let make = |bytes| asset(site, unit, images.optimise(unit.name.as_str(), bytes));
+        Ok((unit, copy(path, &make)?))
     });
-    for (unit, output) in made.collect::<Result<Vec<(&Unit, Output)>>>()? {
-        add_asset(config, outputs, unit, unit.name.as_str(), output)?;
+    for (unit, output) in made.collect::<Result<Vec<(&Unit, Arc<Output>)>>>()? {
+        add_asset(config, outputs, unit, unit.name.as_str(), Output::clone(&output))?;
     }
     let known = |name: &str| name.ends_with(".webmanifest");
     for (path, source) in &sources.public {
         let kind = if known(path) { Kind::Page } else { Kind::Public };
-        let output = Output::new(kind, Some(fs::display_name(&config.root, source)), read(source)?);
-        texts.remember(source, output.digest);
-        outputs.add(path.clone(), output)?;
+        let make = |bytes| Output::new(kind, Some(fs::display_name(&config.root, source)), bytes);
+        let output = copy(source, &make)?;
+        outputs.add(path.clone(), Output::clone(&output))?;
     }
     Ok(())
 }
 
-/// The one file that a unit became.
-fn asset(config: &Config, unit: &Unit, bytes: Vec<u8>, map: Option<String>) -> Output {
-    let source = unit.single().map(|path| fs::display_name(&config.root, path));
-    let mut output = Output::new(Kind::Asset, source, bytes);
-    output.inputs = unit.inputs.iter().map(|path| fs::display_name(&config.root, path)).collect();
-    output.map = map.filter(|_| config.source_maps != SourceMaps::None);
-    output
+/// The one file that a unit became, as it was.
+fn asset(site: &Site<'_>, unit: &Unit, bytes: Vec<u8>) -> Output {
+    let source = unit.single().map(|path| fs::display_name(&site.config.root, path));
+    Output::new(Kind::Asset, source, bytes)
 }
 
 /// Adds it at that path, under the unit's name.
@@ -273,31 +328,45 @@ fn add_asset(config: &Config, outputs: &mut Outputs, unit: &Unit, path: &str, ou
 
 /// Classic scripts, and bundles of them: each is minified by itself and none is wrapped.
 fn add_scripts(site: &Site<'_>, units: &[Unit], outputs: &mut Outputs) -> Result<()> {
-    let Site { config, mode, cache, progress } = *site;
+    let Site { config, progress, .. } = *site;
     progress.stage("scripts", units.len());
-    let made: Vec<Result<script::Minified>> = units
+    let made: Vec<Result<Arc<Output>>> = units
         .par_iter()
         .map(|unit| {
-            let mut inputs = Vec::new();
-            for path in &unit.inputs {
-                let name = fs::display_name(&config.root, path);
-                let text = fs::read_text(path, &name)?;
-                inputs.push((name, text));
-            }
+            let made = script(site, unit);
             progress.step();
-            let make = || Ok(script::concatenate(unit.name.as_str(), &inputs, mode)?);
-            match mode {
-                Mode::Development => make(),
-                Mode::Production => {
-                    let mut parts = vec![unit.name.as_str().as_bytes()];
-                    parts.extend(inputs.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
-                    cache.get_or_make_value("script", &parts, make)
-                }
-            }
+            made
         })
         .collect();
-    for (unit, made) in units.iter().zip(gather(made)?) {
-        add_asset(config, outputs, unit, unit.name.as_str(), asset(config, unit, made.code.into_bytes(), made.map))?;
+    for (unit, output) in units.iter().zip(gather(made)?) {
+        add_asset(config, outputs, unit, unit.name.as_str(), Output::clone(&output))?;
     }
     Ok(())
+}
+
+fn script(site: &Site<'_>, unit: &Unit) -> Result<Arc<Output>> {
+    let Site { config, mode, cache, memory, .. } = *site;
+    let key = (unit.name.to_string(), unit.inputs.clone());
+    if let Some(output) = memory.scripts.get(&key) {
+        return Ok(output);
+    }
+    let mut inputs = Vec::new();
+    for path in &unit.inputs {
+        let name = fs::display_name(&config.root, path);
+        let text = fs::read_text(path, &name)?;
+        inputs.push((name, text));
+    }
+    let make = || Ok(script::concatenate(unit.name.as_str(), &inputs, mode)?);
+    let made = match mode {
+        Mode::Development => make()?,
+        Mode::Production => {
+            let mut parts = vec![unit.name.as_str().as_bytes()];
+            parts.extend(inputs.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
+            cache.get_or_make_value("script", &parts, make)?
+        }
+    };
+    let source = unit.single().map(|path| fs::display_name(&config.root, path));
+    let mut output = Output::compiled(unit.name.as_str(), source, made.code, made.map, Maps::of(config, mode));
+    output.inputs.extend(inputs.into_iter().map(|(name, _)| name));
+    Ok(memory.scripts.keep(key, output, unit.inputs.iter().cloned()))
 }

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arcstr::ArcStr;
 use rayon::prelude::*;
 
 use super::brought::{Brought, StyleUrls};
 use super::graph::Unit;
-use super::output::{Imports, Output, Outputs};
-use super::styles::{Made, remember};
+use super::output::{Imports, Maps, Names, Output, Outputs};
+use super::record::Relation;
+use super::styles::{self, Made};
 use super::texts::Texts;
-use super::transform::css::{self, Compiler};
+use super::transform::css::{self, Compiler, Style};
 use super::transform::html::reach;
-use super::transform::module::{Bundled, Chunk, ClassNames, EntryModule, Host, Piece, Sheet, bundle};
+use super::transform::module::{Bundled, ClassNames, EntryModule, Host, Piece, Sheet, bundle};
 use super::{Site, gather};
 use crate::asset::{relative_url, split_suffix};
-use crate::config::SourceMaps;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::manifest::{Entry, Kind};
@@ -25,31 +25,112 @@ use crate::manifest::{Entry, Kind};
 /// Where the licences of packages lie, below the output folder.
 const NOTICES: &str = "third-party-licenses.txt";
 
+/// A module graph as it was bundled.
+#[derive(Debug)]
+pub struct Modules {
+    bundled: Bundled,
+    /// What each of its chunks is written to.
+    chunks: Vec<Output>,
+    told: Told,
+    /// By source: what the modules have brought into the build.
+    taken: Vec<(PathBuf, (String, Output))>,
+}
+
 /// Bundles the modules as one graph, and names each chunk after its final bytes. Gives the stylesheets that they import.
 pub(super) fn add(
     site: &Site<'_>,
     compiler: &Arc<Compiler>,
     units: &[Unit],
-    texts: &Arc<Texts>,
     brought: &Arc<Brought>,
     outputs: &mut Outputs,
 ) -> Result<BTreeSet<PathBuf>> {
-    let Site { config, mode, progress, .. } = *site;
     let entries = entries(units)?;
-    let host = Shelf { texts: Arc::clone(texts), brought: Arc::clone(brought), compiler: Arc::clone(compiler) };
-    let mut bundled = bundle(config, mode, &entries, Arc::new(host), site.cache, progress)?;
+    let key = entries.iter().map(|entry| (entry.name.clone(), entry.inputs.clone())).collect();
+    let modules = match site.memory.modules.get(&key) {
+        Some(modules) => {
+            modules.restore(brought)?;
+            modules
+        }
+        None => {
+            let modules = Modules::make(site, compiler, &entries, brought)?;
+            let inputs = modules.told.inputs.clone();
+            site.memory.modules.keep(key, modules, inputs)
+        }
+    };
+    let bundled = &modules.bundled;
     outputs.sources.extend(bundled.sources.clone());
     let mut files = add_sheets(site, compiler, &bundled.sheets, brought, outputs)?;
     let sheets: Vec<String> = bundled.sheets.iter().filter_map(|sheet| files.get(&sheet.stable).cloned()).collect();
-    add_chunks(site, &mut bundled.chunks, &mut files, outputs)?;
-    connect(site, units, &bundled, &files, &sheets, outputs)?;
-    if let Some(notices) = bundled.notices {
-        let output = Output::new(Kind::Public, None, notices.into_bytes());
+    modules.add_chunks(site, &mut files, outputs)?;
+    connect(site, units, bundled, &files, &sheets, outputs)?;
+    if let Some(notices) = &bundled.notices {
+        let output = Output::new(Kind::Public, None, notices.clone().into_bytes());
         if !outputs.files.contains_key(NOTICES) {
             outputs.add(NOTICES.to_owned(), output)?;
         }
     }
-    Ok(bundled.imported_sheets)
+    Ok(bundled.imported_sheets.clone())
+}
+
+impl Modules {
+    fn make(
+        site: &Site<'_>,
+        compiler: &Arc<Compiler>,
+        entries: &[EntryModule],
+        brought: &Arc<Brought>,
+    ) -> Result<Self> {
+        let Site { config, mode, progress, memory, .. } = *site;
+        let maps = Maps::of(config, mode);
+        let told = Arc::new(Mutex::new(Told::default()));
+        let shelf = Shelf {
+            texts: Arc::clone(&memory.texts),
+            brought: Arc::clone(brought),
+            compiler: Arc::clone(compiler),
+            maps,
+            told: Arc::clone(&told),
+        };
+        let mut bundled = bundle(config, mode, entries, Arc::new(shelf), site.cache, progress)?;
+        let chunks = bundled.chunks.par_iter_mut().map(|chunk| {
+            let code = std::mem::take(&mut chunk.code);
+            let mut output = Output::compiled(&chunk.path, chunk.source.clone(), code, chunk.map.take(), maps);
+            output.name = format!("{}/{}", config.prefix, chunk.stable);
+            output.inputs.extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
+            output
+        });
+        let chunks = chunks.collect();
+        let mut told = std::mem::take(&mut *lock(&told));
+        told.inputs.extend(bundled.read.iter().cloned());
+        let taken = told.taken.iter().filter_map(|source| Some((source.clone(), brought.taken(source)?))).collect();
+        Ok(Modules { bundled, chunks, told, taken })
+    }
+
+    /// Brings into the build what the modules brought when they were bundled.
+    fn restore(&self, brought: &Brought) -> Result<()> {
+        self.taken.iter().for_each(|(source, taken)| brought.take(source, taken));
+        self.told.assets.iter().try_for_each(|source| brought.file(source).map(drop))?;
+        Ok(())
+    }
+
+    /// Adds the chunks to the outputs, and each one's file by its stable path to `files`.
+    fn add_chunks(&self, site: &Site<'_>, files: &mut BTreeMap<String, String>, outputs: &mut Outputs) -> Result<()> {
+        let chunks = &self.bundled.chunks;
+        // A worker that a worker starts is known there by its bytes as they are: nothing may be added to them.
+        let by_name: BTreeSet<&String> = chunks.iter().flat_map(|chunk| &chunk.files).collect();
+        let mut taken = BTreeSet::new();
+        for (chunk, output) in chunks.iter().zip(&self.chunks) {
+            let is_final = by_name.contains(&output.digest.fingerprint().name(&chunk.path));
+            // Two modules of the same text are two modules: they must not become one file. Each start of a worker is a new one anyway.
+            let is_first = chunk.is_closed || taken.insert((&chunk.path, output.digest));
+            let path = match outputs.names {
+                Names::Fingerprinted if is_first => &chunk.path,
+                Names::Fingerprinted | Names::Plain => &chunk.stable,
+            };
+            let public = Maps::of(site.config, site.mode) == Maps::Public && !is_final;
+            let file = outputs.add_asset(path, output.clone(), public)?;
+            files.insert(chunk.stable.clone(), file);
+        }
+        Ok(())
+    }
 }
 
 fn entries(units: &[Unit]) -> Result<Vec<EntryModule>, Fault> {
@@ -75,62 +156,26 @@ fn add_sheets(
     outputs: &mut Outputs,
 ) -> Result<BTreeMap<String, String>> {
     let config = site.config;
-    let made: Vec<Result<Made>> = sheets
+    let made: Vec<Result<Arc<Made>>> = sheets
         .par_iter()
         .map(|sheet| {
-            let from = format!("{}/{}", config.prefix, sheet.path);
-            let write = |file: &str, suffix: &str| relative_url(&from, file) + suffix;
-            let urls = StyleUrls::new(brought, &write);
-            let style = compiler
-                .compile(&css::Sheet { name: sheet.path.clone(), inputs: &sheet.inputs, composed: false }, &urls)
-                .map_err(Error::Build)?;
-            Ok((style, urls.into_refers()))
+            let style = css::Sheet { name: sheet.path.clone(), inputs: &sheet.inputs, composed: false };
+            styles::make(site, compiler, brought, &sheet.path, &style)
         })
         .collect();
     let mut files = BTreeMap::new();
-    for (sheet, (style, refers)) in sheets.iter().zip(gather(made)?) {
-        remember(config, &style, outputs);
-        let source = match sheet.inputs.as_slice() {
-            [only] => Some(fs::display_name(&config.root, only)),
-            _ => None,
-        };
-        let mut output = Output::new(Kind::Asset, source, style.code.into_bytes());
-        output.map = Some(style.map).filter(|_| config.source_maps != SourceMaps::None);
+    for (sheet, made) in sheets.iter().zip(gather(made)?) {
+        made.remember(config, outputs);
+        let mut output = made.output.clone();
         output.name = format!("{}/{}", config.prefix, sheet.stable);
-        output.inputs.extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
-        output.refers = refers;
-        let file = outputs.add_asset(&sheet.path, output, config.source_maps == SourceMaps::Public)?;
+        let path = match outputs.names {
+            Names::Fingerprinted => &sheet.path,
+            Names::Plain => &sheet.stable,
+        };
+        let file = outputs.add_asset(path, output, Maps::of(config, site.mode) == Maps::Public)?;
         files.insert(sheet.stable.clone(), file);
     }
     Ok(files)
-}
-
-/// Moves the chunks' code to the outputs, and adds each one's file by its stable path to `files`.
-fn add_chunks(
-    site: &Site<'_>,
-    chunks: &mut [Chunk],
-    files: &mut BTreeMap<String, String>,
-    outputs: &mut Outputs,
-) -> Result<()> {
-    // A worker that a worker starts is known there by its bytes as they are: nothing may be added to them.
-    let by_name: BTreeSet<String> = chunks.iter().flat_map(|chunk| chunk.files.iter().cloned()).collect();
-    let mut taken = BTreeSet::new();
-    for chunk in chunks {
-        let mut output = Output::new(Kind::Asset, chunk.source.clone(), std::mem::take(&mut chunk.code).into_bytes());
-        let is_final = by_name.contains(&output.digest.fingerprint().name(&chunk.path));
-        // Two modules of the same text are two modules: they must not become one file. Each start of a worker is a new one anyway.
-        let path = match chunk.is_closed || taken.insert((chunk.path.clone(), output.digest)) {
-            true => &chunk.path,
-            false => &chunk.stable,
-        };
-        output.map = chunk.map.take();
-        output.name = format!("{}/{}", site.config.prefix, chunk.stable);
-        output.inputs.extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
-        let public = site.config.source_maps == SourceMaps::Public && !is_final;
-        let file = outputs.add_asset(path, output, public)?;
-        files.insert(chunk.stable.clone(), file);
-    }
-    Ok(())
 }
 
 /// Remembers who imports whom, what the import map has to say, and which file each entry became.
@@ -164,7 +209,8 @@ fn connect(
             outputs.imports.insert(file, imports);
         }
     }
-    let import_map = files.iter().filter(|(stable, _)| imported.contains(stable));
+    // Where a chunk's file is called as the others call it, nothing has to lead there.
+    let import_map = files.iter().filter(|(stable, _)| imported.contains(stable) && outputs.names != Names::Plain);
     outputs.chunks = import_map.map(|(stable, file)| (format!("{}/{stable}", config.prefix), file.clone())).collect();
     for chunk in &bundled.chunks {
         let (Some(unit), Some(file)) = (chunk.entry.and_then(|entry| units.get(entry)), file(&chunk.stable)) else {
@@ -177,12 +223,25 @@ fn connect(
     Ok(())
 }
 
+/// What modules asked for beside their own texts.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The files that what they are bundled to depends on.
+    inputs: BTreeSet<PathBuf>,
+    /// The files whose URLs they name.
+    assets: BTreeSet<PathBuf>,
+    /// Those of them that were made into something else.
+    taken: BTreeSet<PathBuf>,
+}
+
 /// What the modules find beside themselves.
 #[derive(Debug)]
 struct Shelf {
     texts: Arc<Texts>,
     brought: Arc<Brought>,
     compiler: Arc<Compiler>,
+    maps: Maps,
+    told: Arc<Mutex<Told>>,
 }
 
 impl Shelf {
@@ -191,12 +250,21 @@ impl Shelf {
         below.map(str::to_owned).unwrap_or(file)
     }
 
-    fn compile(&self, path: &Path, write: &(dyn Fn(&str, &str) -> String + Sync)) -> Result<Made, Fault> {
+    fn compile(
+        &self,
+        path: &Path,
+        write: &(dyn Fn(&str, &str) -> String + Sync),
+    ) -> Result<(Style, BTreeSet<(Relation, String)>), Fault> {
         let name = fs::display_name(&self.brought.config().root, path);
         let inputs = [path.to_owned()];
         let urls = StyleUrls::new(&self.brought, write);
-        let made = self.compiler.compile(&css::Sheet { name, inputs: &inputs, composed: true }, &urls);
-        Ok((made.map_err(|faults| Error::Build(faults).into_fault())?, urls.into_refers()))
+        let style = self.compiler.compile(&css::Sheet { name, inputs: &inputs, composed: true }, &urls);
+        let style = style.map_err(|faults| Error::Build(faults).into_fault())?;
+        let (refers, targets) = urls.into_told();
+        let mut told = lock(&self.told);
+        told.inputs.extend(style.parts.iter().cloned());
+        told.assets.extend(targets);
+        Ok((style, refers))
     }
 }
 
@@ -210,7 +278,9 @@ impl Host for Shelf {
     }
 
     fn asset(&self, path: &Path) -> Result<String, Fault> {
-        Ok(self.below_prefix(self.brought.file(path)?))
+        let file = self.brought.file(path)?;
+        lock(&self.told).assets.insert(path.to_owned());
+        Ok(self.below_prefix(file))
     }
 
     fn sheet_file(&self, path: &Path) -> Result<String, Fault> {
@@ -220,10 +290,10 @@ impl Host for Shelf {
         let from = format!("{}/{path_of}", config.prefix);
         let (style, refers) = self.compile(path, &|file, suffix| relative_url(&from, file) + suffix)?;
         let source = fs::display_name(&config.root, path);
-        let mut output = Output::new(Kind::Asset, Some(source), style.code.into_bytes());
-        output.map = Some(style.map).filter(|_| config.source_maps != SourceMaps::None);
+        let mut output = Output::compiled(&path_of, Some(source), style.code, Some(style.map), self.maps);
         output.inputs.extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
         output.refers = refers;
+        lock(&self.told).taken.insert(path.to_owned());
         Ok(self.below_prefix(self.brought.add(path, &path_of, output)))
     }
 
@@ -238,11 +308,24 @@ impl Host for Shelf {
     }
 
     fn css_module(&self, path: &Path) -> Result<ClassNames, Fault> {
-        let module = self.compiler.module(path).map_err(|faults| Error::Build(faults).into_fault())?;
+        let told = |faults| Error::Build(faults).into_fault();
+        let module = self.compiler.module(path).map_err(told)?;
+        let mut queue = vec![path.to_owned()];
+        while let Some(path) = queue.pop() {
+            let others = &self.compiler.module(&path).map_err(told)?.dependencies;
+            if lock(&self.told).inputs.insert(path) {
+                queue.extend(others.iter().cloned());
+            }
+        }
         Ok(ClassNames { classes: module.exports.clone(), dependencies: module.dependencies.clone() })
     }
 
     fn data_url(&self, path: &Path) -> Result<String, Fault> {
+        lock(&self.told).inputs.insert(path.to_owned());
         self.brought.data_url(path)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
 use super::contents::Import;
 use super::record::Relation;
-use crate::asset::LogicalPath;
-use crate::config::Config;
+use crate::asset::{LogicalPath, extension};
+use crate::config::{Config, SourceMaps};
 use crate::encoding::Encoding;
 use crate::error::Fault;
 use crate::fingerprint::Digest;
 use crate::manifest::{Entry, File, Kind, Manifest, Mode, Variant};
 
-/// A file of the build, in memory.
-#[derive(Debug)]
+/// A file of the build, in memory. Clones share its bytes.
+#[derive(Debug, Clone)]
 pub struct Output {
     pub kind: Kind,
     /// Its path without the fingerprint: what it is called in every build.
@@ -24,7 +28,7 @@ pub struct Output {
     pub inputs: BTreeSet<String>,
     /// The files that its bytes name, by path.
     pub refers: BTreeSet<(Relation, String)>,
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Of `bytes`.
     pub digest: Digest,
     /// The encoded bodies that are smaller than the file.
@@ -34,24 +38,87 @@ pub struct Output {
 }
 
 impl Output {
-    pub fn new(kind: Kind, source: Option<String>, bytes: Vec<u8>) -> Self {
+    pub fn new(kind: Kind, source: Option<String>, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         let digest = Digest::of(&bytes);
         let inputs = source.iter().cloned().collect();
         let (name, refers, variants) = (String::new(), BTreeSet::new(), BTreeMap::new());
         Output { kind, name, source, inputs, refers, bytes, digest, variants, map: None }
     }
 
+    /// An asset made by a compiler, at that path without a fingerprint; with its source map where maps go.
+    pub fn compiled(path: &str, source: Option<String>, mut code: String, map: Option<String>, maps: Maps) -> Self {
+        let map = map.filter(|_| maps != Maps::None);
+        if let (Maps::Inline, Some(map)) = (maps, &map) {
+            code.push_str(&map_comment(path, &format!("data:application/json;base64,{}", STANDARD.encode(map))));
+        }
+        let mut output = Output::new(Kind::Asset, source, code);
+        output.map = map.filter(|_| maps != Maps::Inline);
+        output
+    }
+
     /// The same file with other bytes.
     pub fn set_bytes(&mut self, bytes: Vec<u8>) {
         self.digest = Digest::of(&bytes);
-        self.bytes = bytes;
+        self.bytes = bytes.into();
+    }
+}
+
+/// Where source maps go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maps {
+    None,
+    /// In the file itself.
+    Inline,
+    /// Beside the files that are served and published.
+    Private,
+    /// Among them.
+    Public,
+}
+
+impl Maps {
+    /// While a site is being worked on, a map goes where the browser finds it without a request.
+    pub fn of(config: &Config, mode: Mode) -> Self {
+        match (config.source_maps, mode) {
+            (SourceMaps::None, _) => Maps::None,
+            (_, Mode::Development) => Maps::Inline,
+            (SourceMaps::Private, Mode::Production) => Maps::Private,
+            (SourceMaps::Public, Mode::Production) => Maps::Public,
+        }
+    }
+}
+
+/// What an asset's file is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// After its bytes, so that it may be kept for ever.
+    Fingerprinted,
+    /// As its source, so that nothing that names it changes with it.
+    Plain,
+}
+
+impl Names {
+    pub const fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Production => Names::Fingerprinted,
+            Mode::Development => Names::Plain,
+        }
+    }
+
+    /// The name of the file at `path` with that digest.
+    pub fn name(self, path: &str, digest: &Digest) -> String {
+        match self {
+            Names::Fingerprinted => digest.fingerprint().name(path),
+            Names::Plain => path.to_owned(),
+        }
     }
 }
 
 /// Everything made so far. A stage asks it for the names of what earlier stages made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outputs {
     pub prefix: String,
+    pub names: Names,
     /// By path below the output folder.
     pub files: BTreeMap<String, Output>,
     pub entries: BTreeMap<LogicalPath, Entry>,
@@ -96,17 +163,26 @@ impl Imports {
 }
 
 impl Outputs {
-    pub fn new(prefix: &str) -> Self {
-        Outputs { prefix: prefix.to_owned(), ..Outputs::default() }
+    pub fn new(prefix: &str, names: Names) -> Self {
+        Outputs {
+            prefix: prefix.to_owned(),
+            names,
+            files: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            chunks: BTreeMap::new(),
+            imports: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            by_source: HashMap::new(),
+        }
     }
 
-    /// Adds a fingerprinted file. `path` is its name below the prefix, without the fingerprint; gives its path.
+    /// Adds an asset. `path` is its name below the prefix, without the fingerprint; gives its path.
     pub fn add_asset(&mut self, path: &str, mut output: Output, public_map: bool) -> Result<String, Fault> {
         if public_map && let Some(map) = output.map.take() {
             // A public map is named by its own digest, since the file's name covers the comment that refers to it.
             let name = Digest::of(map.as_bytes()).fingerprint().name(path) + ".map";
-            append_map_comment(path, &mut output.bytes, &name);
-            output.digest = Digest::of(&output.bytes);
+            let comment = map_comment(path, name.rsplit('/').next().unwrap_or(&name));
+            output.set_bytes([&output.bytes, comment.as_bytes()].concat());
             let file = format!("{}/{name}", self.prefix);
             output.refers.insert((Relation::SourceMap, file.clone()));
             let mut map = Output::new(Kind::Asset, None, map.into_bytes());
@@ -114,7 +190,7 @@ impl Outputs {
             map.inputs.clone_from(&output.inputs);
             self.add(file, map)?;
         }
-        let file = format!("{}/{}", self.prefix, output.digest.fingerprint().name(path));
+        let file = format!("{}/{}", self.prefix, self.names.name(path, &output.digest));
         if output.name.is_empty() {
             output.name = format!("{}/{path}", self.prefix);
         }
@@ -187,11 +263,10 @@ fn describe(config: &Config, path: &str, output: &Output) -> File {
     }
 }
 
-fn append_map_comment(path: &str, bytes: &mut Vec<u8>, map: &str) {
-    let name = map.rsplit('/').next().unwrap_or(map);
-    let comment = match path.ends_with(".css") {
-        true => format!("\n/*# sourceMappingURL={name} */\n"),
-        false => format!("\n//# sourceMappingURL={name}\n"),
-    };
-    bytes.extend_from_slice(comment.as_bytes());
+/// The comment that leads from a script or a stylesheet to its map.
+fn map_comment(path: &str, url: &str) -> String {
+    match extension(path).as_str() {
+        "css" | "scss" | "sass" => format!("\n/*# sourceMappingURL={url} */\n"),
+        _ => format!("\n//# sourceMappingURL={url}\n"),
+    }
 }

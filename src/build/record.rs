@@ -86,7 +86,14 @@ impl Relation {
 }
 
 impl Record {
-    pub fn new(config: &Config, mode: Mode, outputs: &Outputs, texts: &Texts) -> Result<Self> {
+    /// `unsealed` are the digests of the outputs before the pages were bound.
+    pub fn new(
+        config: &Config,
+        mode: Mode,
+        outputs: &Outputs,
+        unsealed: &BTreeMap<String, Digest>,
+        texts: &Texts,
+    ) -> Result<Self> {
         let names = names(outputs);
         let sources: BTreeSet<&String> = outputs.files.values().flat_map(|output| &output.inputs).collect();
         let digests: BTreeMap<&String, Digest> = sources
@@ -108,7 +115,7 @@ impl Record {
             let made = Made {
                 file: path.clone(),
                 kind: output.kind,
-                digest: output.digest,
+                digest: unsealed.get(path).copied().unwrap_or(output.digest),
                 options: match is_copy(output, &inputs) {
                     true => BTreeMap::new(),
                     false => options_of(output.kind, &options),

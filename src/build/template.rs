@@ -19,7 +19,7 @@ pub struct Templates {
     /// By name.
     texts: BTreeMap<String, String>,
     /// The names that each extends, includes or imports, as far as they are constant.
-    uses: BTreeMap<String, BTreeSet<String>>,
+    uses: BTreeMap<String, Used>,
     /// Which templates are pages.
     pub pages: Vec<Page>,
     /// Values from `[context]`.
@@ -61,7 +61,7 @@ impl Templates {
             folder,
         };
         templates.uses = templates.find_uses()?;
-        let used: BTreeSet<&String> = templates.uses.values().flatten().collect();
+        let used: BTreeSet<&String> = templates.uses.values().flat_map(|used| &used.names).collect();
         templates.pages = templates
             .texts
             .keys()
@@ -71,7 +71,7 @@ impl Templates {
         Ok(templates)
     }
 
-    fn find_uses(&self) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    fn find_uses(&self) -> Result<BTreeMap<String, Used>> {
         let mut uses = BTreeMap::new();
         let mut faults = Vec::new();
         for (name, text) in &self.texts {
@@ -88,7 +88,11 @@ impl Templates {
         let mut parts = BTreeSet::new();
         let mut queue = vec![template];
         while let Some(name) = queue.pop() {
-            let used = self.uses.get(name).into_iter().flatten().map(String::as_str);
+            let Some(used) = self.uses.get(name) else { continue };
+            if used.is_open {
+                return self.texts.keys().map(String::as_str).filter(|part| *part != template).collect();
+            }
+            let used = used.names.iter().map(String::as_str);
             queue.extend(used.filter(|used| self.texts.contains_key(*used) && parts.insert(*used)));
         }
         parts
@@ -248,9 +252,17 @@ fn url_for(
     Ok(url + &query + &anchor.unwrap_or_default())
 }
 
-/// Gathers the constant names that a template extends, includes or imports.
-fn references(stmt: &Stmt<'_>, used: &mut BTreeSet<String>) {
-    let each = |list: &[Stmt<'_>], used: &mut BTreeSet<String>| list.iter().for_each(|stmt| references(stmt, used));
+/// What a template extends, includes or imports.
+#[derive(Debug, Default)]
+struct Used {
+    names: BTreeSet<String>,
+    /// Some of it has a name that is not constant.
+    is_open: bool,
+}
+
+/// Gathers what a template extends, includes or imports.
+fn references(stmt: &Stmt<'_>, used: &mut Used) {
+    let each = |list: &[Stmt<'_>], used: &mut Used| list.iter().for_each(|stmt| references(stmt, used));
     match stmt {
         Stmt::Template(stmt) => each(&stmt.children, used),
         Stmt::Extends(stmt) => names(&stmt.name, used),
@@ -277,15 +289,15 @@ fn references(stmt: &Stmt<'_>, used: &mut BTreeSet<String>) {
 }
 
 /// The names in an expression: a string, a list of strings, or the branches of a condition.
-fn names(expr: &Expr<'_>, used: &mut BTreeSet<String>) {
+fn names(expr: &Expr<'_>, used: &mut Used) {
     match expr {
-        Expr::Const(constant) => used.extend(constant.value.as_str().map(str::to_owned)),
+        Expr::Const(constant) => used.names.extend(constant.value.as_str().map(str::to_owned)),
         Expr::List(list) => list.items.iter().for_each(|item| names(item, used)),
         Expr::IfExpr(branches) => {
             names(&branches.true_expr, used);
             branches.false_expr.iter().for_each(|expr| names(expr, used));
         }
-        _ => {}
+        _ => used.is_open = true,
     }
 }
 
@@ -307,8 +319,8 @@ mod tests {
         let text = "{% extends 'a' %}{% if x %}{% include ['b', 'c'] %}{% endif %}{# {% include 'd' %} #}\
                     {% import 'e' as e %}{% block x %}{% from 'f' import g %}{% endblock %}{% raw %}{% include 'h' %}{% endraw %}";
         let template = minijinja::machinery::parse(text, "t", Default::default()).unwrap();
-        let mut used = BTreeSet::new();
+        let mut used = Used::default();
         references(&template, &mut used);
-        assert_eq!(used.into_iter().collect::<String>(), "abcef");
+        assert_eq!((used.names.into_iter().collect::<String>().as_str(), used.is_open), ("abcef", false));
     }
 }

@@ -1,7 +1,7 @@
 //! What was read of the sources, so that nothing is read twice: the texts of scripts, at which several stages look, and the digests
 //! of all that a stage has had in hand. All see the same, whatever becomes of the files meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -50,6 +50,20 @@ impl Texts {
     /// The digest of a file's bytes, if anyone has read it.
     pub fn digest(&self, path: &Path) -> Option<Digest> {
         self.seen().get(path).map(|seen| seen.digest)
+    }
+
+    /// Every file of which something is known.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.seen().keys().cloned().collect()
+    }
+
+    /// Reads these anew when they are wanted.
+    pub fn forget(&self, paths: &HashSet<PathBuf>) {
+        self.seen().retain(|path, _| !paths.contains(path));
+    }
+
+    pub fn keep_only(&self, is_wanted: impl Fn(&Path) -> bool) {
+        self.seen().retain(|path, _| is_wanted(path));
     }
 
     fn seen(&self) -> MutexGuard<'_, HashMap<PathBuf, Seen>> {

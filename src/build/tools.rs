@@ -35,7 +35,7 @@ pub(super) fn provide(sources: &Sources, compiler: &Compiler, config: &Config) -
 
 /// What the tool makes; the last time's, if nothing has changed that it reads.
 fn make(site: &Site<'_>, tool: &Tool) -> Result<Vec<u8>> {
-    let Site { config, mode, cache, progress } = *site;
+    let Site { config, mode, cache, progress, .. } = *site;
     let mut inputs = Vec::new();
     for glob in &tool.inputs {
         let files = matching(config, glob)?;

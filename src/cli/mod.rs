@@ -13,9 +13,11 @@ use crate::manifest::Mode;
 
 mod build;
 mod check;
+mod dev;
 mod events;
 mod github;
 mod init;
+mod keys;
 mod preview;
 mod prune;
 mod publish;
@@ -25,6 +27,7 @@ mod rollback;
 mod serve;
 mod terminal;
 mod trace;
+mod watch;
 
 use terminal::Terminal;
 
@@ -39,7 +42,7 @@ struct Cli {
 }
 
 /// What every command takes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct Global {
     /// The site's root
     #[arg(short = 'C', long, global = true, default_value = ".", value_name = "DIR", env = "FINGERPOST_ROOT")]
@@ -80,6 +83,10 @@ enum Command {
     Init(init::Args),
     /// Build the site into the output folder
     Build(build::Args),
+    /// Build into the output folder whenever a source changes, for those who have a server of their own
+    Watch(watch::Args),
+    /// Build in memory whenever a source changes, serve, and tell the browsers
+    Dev(dev::Args),
     /// Build, publish into a bucket of its own, and serve the site with that bucket as its CDN
     Preview(preview::Args),
     /// Serve a build from memory
@@ -156,6 +163,8 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
     match &cli.command {
         Command::Init(args) => init::run(&cli.global, args, terminal),
         Command::Build(args) => build::run(&cli.global, args, terminal),
+        Command::Watch(args) => watch::run(&cli.global, args, terminal),
+        Command::Dev(args) => dev::run(&cli.global, args, terminal),
         Command::Preview(args) => preview::run(&cli.global, args, terminal),
         Command::Serve(args) => serve::run(&cli.global, args, terminal),
         Command::Publish(args) => publish::run(&cli.global, args, terminal),

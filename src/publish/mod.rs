@@ -151,6 +151,12 @@ struct Prepared<'a, S> {
 
 impl<'a, S: Store> Prepared<'a, S> {
     async fn new(store: &'a S, build: Build<'a>, options: Options) -> Result<Self> {
+        if build.manifest.mode == Mode::Development {
+            return Err(Error::Usage {
+                message: "this is a development build, whose files are not named by what is in them".to_owned(),
+                help: "run `fingerpost build`, and publish that".to_owned(),
+            });
+        }
         store.preflight().await?;
         let release = &build.manifest.release;
         let website = build.environment.website.unwrap_or_else(|| store.is_website());
@@ -173,7 +179,7 @@ impl<'a, S: Store> Prepared<'a, S> {
     async fn carry_out(self, progress: &dyn Progress) -> Result<Report> {
         let Prepared { store, build, options, surveyed, purge, items, mut steps } = self;
         let previous = surveyed.held.current.clone();
-        let mut warnings = warnings(build.manifest.mode, &steps);
+        let mut warnings = warnings(&steps);
         if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
             if !keeps_conditions(store).await? {
                 warnings.push(
@@ -274,11 +280,8 @@ fn parent(release: &ReleaseId, held: &Held) -> Option<ReleaseId> {
     }
 }
 
-fn warnings(mode: Mode, steps: &[Step]) -> Vec<String> {
+fn warnings(steps: &[Step]) -> Vec<String> {
     let mut warnings = Vec::new();
-    if mode == Mode::Development {
-        warnings.push("this is a development build; `fingerpost build` makes one for production".to_owned());
-    }
     let at_root = |step: &Step| matches!(step.stage, Stage::Root | Stage::RootPage) && step.action != Action::Keep;
     if steps.iter().any(at_root) {
         warnings.push(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 use super::failover::Probe;
 use super::fields::Fields;
 use super::headers::Terms;
-use super::load::{Loaded, Scrutiny, fault};
+use super::load::{Loaded, Place, Scrutiny, fault};
 use super::resource::{Bodies, Resource};
 use super::retention::Retention;
 use super::storage::{Policy, Storage};
@@ -19,7 +20,6 @@ use super::table::{Table, TableBuilder};
 use crate::asset::decode_url_path;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::fs;
 use crate::manifest::{File, Kind, Manifest};
 use crate::page::Surroundings;
 
@@ -32,6 +32,15 @@ impl Table {
     /// Fails with [`Error::Manifest`] where a file is not what the manifest says.
     pub fn load(out: &Path, environment: &Environment) -> Result<Table> {
         let mut release = Release::load(out, std::slice::from_ref(environment), &Policy::default(), &[])?;
+        Ok(release.tables.pop().unwrap_or_default())
+    }
+
+    /// A table of a build that lies nowhere: `files` are those of the manifest, by path. They are taken as they are, and not compressed.
+    pub fn of(manifest: &Manifest, files: &BTreeMap<String, Bytes>, environment: &Environment) -> Result<Table> {
+        let policy = Policy { encodings: Vec::new(), ..Policy::default() };
+        let place = Place { out: Path::new(""), held: Some(files) };
+        let environments = std::slice::from_ref(environment);
+        let mut release = Release::of(place, manifest, Scrutiny::First(&|| true), environments, &policy, &[])?;
         Ok(release.tables.pop().unwrap_or_default())
     }
 }
@@ -71,13 +80,24 @@ impl Release {
         before: &[Arc<Table>],
     ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
-        let loaded = Loaded::new(out, &manifest, environments, policy, before, scrutiny)?;
-        let surroundings = surroundings(out, &manifest)?;
+        Release::of(Place { out, held: None }, &manifest, scrutiny, environments, policy, before)
+    }
+
+    fn of(
+        place: Place<'_>,
+        manifest: &Manifest,
+        scrutiny: Scrutiny<'_>,
+        environments: &[Environment],
+        policy: &Policy,
+        before: &[Arc<Table>],
+    ) -> Result<Release> {
+        let loaded = Loaded::new(place, manifest, environments, policy, before, scrutiny)?;
+        let surroundings = surroundings(place, manifest)?;
         let shares_assets = environments.iter().any(Environment::shares_assets);
         let mut retention = Retention::new(policy, &loaded.storage);
         let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out, environment, manifest: &manifest, surroundings: &surroundings, shares_assets };
+            let dist = Dist { out: place.out, environment, manifest, surroundings: &surroundings, shares_assets };
             let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -86,7 +106,7 @@ impl Release {
         }
         let held = loaded.storage.held();
         let tables = tables.into_iter().map(|table| table.build_of(manifest.release.clone(), held)).collect();
-        let probes = Probe::choose(&manifest);
+        let probes = Probe::choose(manifest);
         let Loaded { is_unfinished, is_provisional, storage, .. } = loaded;
         Ok(Release { tables, probes, storage, is_unfinished, is_provisional })
     }
@@ -101,10 +121,10 @@ struct Dist<'a> {
 }
 
 /// Stylesheets are read for it.
-fn surroundings(out: &Path, manifest: &Manifest) -> Result<Surroundings> {
+fn surroundings(place: Place<'_>, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
     let read = |(path, _): (&String, &File)| {
-        let bytes = fs::read(&out.join(path))?;
+        let bytes = place.read(path)?;
         let names_others = memmem::find(&bytes, b"//").is_some();
         Ok(names_others.then(|| String::from_utf8_lossy(&bytes).into_owned()))
     };
@@ -160,7 +180,7 @@ impl<'a> Dist<'a> {
                 loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
             let fields = pool.fields(file, || self.headers(path, file, &bodies))?;
             let resource = Resource::of(&digest, fields, bodies);
-            resources.insert(path, if file.kind == Kind::Asset { resource.aged(0) } else { resource });
+            resources.insert(path, if self.manifest.is_fingerprinted(file) { resource.aged(0) } else { resource });
         }
         Ok(resources)
     }

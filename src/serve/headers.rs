@@ -58,7 +58,7 @@ impl Terms<'_> {
                 fields.extend(directives.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
             }
             Kind::Asset => {
-                fields.push((CACHE_CONTROL, file.cache_control().to_owned()));
+                fields.push((CACHE_CONTROL, self.manifest.cache_control(file).to_owned()));
                 if self.shares_assets {
                     // Fonts, modules and whatever carries `integrity` are fetched by CORS. The answer is the same for every
                     // origin, so that it does not vary by it: https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches
@@ -67,7 +67,7 @@ impl Terms<'_> {
                     fields.push((name("timing-allow-origin"), "*".to_owned()));
                 }
             }
-            Kind::Public => fields.push((CACHE_CONTROL, file.cache_control().to_owned())),
+            Kind::Public => fields.push((CACHE_CONTROL, self.manifest.cache_control(file).to_owned())),
         }
         if !environment.cdn_tags.is_empty() {
             let tags = self.tags(path, file);

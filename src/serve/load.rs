@@ -5,10 +5,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::resource::{Bodies, Part};
-use super::storage::{Candidate, LEAST, Place, Policy, Source, Storage, open_files, places};
+use super::storage::{self, Candidate, LEAST, Policy, Source, Storage, open_files, places};
 use super::table::Table;
 use crate::asset::{LogicalPath, is_compressible};
 use crate::encoding::{Effort, Encoding};
@@ -23,8 +24,28 @@ use crate::page;
 /// More pages are compressed quickly.
 const SLOWLY: usize = 256 << 10;
 
+/// Where a build's files are: in an output folder, or in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) out: &'a Path,
+    /// By path.
+    pub(super) held: Option<&'a BTreeMap<String, Bytes>>,
+}
+
+impl Place<'_> {
+    pub(super) fn read(&self, path: &str) -> Result<Bytes> {
+        match self.held {
+            None => Ok(fs::read(&self.out.join(path))?.into()),
+            Some(files) => {
+                files.get(path).cloned().ok_or_else(|| fault(self.out, format!("`{path}` is not among the files")))
+            }
+        }
+    }
+}
+
 pub(super) struct Loaded<'a> {
     out: &'a Path,
+    place: Place<'a>,
     manifest: &'a Manifest,
     policy: &'a Policy,
     scrutiny: Scrutiny<'a>,
@@ -61,7 +82,7 @@ struct Page<'a> {
 
 impl<'a> Loaded<'a> {
     pub(super) fn new(
-        out: &'a Path,
+        place: Place<'a>,
         manifest: &'a Manifest,
         environments: &[Environment],
         policy: &'a Policy,
@@ -72,8 +93,10 @@ impl<'a> Loaded<'a> {
         let bound = environments.iter().map(|_| HashMap::new()).collect();
         let is_unfinished =
             !policy.encodings.is_empty() && manifest.files.values().all(|file| file.variants.is_empty());
+        let out = place.out;
         let mut loaded = Loaded {
             out,
+            place,
             manifest,
             policy,
             scrutiny,
@@ -128,9 +151,10 @@ impl<'a> Loaded<'a> {
 
     /// Reads a file that has to be what was built.
     fn read(&self, path: &str, file: &File) -> Result<Vec<u8>> {
-        let bytes = fs::read(&self.out.join(path))?;
-        match bytes.len() as u64 == file.length && Digest::of(&bytes) == file.digest {
-            true => Ok(bytes),
+        let bytes = self.place.read(path)?;
+        let is_it = || bytes.len() as u64 == file.length && Digest::of(&bytes) == file.digest;
+        match self.place.held.is_some() || is_it() {
+            true => Ok(bytes.into()),
             false => Err(self.changed(path)),
         }
     }
@@ -202,6 +226,9 @@ impl<'a> Loaded<'a> {
 
     /// Verifies the files that are wanted, if it is not to be done later, and holds each body once, wherever it lies.
     fn hold(&mut self, wanted: impl Fn(&str) -> bool) -> Result<HashMap<&'a str, Arc<Bodies>>> {
+        if self.place.held.is_some() {
+            return self.take(wanted);
+        }
         let folder: Arc<Path> = self.out.into();
         let files: Vec<(&'a str, Arc<str>, &'a File)> = (self.manifest.files.iter())
             .filter(|(path, _)| wanted(path))
@@ -244,7 +271,17 @@ impl<'a> Loaded<'a> {
         Ok(bodies)
     }
 
-    fn hold_one(&self, source: &Source<'_>, place: Place) -> Result<Part> {
+    /// As [`Loaded::hold`], of what is in memory already.
+    fn take(&self, wanted: impl Fn(&str) -> bool) -> Result<HashMap<&'a str, Arc<Bodies>>> {
+        let files = self.manifest.files.iter().filter(|(path, _)| wanted(path));
+        let take = |(path, file): (&'a String, &File)| {
+            let identity = Part::new(&file.digest, self.place.read(path)?.into(), 0);
+            Ok((path.as_str(), Arc::new(Bodies::new(identity, Vec::new()))))
+        };
+        files.map(take).collect()
+    }
+
+    fn hold_one(&self, source: &Source<'_>, place: storage::Place) -> Result<Part> {
         if let Scrutiny::First(is_wanted) = self.scrutiny
             && !is_wanted()
         {

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::wd::WindowHandle as Tab;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
 
@@ -90,6 +91,23 @@ impl Page {
     /// Opens a URL and waits until it has loaded.
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// Opens another tab, and shows that.
+    pub async fn open_tab(&self, url: &str) -> Tab {
+        let tab = self.client.new_window(true).await.expect("a tab").handle;
+        self.show(&tab).await;
+        self.open(url).await;
+        tab
+    }
+
+    /// The tab that is shown.
+    pub async fn tab(&self) -> Tab {
+        self.client.window().await.expect("a tab")
+    }
+
+    pub async fn show(&self, tab: &Tab) {
+        self.client.switch_to_window(tab.clone()).await.expect("it is there");
     }
 
     /// What an async function's body returns.

@@ -141,10 +141,11 @@ fn a_setting_is_a_reason() {
     told(&site, &[]);
     let (stdout, stderr) = told(&site, &["--mode", "development", "--why", "css/main.css"]);
     insta::assert_snapshot!(stdout, @"
-    assets/css/main-HASH.css (was assets/css/main-HASH.css)
+    assets/css/main.css (was assets/css/main-HASH.css)
       the setting `mode` changed (`production` → `development`)
+      refers to assets/img/a.svg (was assets/img/a-HASH.svg)
     ");
-    assert!(stderr.contains("5 of 6 names changed: 5 by a setting"), "{stderr}");
+    assert!(stderr.contains("6 of 6 names changed: 5 by a setting"), "{stderr}");
 }
 
 fn a_module_s_edit_is_its_own_chunk_s_reason() {

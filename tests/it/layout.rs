@@ -78,6 +78,7 @@ fn modules_import_only_what_they_may() {
             "build" | "page" => [&NOUNS[..], &["config"]].concat(),
             "publish" | "serve" => [&NOUNS[..], &["config", "page"]].concat(),
             "check" => [&NOUNS[..], &["config", "build", "page"]].concat(),
+            "dev" => [&NOUNS[..], &["config", "build", "serve"]].concat(),
             "follow" => [&NOUNS[..], &["publish", "serve"]].concat(),
             "preview" => [&NOUNS[..], &["config", "build", "page", "publish", "serve"]].concat(),
             "config" => NOUNS.to_vec(),
@@ -116,9 +117,11 @@ fn each_foreign_crate_has_one_home() {
         ("mime_guess", vec!["asset.rs"]),
         ("minify_html", vec!["build/transform/html.rs"]),
         ("minijinja", vec!["build/template.rs"]),
+        ("notify::", vec!["dev/watch.rs"]),
         ("oxc::", vec!["build/transform/"]),
         ("oxipng", vec!["build/transform/image.rs"]),
         ("prometheus_client", vec!["serve/metrics.rs"]),
+        ("rcgen::", vec!["dev/certificate.rs"]),
         ("rolldown", vec!["build/transform/module.rs", "build/transform/module/"]),
         ("rustls::", vec!["serve/tls.rs"]),
         ("rustls_native_certs", vec!["client.rs", "serve/failover.rs"]),
@@ -128,7 +131,10 @@ fn each_foreign_crate_has_one_home() {
         ("tokio_rustls", vec!["client.rs", "serve/connection/transport.rs", "serve/failover.rs", "serve/tls.rs"]),
         ("toml::", vec!["config/file.rs"]),
         ("tracing_subscriber", vec!["cli/trace.rs"]),
-        ("walkdir", vec!["build/discover.rs", "build/transform/module/glob.rs", "check.rs", "publish/folder.rs"]),
+        (
+            "walkdir",
+            vec!["build/discover.rs", "build/transform/module/glob.rs", "check.rs", "dev/poll.rs", "publish/folder.rs"],
+        ),
         ("zstd::", vec!["encoding.rs", "publish/archive.rs"]),
     ];
     for (path, code) in sources() {

@@ -11,6 +11,7 @@ mod changes;
 mod check;
 mod conformance;
 mod credentials;
+mod dev;
 mod environment;
 mod events;
 mod faults;
@@ -42,6 +43,7 @@ mod storage;
 mod stores;
 mod styles;
 mod transport;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         check::trials(),
         conformance::trials(),
         credentials::trials(),
+        dev::trials(),
         environment::trials(),
         events::trials(),
         faults::trials(),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         stores::trials(),
         styles::trials(),
         transport::trials(),
+        watch::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -25,6 +25,8 @@ pub enum Need {
     Slowhttptest,
     /// A server that speaks TLS.
     Tls,
+    /// A user's limits that hold for one process alone.
+    UserNamespaces,
 }
 
 impl Need {
@@ -38,6 +40,7 @@ impl Need {
         static REDBOT: OnceLock<Result<(), String>> = OnceLock::new();
         static SLOWHTTPTEST: OnceLock<Result<(), String>> = OnceLock::new();
         static TLS: OnceLock<Result<(), String>> = OnceLock::new();
+        static USER_NAMESPACES: OnceLock<Result<(), String>> = OnceLock::new();
         match self {
             Need::Browser => {
                 BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
@@ -54,6 +57,7 @@ impl Need {
             Need::Redbot => REDBOT.get_or_init(|| pip(&redbot(), &REDBOT_PACKAGES)),
             Need::Slowhttptest => SLOWHTTPTEST.get_or_init(|| debian(&["slowhttptest"], &["slowhttptest"])),
             Need::Tls => TLS.get_or_init(speaks_tls),
+            Need::UserNamespaces => USER_NAMESPACES.get_or_init(has_user_namespaces),
         }
     }
 }
@@ -95,6 +99,16 @@ fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
     }
     let how = format!("needs {}: `apt-get install {}`", programs.join(" and "), packages.join(" "));
     if install(packages) && all_there() { Ok(()) } else { Err(how) }
+}
+
+fn has_user_namespaces() -> Result<(), String> {
+    let script = "echo 5 > /proc/sys/user/max_inotify_watches";
+    let out = Command::new("unshare").args(["--user", "--map-root-user", "sh", "-c", script]).output();
+    match out {
+        Ok(out) if out.status.success() => Ok(()),
+        Ok(out) => Err(format!("needs user namespaces: {}", String::from_utf8_lossy(&out.stderr).trim())),
+        Err(error) => Err(format!("needs unshare, of util-linux: {error}")),
+    }
 }
 
 /// Installs Debian's packages, where that is allowed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -186,11 +186,26 @@ pub struct Server {
     /// Of the admin listener, if there is one.
     pub admin: String,
     lines: mpsc::Receiver<String>,
+    /// All that it said on stderr.
+    said: Arc<Mutex<String>>,
     stdout: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Server {
-    pub fn start(mut command: Command) -> Self {
+    /// One that says where it listens.
+    pub fn start(command: Command) -> Self {
+        let mut server = Server::spawn(command);
+        let address = |line: String| line.rsplit('/').next().expect("an address").to_owned();
+        let mut line = server.wait_for(" on http");
+        if line.contains("admin on ") {
+            server.admin = address(line);
+            line = server.wait_for("listening on http");
+        }
+        server.address = address(line);
+        server
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr"));
         let mut stdout = child.stdout.take().expect("stdout");
@@ -200,22 +215,22 @@ impl Server {
             text
         });
         let (send, lines) = mpsc::channel();
+        let said = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&said);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                all.lock().expect("whole").push_str(&format!("{line}\n"));
                 if send.send(line).is_err() {
                     return;
                 }
             }
         });
-        let mut server = Server { child, address: String::new(), admin: String::new(), lines, stdout: Some(stdout) };
-        let address = |line: String| line.rsplit('/').next().expect("an address").to_owned();
-        let mut line = server.wait_for(" on http");
-        if line.contains("admin on ") {
-            server.admin = address(line);
-            line = server.wait_for("listening on http");
-        }
-        server.address = address(line);
-        server
+        Server { child, address: String::new(), admin: String::new(), lines, said, stdout: Some(stdout) }
+    }
+
+    /// All that it said on stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().expect("whole").clone()
     }
 
     /// The next line on stderr that has this in it.

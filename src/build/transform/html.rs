@@ -6,7 +6,7 @@ use super::image;
 use super::script::{self, Goal};
 use crate::asset::{document_base, local_path, url_path};
 use crate::build::Site;
-use crate::build::output::Outputs;
+use crate::build::output::{Names, Outputs};
 use crate::build::record::Relation;
 use crate::error::{Fault, Result};
 use crate::html::{self, Editor, Link, Place};
@@ -103,6 +103,7 @@ pub fn finish(site: &Site<'_>, path: &str, page: &str, outputs: &Outputs, survey
         merge: survey.has_import_map,
         dimensions: site.config.images.dimensions,
         minify: site.mode == Mode::Production,
+        first: site.head,
     };
     let page = html::edit(path, page, &mut finisher)?;
     Ok(if finisher.minify { minify(&page) } else { page })
@@ -150,6 +151,8 @@ struct Finisher<'a> {
     merge: bool,
     dimensions: bool,
     minify: bool,
+    /// What comes before all else in the head.
+    first: &'a str,
 }
 
 impl Editor for Finisher<'_> {
@@ -169,10 +172,10 @@ impl Editor for Finisher<'_> {
     }
 
     fn head(&mut self) -> Option<String> {
+        let mut html = self.first.to_owned();
         if self.merge {
-            return None;
+            return (!html.is_empty()).then_some(html);
         }
-        let mut html = String::new();
         if !(self.imports.is_empty() && self.external.is_empty()) {
             html.push_str("<script type=\"importmap\">");
             html.push_str(&self.merged_map(serde_json::Map::new()));
@@ -180,9 +183,11 @@ impl Editor for Finisher<'_> {
         }
         for file in &self.preloads {
             // What is preloaded has to say the integrity that the import map asks for, or it is fetched twice.
-            let integrity = self.integrity(file).unwrap_or_default();
-            let href = url_path(file);
-            html.push_str(&format!("<link rel=\"modulepreload\" href=\"/{href}\" integrity=\"{integrity}\">"));
+            let integrity = match self.outputs.names {
+                Names::Fingerprinted => format!(" integrity=\"{}\"", self.integrity(file).unwrap_or_default()),
+                Names::Plain => String::new(),
+            };
+            html.push_str(&format!("<link rel=\"modulepreload\" href=\"/{}\"{integrity}>", url_path(file)));
         }
         (!html.is_empty()).then_some(html)
     }

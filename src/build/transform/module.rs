@@ -90,6 +90,8 @@ pub struct Bundled {
     pub notices: Option<String>,
     /// What each module imports, by its path below the root.
     pub sources: BTreeMap<String, BTreeSet<Import>>,
+    /// The files that were read as code or as text.
+    pub read: BTreeSet<PathBuf>,
 }
 
 /// A script for the browser.
@@ -262,6 +264,7 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Re
         imported_sheets: hooks.sheets(),
         notices: notices::gather(&job.config.root, &sources, &lock(&job.notices)),
         sources: std::mem::take(&mut *lock(&job.sources)),
+        read: lock(&job.loaded).keys().filter_map(|id| imports::read_by(&id.to_string_lossy())).collect(),
     })
 }
 

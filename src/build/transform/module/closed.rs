@@ -10,6 +10,7 @@ use super::minify::minify;
 use super::naming::{Naming, stem};
 use super::plugin::{Hooks, Scope, lock};
 use super::{Job, Module, faults, maps, modules, options};
+use crate::build::output::Names;
 use crate::error::{Error, Fault};
 use crate::fingerprint::Digest;
 
@@ -67,8 +68,12 @@ async fn generate(job: &Arc<Job>, path: &Path, started_by: &[PathBuf]) -> Result
     let stable = naming.stable(&chunk.name, Some(&id), &[]);
     let modules = modules(&naming, &chunk);
     let (code, map) = minify(job, chunk.code, chunk.map, hooks.begun(&chunk.filename)).map_err(Error::into_fault)?;
+    let names = Names::of(job.mode);
     Ok(Closed {
-        file: Digest::of(code.as_bytes()).fingerprint().name(&path_of),
+        file: match names {
+            Names::Fingerprinted => names.name(&path_of, &Digest::of(code.as_bytes())),
+            Names::Plain => stable.clone(),
+        },
         path: path_of,
         source: path.to_owned(),
         map: map.map(|map| maps::to_json(job, &stable, map)),

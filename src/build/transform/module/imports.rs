@@ -120,6 +120,17 @@ pub enum Piece {
     File(String),
 }
 
+/// The file that was read to load the module of that id. Of others it only matters that they are there; what stylesheets are made
+/// of is known to who compiles them.
+pub fn read_by(id: &str) -> Option<PathBuf> {
+    let (path, query) = id.split_once('?').unwrap_or((id, ""));
+    let is_read = match query {
+        "" => matches!(Import::of(path), Import::Code),
+        query => query == "raw",
+    };
+    (is_read && Path::new(path).is_absolute()).then(|| PathBuf::from(path))
+}
+
 fn is_css_module(path: &str) -> bool {
     [".module.css", ".module.scss", ".module.sass"].iter().any(|end| path.ends_with(end))
 }

@@ -1,0 +1,398 @@
+//! Builds of a site that is being worked on: one after another, each made of what the last one has left and of what has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use oxc_sourcemap::SourceMap;
+
+use super::cache::Cache;
+use super::memory::Memory;
+use super::output::{Imports, Outputs};
+use super::record::Relation;
+use super::{Built, Made, Options, make, refuse_overlap, threads, write};
+use crate::config::Config;
+use crate::error::Result;
+use crate::manifest::{Kind, Manifest, Mode};
+use crate::progress::Progress;
+
+/// What is kept of a site from build to build. A build that fails leaves what it had.
+pub struct Session {
+    config: Config,
+    mode: Mode,
+    head: String,
+    cache: Arc<Cache>,
+    memory: Memory,
+    /// Started by the first build.
+    threads: Option<Arc<rayon::ThreadPool>>,
+}
+
+/// A build in memory.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub manifest: Manifest,
+    /// By path below the output folder.
+    pub files: BTreeMap<String, Bytes>,
+    /// By page: every file that it may load, itself left out.
+    pub uses: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Session {
+    /// `head` is what each page has before all else in its head.
+    pub fn new(config: Config, mode: Mode, head: impl Into<String>) -> Self {
+        Session {
+            mode,
+            head: head.into(),
+            cache: Arc::new(Cache::open(&config)),
+            memory: match mode {
+                Mode::Development => Memory::lasting(&config.root),
+                // There a name covers all that its file refers to, so that little would be left of what is kept: the cache knows more.
+                Mode::Production => Memory::short(&config.root),
+            },
+            threads: None,
+            config,
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Builds the site anew. `told` are paths that are known to have changed since the last build; what else has, is found.
+    pub fn build(&mut self, told: &BTreeSet<PathBuf>, progress: &dyn Progress) -> Result<Snapshot> {
+        let threads = self.threads(0)?;
+        let made = self.make(&threads, told, progress)?;
+        Ok(threads.install(|| Snapshot::of(&self.config, self.mode, made)))
+    }
+
+    /// As [`Session::build`], into an output folder. `options` are the same each time.
+    pub fn write(&mut self, options: &Options, told: &BTreeSet<PathBuf>, progress: &dyn Progress) -> Result<Built> {
+        let threads = self.threads(options.threads)?;
+        refuse_overlap(&self.config, &options.out)?;
+        let made = self.make(&threads, told, progress)?;
+        let Session { config, cache, memory, .. } = self;
+        let built = threads.install(|| write(config, options, cache, memory, made, progress))?;
+        cache.close(progress);
+        Ok(built)
+    }
+
+    fn threads(&mut self, count: usize) -> Result<Arc<rayon::ThreadPool>> {
+        if let Some(threads) = &self.threads {
+            return Ok(Arc::clone(threads));
+        }
+        let threads = Arc::new(threads(count)?);
+        self.threads = Some(Arc::clone(&threads));
+        Ok(threads)
+    }
+
+    fn make(&mut self, threads: &rayon::ThreadPool, told: &BTreeSet<PathBuf>, progress: &dyn Progress) -> Result<Made> {
+        let Session { config, mode, head, cache, memory, .. } = self;
+        if *mode == Mode::Production {
+            *memory = Memory::short(&config.root);
+        }
+        threads.install(|| make(config, *mode, cache, memory, told, head, progress))
+    }
+
+    /// Every file that the last build was made of.
+    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
+        self.memory.inputs()
+    }
+}
+
+impl Snapshot {
+    fn of(config: &Config, mode: Mode, made: Made) -> Self {
+        let Made { outputs, release, .. } = made;
+        let mut manifest = outputs.manifest(config, mode);
+        manifest.release = release;
+        let pages = outputs.files.iter().filter(|(_, output)| output.kind == Kind::Page);
+        let uses = pages.map(|(path, _)| (path.clone(), used(&outputs, path))).collect();
+        let files = outputs.files.into_iter().map(|(path, output)| (path, output.bytes)).collect();
+        Snapshot { manifest, files, uses }
+    }
+}
+
+/// Every file that can be reached from one by what the files name.
+fn used(outputs: &Outputs, path: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    let mut queue = vec![path];
+    while let Some(path) = queue.pop() {
+        let named = outputs.files.get(path).into_iter().flat_map(|output| &output.refers);
+        let named = named.map(|(relation, to)| (*relation, to));
+        let imported = outputs.imports.get(path).into_iter().flat_map(Imports::references);
+        for (relation, to) in named.chain(imported) {
+            if relation != Relation::SourceMap && !used.contains(to) {
+                used.insert(to.clone());
+                queue.push(to);
+            }
+        }
+    }
+    used
+}
+
+/// Where something that was built comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Below the root.
+    pub file: String,
+    /// Both from 1.
+    pub line: u32,
+    pub column: u32,
+    /// The file's text, where the map has it.
+    pub text: Option<String>,
+}
+
+impl Snapshot {
+    /// Where the code at a place in a file comes from, lines and columns counted from 1: what its source map says, or the source itself
+    /// that became the file as it is.
+    pub fn origin(&self, path: &str, line: u32, column: u32) -> Option<Origin> {
+        let (bytes, file) = (self.files.get(path)?, self.manifest.files.get(path)?);
+        let text = std::str::from_utf8(bytes).ok()?;
+        let Some(map) = inline_map(text) else {
+            let source = file.source.clone()?;
+            return Some(Origin { file: source, line, column, text: Some(text.to_owned()) });
+        };
+        let map = SourceMap::from_json_string(&map).ok()?;
+        let table = map.generate_lookup_table();
+        let token = map.lookup_token(&table, line.checked_sub(1)?, column.saturating_sub(1))?;
+        let source = token.get_source_id()?;
+        Some(Origin {
+            file: map.get_source(source)?.to_owned(),
+            line: token.get_src_line() + 1,
+            column: token.get_src_col() + 1,
+            text: map.get_source_content(source).map(|text| text.to_string()),
+        })
+    }
+}
+
+fn inline_map(text: &str) -> Option<String> {
+    let (_, map) = text.rsplit_once("sourceMappingURL=data:application/json;base64,")?;
+    let map = map.split(|c: char| c.is_whitespace() || c == '*').next()?;
+    String::from_utf8(STANDARD.decode(map).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use std::fs;
+
+    /// A site of which every file has others that depend on it.
+    const FILES: [(&str, &str); 19] = [
+        (
+            "fingerpost.toml",
+            "[build]\ncache = \"none\"\n[[bundle]]\nname = \"css/all.css\"\ninputs = [\"css/a.css\", \"css/b.css\"]\n",
+        ),
+        (
+            "templates/_base.html",
+            "<!doctype html><html><head><title>{% block title %}{% endblock %}</title></head><body>{% block body %}{% endblock %}</body></html>",
+        ),
+        (
+            "templates/index.html",
+            "{% extends '_base.html' %}{% block body %}{{ asset_tags('css/all.css') }}{% include '_part.html' %}<script type=module src=/static/js/app.ts></script><img src=/static/img/a.svg>{% endblock %}",
+        ),
+        (
+            "templates/about.html",
+            "{% extends '_base.html' %}{% block body %}<link rel=stylesheet href=/static/css/c.scss><script src=/static/js/plain.js integrity=\"{{ asset_integrity('js/plain.js') }}\"></script>{% endblock %}",
+        ),
+        ("templates/_part.html", "<p>part</p>"),
+        ("assets/css/a.css", "@import './base.css'; a { background: url(../img/a.svg) }"),
+        ("assets/css/b.css", "b { color: red }"),
+        ("assets/css/base.css", "html { margin: 0 }"),
+        ("assets/css/c.scss", "@use 'parts/vars'; c { color: vars.$color; background: url(../img/b.svg) }"),
+        ("assets/css/parts/_vars.scss", "$color: green;"),
+        ("assets/css/m.module.css", ".m { color: blue }"),
+        ("assets/img/a.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("assets/img/b.svg", "<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>"),
+        (
+            "assets/js/app.ts",
+            "import { one } from './one'; import names from '../css/m.module.css'; import text from './note.txt?raw'; import './side.css'; console.log(one as number, names.m, text, new URL('../img/b.svg', import.meta.url).href); import('./lazy.js'); const all = import.meta.glob('./parts/*.js', { eager: true }); console.log(all);",
+        ),
+        ("assets/js/one.ts", "export const one: number = 1;"),
+        ("assets/js/lazy.js", "import './lazy.css'; export const lazy = 1;"),
+        ("assets/js/plain.js", "var plain = 1;"),
+        ("assets/js/parts/p.js", "export default 'p';"),
+        ("assets/js/note.txt", "note"),
+    ];
+
+    const SHEETS: [(&str, &str); 2] =
+        [("assets/js/side.css", "side { color: red }"), ("assets/js/lazy.css", "lazy { color: red }")];
+
+    struct Site {
+        folder: tempfile::TempDir,
+        session: Session,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (path, text) in FILES.iter().chain(&SHEETS) {
+                write(folder.path(), path, text);
+            }
+            let session = session(Config::load(folder.path(), None).unwrap());
+            Site { folder, session }
+        }
+
+        /// Builds on, and compares that with what a new session builds.
+        fn check(&mut self, told: &[&str], what: &str) {
+            let told = told.iter().map(|path| self.session.config().root.join(path)).collect();
+            let built = self.session.build(&told, &Silent);
+            let fresh = session(self.session.config().clone()).build(&BTreeSet::new(), &Silent);
+            match (built, fresh) {
+                (Ok(built), Ok(fresh)) => {
+                    assert_eq!(
+                        built.files.keys().collect::<Vec<_>>(),
+                        fresh.files.keys().collect::<Vec<_>>(),
+                        "{what}"
+                    );
+                    for (path, bytes) in &fresh.files {
+                        let (ours, theirs) =
+                            (String::from_utf8_lossy(&built.files[path]), String::from_utf8_lossy(bytes));
+                        assert_eq!(ours, theirs, "{what}: {path}");
+                    }
+                    assert_eq!(built.uses, fresh.uses, "{what}");
+                    assert_eq!(built.manifest.to_json(), fresh.manifest.to_json(), "{what}");
+                }
+                (Err(built), Err(fresh)) => assert_eq!(built.to_string(), fresh.to_string(), "{what}"),
+                (built, fresh) => panic!("{what}: {built:?} is not {fresh:?}"),
+            }
+        }
+    }
+
+    fn session(config: Config) -> Session {
+        Session::new(config, Mode::Development, "<script src=/x.js></script>")
+    }
+
+    fn write(root: &Path, path: &str, text: &str) {
+        crate::fs::write(&root.join(path), text.as_bytes()).unwrap();
+    }
+
+    /// The same in each run, for each seed.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(self.0 >> 33).unwrap() % bound
+        }
+    }
+
+    #[test]
+    fn edits_one_after_another_end_in_what_a_clean_build_makes() {
+        let mut site = Site::new();
+        site.check(&[], "the first build");
+        let mut random = Random(26);
+        let all: Vec<(&str, &str)> = FILES.iter().chain(&SHEETS).skip(1).copied().collect();
+        for step in 0..200 {
+            let root = site.folder.path().to_owned();
+            let (path, text) = all[random.below(all.len())];
+            let there = root.join(path).exists();
+            let (kind, done) = match random.below(10) {
+                // What was there before comes back, sooner or later.
+                _ if !there => ("restore", write(&root, path, text)),
+                0 => ("remove", fs::remove_file(root.join(path)).unwrap()),
+                1 => {
+                    let other = format!("{path}.new");
+                    fs::rename(root.join(path), root.join(&other)).unwrap();
+                    fs::rename(root.join(&other), root.join(path)).unwrap();
+                    ("rename and back", ())
+                }
+                2 => {
+                    let (folder, name) = path.rsplit_once('/').unwrap();
+                    (
+                        "create",
+                        write(&root, &format!("{folder}/n{}-{}", random.below(3), name.trim_start_matches('_')), text),
+                    )
+                }
+                3 => ("break", write(&root, path, "{% { <<< ;;; import from")),
+                4 => {
+                    // Another tool copies files with their times.
+                    let file = fs::File::options().write(true).open(root.join(path)).unwrap();
+                    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+                    ("touch", ())
+                }
+                _ => ("edit", write(&root, path, &format!("{text}\n{}", comment(path, step)))),
+            };
+            let () = done;
+            // Half of the time nobody has heard of it.
+            let told = [path];
+            site.check(if random.below(2) == 0 { &told } else { &[] }, &format!("step {step}, {kind} {path}"));
+        }
+        for (path, text) in all {
+            write(site.folder.path(), path, text);
+        }
+        site.check(&[], "all as it was");
+    }
+
+    fn comment(path: &str, step: usize) -> String {
+        match path.rsplit_once('.').unwrap().1 {
+            "html" | "svg" => format!("<!-- {step} -->"),
+            "css" | "scss" => format!("x{step} {{ color: red }}"),
+            "js" | "ts" => format!("console.log({step});"),
+            _ => step.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_served_leads_back_to_its_source() {
+        let mut site = Site::new();
+        let snapshot = site.session.build(&BTreeSet::new(), &Silent).unwrap();
+        let (path, bytes) = snapshot.files.iter().find(|(path, _)| path.starts_with("assets/js/app")).unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let (line, column) = text
+            .lines()
+            .enumerate()
+            .find_map(|(index, line)| Some((index as u32 + 1, line.find("console.log(1")? as u32 + 1)))
+            .or_else(|| {
+                text.lines()
+                    .enumerate()
+                    .find_map(|(index, line)| Some((index as u32 + 1, line.find("console.log(")? as u32 + 1)))
+            })
+            .unwrap();
+        let origin = snapshot.origin(path, line, column).unwrap();
+        assert_eq!((origin.file.as_str(), origin.line), ("assets/js/app.ts", 1));
+        assert!(origin.text.unwrap().contains("one as number"));
+        let plain = snapshot.origin("assets/js/plain.js", 1, 5).unwrap();
+        assert_eq!((plain.file.as_str(), plain.line, plain.column), ("assets/js/plain.js", 1, 5));
+    }
+
+    #[test]
+    fn an_edit_of_one_file_changes_that_file_alone() {
+        let mut site = Site::new();
+        let before = site.session.build(&BTreeSet::new(), &Silent).unwrap();
+        for (path, want) in [
+            ("assets/css/base.css", vec!["assets/css/all.css"]),
+            ("assets/css/parts/_vars.scss", vec!["assets/css/c.css"]),
+            ("assets/img/b.svg", vec!["assets/img/b.svg"]),
+            ("assets/js/plain.js", vec!["about.html", "assets/js/plain.js"]),
+            ("templates/_part.html", vec!["index.html"]),
+            ("templates/_base.html", vec!["about.html", "index.html"]),
+        ] {
+            let root = site.folder.path().to_owned();
+            let text = fs::read_to_string(root.join(path)).unwrap();
+            write(
+                &root,
+                path,
+                &format!("{}{text}", if path.ends_with("scss") { "// x\n$x: 1;" } else { "" })
+                    .replace("green", "lime")
+                    .replace("margin: 0", "margin: 1px")
+                    .replace("<g/>", "<g></g>")
+                    .replace("= 1;", "= 2;")
+                    .replace("part</p>", "other</p>")
+                    .replace("<body>", "<body class=x>"),
+            );
+            let after = site.session.build(&BTreeSet::new(), &Silent).unwrap();
+            let changed: Vec<&str> = after
+                .files
+                .iter()
+                .filter(|(path, bytes)| before.files.get(*path) != Some(*bytes))
+                .map(|(path, _)| path.as_str())
+                .collect();
+            assert_eq!(changed, want, "{path}");
+            write(&root, path, &text);
+            site.session.build(&BTreeSet::new(), &Silent).unwrap();
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Working on a site: what changes is built, and every browser that shows it hears of it.
+//!
+//! One thread builds, one build after another; the rest waits for what happens: in the file system, in the terminal, in the browsers.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+mod certificate;
+mod changes;
+mod editor;
+mod folders;
+mod guard;
+mod poll;
+mod problem;
+mod quiet;
+mod runtime;
+mod service;
+mod tabs;
+mod update;
+mod watch;
+mod write;
+
+use folders::Folders;
+pub use guard::Guard;
+pub use problem::{Problem, Row, Spot};
+use quiet::Quiet;
+use service::{Service, Site};
+pub use watch::Method;
+use watch::Watcher;
+pub use write::{Writing, Written, write};
+
+use crate::build::{Session, Snapshot};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::manifest::Mode;
+use crate::serve::{Handle, Handler, Limits, Server, Signal, Signals, Sites, Table, Tls, TlsFiles};
+pub use certificate::provide as provide_certificate;
+use changes::{Changes, Warnings};
+
+/// How a site is worked on.
+pub struct Options {
+    /// Reads the configuration; again when it has changed.
+    pub load: Box<dyn Fn() -> Result<Config> + Send>,
+    /// Where that lies, if it was said.
+    pub config_file: Option<PathBuf>,
+    /// The name of the environment that pages are bound to.
+    pub environment: String,
+    pub listen: SocketAddr,
+    /// Whether another port may be taken in its place.
+    pub strict_port: bool,
+    /// Beside this machine's own names.
+    pub hosts: Vec<String>,
+    pub tls: Option<TlsFiles>,
+    pub method: Method,
+}
+
+/// What a developer asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Forget everything, and build it all.
+    Rebuild,
+    /// Bind the pages to the next environment.
+    NextEnvironment,
+    Quit,
+}
+
+/// What happens, for people to know.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The first build is done, or has failed, and connections are accepted.
+    Listening {
+        address: SocketAddr,
+        wanted: SocketAddr,
+    },
+    Built(&'a Rebuilt),
+    Failed(&'a Error),
+    Environment(&'a str),
+    /// Something that goes on all the same.
+    Warning(String),
+    /// A page has thrown an error.
+    Thrown(&'a Problem),
+    Stopping,
+}
+
+/// A build, in numbers.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// What was heard to have changed, below the root; empty for the first one.
+    pub because: Vec<String>,
+    /// Files that are others than before.
+    pub changed: Vec<String>,
+    pub files: usize,
+    pub took: Duration,
+    /// Of so many tabs so many had something to do.
+    pub tabs: usize,
+    pub told: usize,
+}
+
+/// What the thread that builds is asked for.
+enum Job {
+    /// With what has changed.
+    Build(BTreeSet<PathBuf>),
+    /// By another configuration.
+    Configure(Box<Config>),
+    Bind(Box<Environment>),
+}
+
+/// What it came to.
+struct Outcome {
+    made: Result<(Snapshot, Table)>,
+    folders: Folders,
+    warnings: Vec<String>,
+    took: Duration,
+}
+
+/// Builds and serves a site while it is worked on, until it is told to stop.
+pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Event<'_>)) -> Result<()> {
+    let config = (options.load)()?;
+    let environment = development(&config, &options.environment)?;
+    let tls = options.tls.clone().map(Tls::load).transpose()?;
+    let (server, address) = bind(&options).await?;
+    let mut guard = Guard { hosts: options.hosts.iter().map(|host| host.to_ascii_lowercase()).collect() };
+    guard.hosts.extend(config.environments.values().flat_map(|environment| environment.hosts.iter().cloned()));
+    let (thrown, caught) = unbounded_channel();
+    let site = Arc::new(Site::new(config.root.clone(), guard, thrown));
+    let handle = Handle::new(Sites::from(Table::default()));
+    let (happenings, heard) = unbounded_channel();
+    let changes = Changes { heard, quiet: Quiet::default() };
+    let mut desk = Desk {
+        watcher: Watcher::new(options.method, happenings)?,
+        folders: Folders::of(&config, options.config_file.as_deref(), std::iter::empty()),
+        builder: Builder::start(&config, environment, options.config_file.clone())?,
+        config,
+        site: Arc::clone(&site),
+        handle: handle.clone(),
+        caught,
+        tell: &tell,
+        options,
+    };
+    desk.watch()?;
+    desk.build(BTreeSet::new()).await;
+    let mut signals = Signals::install()?;
+    tell(Event::Listening { address, wanted: desk.options.listen });
+    let mut server = server.with_limits(Limits { grace: Duration::from_millis(300), ..Limits::default() });
+    if let Some(tls) = tls {
+        server = server.with_tls(tls);
+    }
+    let handler = Handler::new(handle);
+    let make = move |peer| Service { site: Arc::clone(&site), handler: handler.clone().for_peer(peer) };
+    let working = async {
+        desk.work(changes, commands, &mut signals).await;
+        tell(Event::Stopping);
+    };
+    server.run(make, working).await;
+    Ok(())
+}
+
+/// The socket, at the wanted address or at the next one that is free.
+async fn bind(options: &Options) -> Result<(Server, SocketAddr)> {
+    let wanted = options.listen;
+    let ports = match (options.strict_port, wanted.port()) {
+        (true, port) | (false, port @ 0) => port..=port,
+        (false, port) => port..=port.saturating_add(20),
+    };
+    let mut refused = None;
+    for port in ports {
+        match Server::bind(&SocketAddr::new(wanted.ip(), port).to_string()).await {
+            Ok(server) => {
+                let address = server.local_addr();
+                return Ok((server, address));
+            }
+            Err(error @ Error::Listen { .. }) if is_taken(&error) => drop(refused.get_or_insert(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused.unwrap_or(Error::Listen { address: wanted.to_string(), source: io::ErrorKind::AddrInUse.into() }))
+}
+
+fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// An environment as it is while a site is worked on: what a browser would remember for long is left out.
+fn development(config: &Config, name: &str) -> Result<Environment> {
+    let mut environment = config.environment(name)?.clone();
+    environment.security.hsts = None;
+    environment.hosts.clear();
+    Ok(environment)
+}
+
+/// The one who has it all in hand.
+struct Desk<'t> {
+    options: Options,
+    config: Config,
+    folders: Folders,
+    watcher: Watcher,
+    builder: Builder,
+    site: Arc<Site>,
+    handle: Handle,
+    /// What pages throw.
+    caught: UnboundedReceiver<Problem>,
+    tell: &'t dyn Fn(Event<'_>),
+}
+
+impl Desk<'_> {
+    async fn work(&mut self, mut changes: Changes, mut commands: Receiver<Command>, signals: &mut Signals) {
+        let mut has_commands = true;
+        loop {
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Signal::Stop => return,
+                    Signal::Reload => self.renew().await,
+                },
+                command = commands.recv(), if has_commands => match command {
+                    Some(Command::Quit) => return,
+                    Some(Command::Rebuild) => self.renew().await,
+                    Some(Command::NextEnvironment) => self.next_environment().await,
+                    None => has_commands = false,
+                },
+                Some(problem) = self.caught.recv() => (self.tell)(Event::Thrown(&problem)),
+                told = changes.next(&self.folders) => {
+                    // A folder that is made again is watched again.
+                    told.iter().filter(|path| path.is_dir()).for_each(|path| self.watcher.renew(path));
+                    match self.folders.are_settings(&told) {
+                        true => self.configure(&told).await,
+                        false => self.build(told).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Builds everything by the configuration as it is now.
+    async fn renew(&mut self) {
+        self.configure(&BTreeSet::new()).await;
+    }
+
+    async fn configure(&mut self, told: &BTreeSet<PathBuf>) {
+        let loaded = (self.options.load)().and_then(|config| {
+            let environment = development(&config, &self.options.environment)?;
+            Ok((config, environment))
+        });
+        match loaded {
+            Ok((config, environment)) => {
+                self.config = config.clone();
+                self.builder.ask(Job::Bind(Box::new(environment)));
+                self.builder.ask(Job::Configure(Box::new(config)));
+                self.build(told.clone()).await;
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    async fn next_environment(&mut self) {
+        let names: Vec<&String> = self.config.environments.keys().collect();
+        let at = names.iter().position(|name| **name == self.options.environment).map_or(0, |at| at + 1);
+        let Some(name) = names.get(at % names.len().max(1)).map(ToString::to_string) else { return };
+        match development(&self.config, &name) {
+            Ok(environment) => {
+                self.options.environment = name;
+                self.builder.ask(Job::Bind(Box::new(environment)));
+                (self.tell)(Event::Environment(&self.options.environment));
+                self.renew().await;
+            }
+            Err(error) => (self.tell)(Event::Failed(&error)),
+        }
+    }
+
+    async fn build(&mut self, told: BTreeSet<PathBuf>) {
+        let because = told.iter().map(|path| crate::fs::display_name(&self.config.root, path)).collect();
+        self.builder.ask(Job::Build(told));
+        match self.builder.outcome().await {
+            Ok(Outcome { made, folders, warnings, took }) => {
+                self.folders = folders;
+                warnings.into_iter().for_each(|warning| (self.tell)(Event::Warning(warning)));
+                match made {
+                    Ok((snapshot, table)) => self.show(snapshot, table, because, took),
+                    Err(error) => self.fail(&error),
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+        if let Err(error) = self.watch() {
+            (self.tell)(Event::Warning(error.to_string()));
+        }
+    }
+
+    fn show(&self, snapshot: Snapshot, table: Table, because: Vec<String>, took: Duration) {
+        let files = snapshot.manifest.files.len();
+        let mut state = self.site.state();
+        // What is served first is what pages are told of.
+        self.handle.swap(Sites::from(table));
+        let build = next_build(state.shown.build);
+        let changed = state.shown.take(build, snapshot);
+        state.problems.clear();
+        let told = self.site.tabs.tell(build, |page, since| state.update(page, since));
+        drop(state);
+        let tabs = self.site.tabs.count();
+        (self.tell)(Event::Built(&Rebuilt { because, changed, files, took, tabs, told }));
+    }
+
+    fn fail(&self, error: &Error) {
+        let mut state = self.site.state();
+        state.problems = Problem::of(error);
+        let build = state.shown.build;
+        self.site.tabs.tell(build, |page, since| state.update(page, since));
+        drop(state);
+        (self.tell)(Event::Failed(error));
+    }
+
+    fn watch(&mut self) -> Result<()> {
+        if let Some(warning) = self.watcher.follow(self.folders.wanted())? {
+            (self.tell)(Event::Warning(warning));
+        }
+        Ok(())
+    }
+}
+
+/// Greater than the last one, and than those of programs that ran before.
+fn next_build(last: u64) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    u64::try_from(now).unwrap_or(u64::MAX).max(last + 1)
+}
+
+/// The thread that builds. It ends with the process, in the middle of a build if need be: it writes nothing.
+struct Builder {
+    jobs: mpsc::Sender<Job>,
+    outcomes: UnboundedReceiver<Outcome>,
+}
+
+impl Builder {
+    fn start(config: &Config, environment: Environment, config_file: Option<PathBuf>) -> Result<Self> {
+        let (jobs, asked) = mpsc::channel();
+        let (done, outcomes) = unbounded_channel();
+        let session = session(config);
+        let work = Work { session, environment, config_file };
+        let thread = std::thread::Builder::new().name("build".to_owned());
+        thread.spawn(move || work.run(&asked, &done)).map_err(Error::io("start a thread in", &config.root))?;
+        Ok(Builder { jobs, outcomes })
+    }
+
+    fn ask(&self, job: Job) {
+        // Were the thread gone, no outcome would come, which is told there.
+        let _ = self.jobs.send(job);
+    }
+
+    async fn outcome(&mut self) -> Result<Outcome> {
+        self.outcomes.recv().await.ok_or_else(|| Error::Usage {
+            message: "the thread that builds has ended".to_owned(),
+            help: "start the program again, and report this".to_owned(),
+        })
+    }
+}
+
+fn session(config: &Config) -> Session {
+    Session::new(config.clone(), Mode::Development, service::head())
+}
+
+struct Work {
+    session: Session,
+    environment: Environment,
+    config_file: Option<PathBuf>,
+}
+
+impl Work {
+    fn run(mut self, asked: &mpsc::Receiver<Job>, done: &UnboundedSender<Outcome>) {
+        while let Ok(job) = asked.recv() {
+            match job {
+                Job::Bind(environment) => self.environment = *environment,
+                Job::Configure(config) => self.session = session(&config),
+                Job::Build(told) => {
+                    if done.send(self.build(&told)).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn build(&mut self, told: &BTreeSet<PathBuf>) -> Outcome {
+        let start = Instant::now();
+        let warnings = Warnings::default();
+        let made = self.session.build(told, &warnings).and_then(|snapshot| {
+            let table = Table::of(&snapshot.manifest, &snapshot.files, &self.environment)?;
+            Ok((snapshot, table))
+        });
+        let folders = Folders::of(self.session.config(), self.config_file.as_deref(), self.session.inputs());
+        Outcome { made, folders, warnings: warnings.take(), took: start.elapsed() }
+    }
+}

@@ -1,0 +1,264 @@
+//! What answers while a site is being worked on: the table, as [`serve`](crate::serve) does, and beside it what pages and the server
+//! have to say to each other, below `/@fingerpost/`.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::editor;
+use super::guard::{Guard, Verdict};
+use super::problem::Problem;
+use super::runtime::{self, Thrown};
+use super::tabs::{Line, Tabs};
+use super::update::{Shown, Update};
+use crate::error::Error;
+use crate::serve::Handler;
+
+/// Where all of it lies. No asset's URL begins so.
+pub const BASE: &str = "/@fingerpost/";
+
+/// What each page runs.
+const CLIENT: &str = include_str!("client.js");
+
+/// Bytes of the longest message of a page.
+const LONGEST: usize = 1 << 20;
+
+/// How often a line that has nothing to say says so, for the proxies in between.
+const PULSE: Duration = Duration::from_secs(15);
+
+/// A request's own header: a page of another origin can't send it without asking first.
+const OWN: HeaderName = HeaderName::from_static("x-fingerpost");
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What the server and the one who builds share.
+pub struct Site {
+    pub root: PathBuf,
+    pub guard: Guard,
+    pub tabs: Tabs,
+    /// Takes what goes wrong in pages.
+    thrown: UnboundedSender<Problem>,
+    state: Mutex<State>,
+}
+
+/// What is served, and what is wrong.
+#[derive(Debug, Default)]
+pub struct State {
+    pub shown: Shown,
+    /// Of the last build; while there are any, what is served is older.
+    pub problems: Vec<Problem>,
+}
+
+impl State {
+    /// What a page of the build `since` at that URL has to do.
+    pub fn update(&self, page: &str, since: u64) -> Update {
+        match self.problems.is_empty() {
+            true => self.shown.update(page, since),
+            false => Update::Errors { errors: self.problems.clone() },
+        }
+    }
+}
+
+impl Site {
+    pub fn new(root: PathBuf, guard: Guard, thrown: UnboundedSender<Problem>) -> Self {
+        Site { root, guard, tabs: Tabs::default(), thrown, state: Mutex::default() }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A tower service for one connection.
+#[derive(Clone)]
+pub struct Service {
+    pub site: Arc<Site>,
+    pub handler: Handler,
+}
+
+impl tower::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}
+
+impl Service {
+    async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+        let origin = match self.site.guard.judge(request.method(), request.uri(), request.headers()) {
+            Verdict::Answer(origin) => origin,
+            Verdict::Refuse(why) => return text(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", why),
+        };
+        let own = request.uri().path().strip_prefix(BASE).map(str::to_owned);
+        let mut response = match own {
+            Some(what) => self.own(&what, request).await,
+            None => self.site_answer(request).await,
+        };
+        if let Some(origin) = origin {
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+        }
+        response
+    }
+
+    async fn site_answer(&mut self, request: Request<Incoming>) -> Response<Body> {
+        let (build, has_build) = {
+            let state = self.site.state();
+            (state.shown.build, state.shown.snapshot.is_some())
+        };
+        let wants_page = request
+            .headers()
+            .get(ACCEPT)
+            .is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
+        let mut response = match has_build || !wants_page {
+            true => {
+                let Ok(response) = tower::Service::call(&mut self.handler, request).await;
+                response.map(|body| body.map_err(Into::into).boxed_unsync())
+            }
+            // The page's script shows why there is none.
+            false => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/html; charset=utf-8",
+                format!(
+                    "<!doctype html><meta charset=\"utf-8\"><title>The build failed</title>{}<body></body>\n",
+                    head()
+                ),
+            ),
+        };
+        if let Ok(value) = HeaderValue::try_from(format!("build;desc=\"{build}\"")) {
+            response.headers_mut().append(SERVER_TIMING, value);
+        }
+        response
+    }
+
+    async fn own(&self, what: &str, request: Request<Incoming>) -> Response<Body> {
+        let is_own = request.headers().contains_key(OWN);
+        match (request.method(), what) {
+            (&Method::GET, "client.js") => text(StatusCode::OK, "text/javascript; charset=utf-8", CLIENT.to_owned()),
+            (&Method::GET, "events") => self.events(request.uri().query().unwrap_or_default()),
+            (&Method::POST, "open") if is_own => match read::<Place>(request).await {
+                Ok(place) => self.open(&place),
+                Err(refusal) => refusal,
+            },
+            (&Method::POST, "error") if is_own => match read::<Thrown>(request).await {
+                Ok(thrown) => self.throw(&thrown),
+                Err(refusal) => refusal,
+            },
+            _ => text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there is nothing here\n".to_owned()),
+        }
+    }
+
+    /// The line on which a page hears of changes, as <https://html.spec.whatwg.org/#server-sent-events> has it.
+    fn events(&self, query: &str) -> Response<Body> {
+        let (mut page, mut since) = ("/".to_owned(), 0);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "page" => page = value.into_owned(),
+                "build" => since = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        let line = {
+            let state = self.site.state();
+            let first = state.update(&page, since);
+            let build = if matches!(first, Update::Errors { .. }) { since } else { state.shown.build };
+            self.site.tabs.open(page, build, &first)
+        };
+        let body = BodyExt::boxed_unsync(StreamBody::new(stream::unfold(line, |mut line: Line| async move {
+            let bytes = match tokio::time::timeout(PULSE, line.receiver.recv()).await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => return None,
+                Err(_) => Bytes::from_static(b":\n\n"),
+            };
+            Some((Ok(Frame::data(bytes)), line))
+        })));
+        let mut response = Response::new(body);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        response
+    }
+
+    fn open(&self, place: &Place) -> Response<Body> {
+        let path = crate::fs::normalize(&self.site.root.join(&place.file));
+        if !path.starts_with(&self.site.root) || !path.is_file() {
+            let why = format!("`{}` is none of the site's files\n", place.file);
+            return text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", why);
+        }
+        match editor::open(&self.site.root, &place.file, place.line, place.column) {
+            Ok(()) => text(StatusCode::OK, "text/plain; charset=utf-8", "opened\n".to_owned()),
+            Err(error) => {
+                let help = if let Error::Usage { help, .. } = &error { help.as_str() } else { "" };
+                text(StatusCode::NOT_IMPLEMENTED, "text/plain; charset=utf-8", format!("{error}: {help}\n"))
+            }
+        }
+    }
+
+    fn throw(&self, thrown: &Thrown) -> Response<Body> {
+        let problem = {
+            let state = self.site.state();
+            runtime::trace(&self.site.root, state.shown.snapshot.as_ref(), thrown)
+        };
+        let told = serde_json::to_string(&problem).unwrap_or_default();
+        // Nobody listens any more while the server stops.
+        let _ = self.site.thrown.send(problem);
+        text(StatusCode::OK, "application/json", told)
+    }
+}
+
+/// What every page has first in its head.
+pub fn head() -> String {
+    format!("<script src=\"{BASE}client.js\"></script>")
+}
+
+#[derive(Debug, Deserialize)]
+struct Place {
+    /// Below the root.
+    file: String,
+    line: usize,
+    column: usize,
+}
+
+async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
+    let refuse = |why: String| text(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", format!("{why}\n"));
+    let body = Limited::new(request.into_body(), LONGEST).collect().await.map_err(|error| refuse(error.to_string()))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| refuse(error.to_string()))
+}
+
+fn text(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+    let length = HeaderValue::from(text.len());
+    let mut response = Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    response
+}
