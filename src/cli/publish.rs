@@ -65,7 +65,7 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     }
     let shown = report.steps.iter().filter(|step| report.dry_run || step.action != Action::Keep);
     let rows =
-        shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
+        shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.to_string()]);
     let head = [Column::Text("step"), Column::Number("size"), Column::Text("key"), Column::Text("why")];
     terminal.table(&head, rows.collect());
     if let Some(maps) = &report.maps {
