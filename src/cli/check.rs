@@ -114,8 +114,8 @@ fn tell_drift(drift: &Drift, terminal: &Terminal) -> Result<()> {
                 format!("what is live in {environment} at {store} is not {release}: there are {count} differences")
             }
         },
-        help: "delete what differs from the store and publish that build again (what is there is taken to be what its \
-               record says), or go back to another release; what a CDN has may have to be purged"
+        help: "publish that build with `fingerpost publish --repair`, which writes again what differs in the store, or go back \
+               to another release; what a CDN has may have to be purged"
             .to_owned(),
         findings: findings(&drift.differences),
     })

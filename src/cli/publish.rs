@@ -26,6 +26,9 @@ pub struct Args {
     /// Say what would be done, and why, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Fetch all of the release that is in the store already, and write again what is not as it was published
+    #[arg(long)]
+    repair: bool,
     /// Purge all of the site's pages from the CDN, whether they have changed or not
     #[arg(long, conflicts_with = "no_purge")]
     purge_all: bool,
@@ -36,7 +39,7 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
-    let options = Options { dry_run: args.dry_run, purge: args.purge.options(args.purge_all) };
+    let options = Options { dry_run: args.dry_run, repair: args.repair, purge: args.purge.options(args.purge_all) };
     let report = match (&args.promote, &args.from) {
         (Some(release), Some(from)) => block_on(async {
             let from = publish::open(&config.root, config.environment(from)?, terminal).await?;

@@ -24,7 +24,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let environment = config.environment(&args.env)?;
     let done = block_on(async {
         let store = publish::open(&config.root, environment, terminal).await?;
-        let options = Options { dry_run: args.dry_run, purge: args.purge.options(false) };
+        let options = Options { dry_run: args.dry_run, repair: false, purge: args.purge.options(false) };
         publish::rollback(&store, environment, args.release.as_deref(), options, terminal).await
     })?;
     terminal.finish();

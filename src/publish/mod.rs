@@ -23,6 +23,7 @@ mod prune;
 mod public;
 mod publication;
 pub mod purge;
+mod repair;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
 use self::publication::Publication;
 use self::purge::{PENDING, Purge};
+use self::repair::repair;
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 use self::store::Room;
@@ -74,6 +76,8 @@ const CONCURRENCY: usize = pace::MOST;
 pub struct Options {
     /// Only says what would be done.
     pub dry_run: bool,
+    /// Reads all of the release that the store holds, and writes again what differs.
+    pub repair: bool,
     pub purge: purge::Options,
 }
 
@@ -110,7 +114,7 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
         apart(&root.join(folder), build.out)?;
     }
     let store = open(root, build.environment, progress).await?;
-    let prepared = Prepared::new(&store, build, options).await?;
+    let prepared = Prepared::new(&store, build, options, progress).await?;
     // Before anything goes live that they belong to.
     let maps = match &build.environment.maps {
         None => None,
@@ -131,7 +135,7 @@ pub async fn publish_to<S: Store>(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    Prepared::new(store, build, options).await?.carry_out(progress).await
+    Prepared::new(store, build, options, progress).await?.carry_out(progress).await
 }
 
 /// A publish that is planned.
@@ -146,7 +150,7 @@ struct Prepared<'a, S> {
 }
 
 impl<'a, S: Store> Prepared<'a, S> {
-    async fn new(store: &'a S, build: Build<'a>, options: Options) -> Result<Self> {
+    async fn new(store: &'a S, build: Build<'a>, options: Options, progress: &dyn Progress) -> Result<Self> {
         store.preflight().await?;
         let release = &build.manifest.release;
         let website = build.environment.website.unwrap_or_else(|| store.is_website());
@@ -159,6 +163,9 @@ impl<'a, S: Store> Prepared<'a, S> {
         items.push(pointer(release));
         items.sort_by_key(|item| item.stage);
         let mut steps = plan(release, &items, &surveyed.held);
+        if options.repair {
+            repair(store, &items, &mut steps, progress).await?;
+        }
         renew_record(&mut steps);
         if let Some(purge) = &mut purge {
             purge.of_publish(&surveyed.held, release, &items, &steps);
