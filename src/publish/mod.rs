@@ -58,8 +58,8 @@ use self::purge::{PENDING, Purge};
 use self::repair::repair;
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
-use self::store::Room;
 pub use self::store::Store;
+use self::store::{Room, tidy};
 use self::survey::{Surveyed, survey};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
@@ -177,6 +177,9 @@ impl<'a, S: Store> Prepared<'a, S> {
         let Prepared { store, build, options, surveyed, purge, items, mut steps } = self;
         let previous = surveyed.held.current.clone();
         let mut warnings = warnings(build.manifest.mode, &steps);
+        if !options.dry_run {
+            tidy(store, progress).await;
+        }
         if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
             if !keeps_conditions(store).await? {
                 warnings.push(

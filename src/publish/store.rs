@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
+use crate::progress::Progress;
 use crate::release::Object;
 
 /// Bytes of each object as stored, by key below the store's prefix.
@@ -87,6 +88,21 @@ pub trait Store: Send + Sync {
 
     /// Deletes the object, if it is there.
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes what writes that were killed have left beside the objects, and says how many files that were.
+    fn tidy(&self) -> impl Future<Output = usize> + Send {
+        async { 0 }
+    }
+}
+
+/// Does [`Store::tidy`], which only those care for who ask for more.
+pub async fn tidy<S: Store>(store: &S, progress: &dyn Progress) {
+    match store.tidy().await {
+        0 => {}
+        count => {
+            progress.note(format!("removed {count} files from `{}` that a killed publish has left", store.place("")))
+        }
+    }
 }
 
 /// All objects, page by page.
