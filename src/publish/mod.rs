@@ -32,6 +32,7 @@ pub mod store;
 #[cfg(test)]
 mod storms;
 mod survey;
+mod website;
 
 use std::path::{Path, PathBuf};
 

@@ -10,6 +10,7 @@ use super::plan::{Action, Step};
 use super::pointer::{Pointer, point};
 use super::purge::Purge;
 use super::store::{Condition, Put, Room, Store, put_if_known};
+use super::website::settle;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::release::ReleaseId;
@@ -44,7 +45,11 @@ impl<S: Store> Publication<'_, S> {
             }
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
-                    point(self.store, pointer, self.release, self.live.as_ref()).await?;
+                    let pointed = point(self.store, pointer, self.release, self.live.as_ref()).await;
+                    match all.iter().any(|item| matches!(item.stage, Stage::Root | Stage::RootPage)) {
+                        true => settle(self.store, pointed, self.progress).await?,
+                        false => pointed?,
+                    }
                     self.progress.moved(&pointer.key, pointer.object.length);
                 }
                 items => self.write_all(items, steps).await?,

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::contents::Item;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::progress::Progress;
@@ -128,6 +129,11 @@ pub async fn put_if_known<S: Store>(
         Put::Unsupported => store.put(key, body, object, &Condition::Always).await,
         put => Ok(put),
     }
+}
+
+/// Writes, whatever is there.
+pub async fn put<S: Store>(store: &S, item: &Item) -> Result<()> {
+    store.put(&item.key, &item.body, &item.object, &Condition::Always).await.map(|_| ())
 }
 
 /// An object as the store gives it back.
