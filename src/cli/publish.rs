@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, below, block_on, github, purge};
+use super::{Global, below, block_on_this_thread, github, purge};
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::progress::Progress;
@@ -41,7 +41,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let environment = config.environment(&args.env)?;
     let options = Options { dry_run: args.dry_run, repair: args.repair, purge: args.purge.options(args.purge_all) };
     let report = match (&args.promote, &args.from) {
-        (Some(release), Some(from)) => block_on(async {
+        (Some(release), Some(from)) => block_on_this_thread(async {
             let from = publish::open(&config.root, config.environment(from)?, terminal).await?;
             let store = publish::open(&config.root, environment, terminal).await?;
             publish::promote(&from, release, &store, environment, options, terminal).await
@@ -50,7 +50,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
             let out = below(&config, args.out.as_deref(), &config.out);
             let manifest = Manifest::load(&out)?;
             let build = Build { out: &out, manifest: &manifest, environment };
-            block_on(publish::publish(&config.root, build, options, terminal))?
+            block_on_this_thread(publish::publish(&config.root, build, options, terminal))?
         }
     };
     terminal.finish();
