@@ -250,11 +250,9 @@ impl Store for Folder {
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down, and drops this future with everything else.
-            Err(_) => std::future::pending().await,
-        },
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down, and drops this future with everything else.
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::CONCURRENCY;
 use super::contents::{Item, Stage};
-use super::folder::blocking;
 use super::guard::Guard;
 use super::plan::{Action, Step};
 use super::pointer::{Pointer, point};
@@ -99,7 +98,7 @@ impl<S: Store> Publication<'_, S> {
         let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
         // Until it is written.
         let _room = self.room.checked(length).await;
-        let body = blocking(move || body.checked(length, digest)).await?;
+        let body = body.checked(length, digest).await?;
         let fresh = item.stage == Stage::Asset && action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
         put_if_known(self.store, &item.key, &body, &item.object, &condition).await
