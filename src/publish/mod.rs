@@ -1,7 +1,7 @@
 //! Publishing: a build's files are put into a store in an order that is safe to stop at any point, then the release is pointed to.
 //!
-//! [`contents()`] says what a release consists of, [`survey`] what a [`Store`] holds, [`plan()`] compares the two, and a
-//! [`Publication`] carries the plan out. Nothing is deleted but by [`prune()`].
+//! [`contents()`] says what a release consists of, `survey` what a [`Store`] holds, [`plan()`] compares the two, and a `Publication`
+//! carries the plan out. Nothing is deleted but by [`prune()`].
 
 mod archive;
 pub mod contents;
