@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::build::{ROWS, within_budget};
 use super::terminal::{Terminal, bytes};
-use super::{Global, block_on};
+use super::{Global, block_on_this_thread};
 use crate::build::{Breach, Built};
 use crate::check::{self, Difference, Found};
 use crate::error::{Error, Fault, Result};
@@ -47,7 +47,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     if let Some(environment) = environment.filter(|environment| environment.store.is_some() || args.live)
         && !args.reproducible
     {
-        let found = block_on(async {
+        let found = block_on_this_thread(async {
             let store = publish::open(&config.root, environment, terminal).await?;
             publish::drift(&store, environment, args.live, terminal).await
         })?;
@@ -114,8 +114,8 @@ fn tell_drift(drift: &Drift, terminal: &Terminal) -> Result<()> {
                 format!("what is live in {environment} at {store} is not {release}: there are {count} differences")
             }
         },
-        help: "delete what differs from the store and publish that build again (what is there is taken to be what its \
-               record says), or go back to another release; what a CDN has may have to be purged"
+        help: "publish that build with `fingerpost publish --repair`, which writes again what differs in the store, or go back \
+               to another release; what a CDN has may have to be purged"
             .to_owned(),
         findings: findings(&drift.differences),
     })

@@ -1,7 +1,7 @@
 //! `fingerpost prune`
 
 use super::terminal::{Column, Terminal, bytes, counted};
-use super::{Global, block_on};
+use super::{Global, block_on_this_thread};
 use crate::environment::Keep;
 use crate::error::Result;
 use crate::publish;
@@ -29,7 +29,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         releases: args.keep_releases.unwrap_or(environment.keep.releases),
         days: args.keep_days.unwrap_or(environment.keep.days),
     };
-    let done = block_on(async {
+    let done = block_on_this_thread(async {
         let store = publish::open(&config.root, environment, terminal).await?;
         publish::prune(&store, &environment.name, keep, args.dry_run, terminal).await
     })?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, below, block_on, github, purge};
+use super::{Global, below, block_on_this_thread, github, purge};
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::progress::Progress;
@@ -26,6 +26,9 @@ pub struct Args {
     /// Say what would be done, and why, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Fetch all of the release that is in the store already, and write again what is not as it was published
+    #[arg(long)]
+    repair: bool,
     /// Purge all of the site's pages from the CDN, whether they have changed or not
     #[arg(long, conflicts_with = "no_purge")]
     purge_all: bool,
@@ -36,9 +39,9 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
-    let options = Options { dry_run: args.dry_run, purge: args.purge.options(args.purge_all) };
+    let options = Options { dry_run: args.dry_run, repair: args.repair, purge: args.purge.options(args.purge_all) };
     let report = match (&args.promote, &args.from) {
-        (Some(release), Some(from)) => block_on(async {
+        (Some(release), Some(from)) => block_on_this_thread(async {
             let from = publish::open(&config.root, config.environment(from)?, terminal).await?;
             let store = publish::open(&config.root, environment, terminal).await?;
             publish::promote(&from, release, &store, environment, options, terminal).await
@@ -47,7 +50,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
             let out = below(&config, args.out.as_deref(), &config.out);
             let manifest = Manifest::load(&out)?;
             let build = Build { out: &out, manifest: &manifest, environment };
-            block_on(publish::publish(&config.root, build, options, terminal))?
+            block_on_this_thread(publish::publish(&config.root, build, options, terminal))?
         }
     };
     terminal.finish();
@@ -65,7 +68,7 @@ fn tell(report: &Report, terminal: &Terminal) -> Result<()> {
     }
     let shown = report.steps.iter().filter(|step| report.dry_run || step.action != Action::Keep);
     let rows =
-        shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.clone()]);
+        shown.map(|step| vec![step.action.to_string(), bytes(step.length), step.key.clone(), step.reason.to_string()]);
     let head = [Column::Text("step"), Column::Number("size"), Column::Text("key"), Column::Text("why")];
     terminal.table(&head, rows.collect());
     if let Some(maps) = &report.maps {

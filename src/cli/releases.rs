@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::terminal::{Column, Terminal, bytes};
-use super::{Global, block_on};
+use super::{Global, block_on_this_thread};
 use crate::error::Result;
 use crate::publish::{self, Summary};
 
@@ -17,7 +17,7 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
-    let found = block_on(async {
+    let found = block_on_this_thread(async {
         let store = publish::open(&config.root, environment, terminal).await?;
         publish::releases(&store, &environment.name).await
     })?;

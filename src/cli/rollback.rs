@@ -1,7 +1,7 @@
 //! `fingerpost rollback`
 
 use super::terminal::{Terminal, counted};
-use super::{Global, block_on, github, purge};
+use super::{Global, block_on_this_thread, github, purge};
 use crate::error::Result;
 use crate::publish::{self, Options, Rollback};
 
@@ -22,9 +22,9 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
     let environment = config.environment(&args.env)?;
-    let done = block_on(async {
+    let done = block_on_this_thread(async {
         let store = publish::open(&config.root, environment, terminal).await?;
-        let options = Options { dry_run: args.dry_run, purge: args.purge.options(false) };
+        let options = Options { dry_run: args.dry_run, repair: false, purge: args.purge.options(false) };
         publish::rollback(&store, environment, args.release.as_deref(), options, terminal).await
     })?;
     terminal.finish();

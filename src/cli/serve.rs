@@ -121,7 +121,9 @@ fn follow(
             terminal.finish();
             terminal.say(&format!("fetched release {release} in {:.1} s", took.as_secs_f64()));
         }
-        follow::Event::Behind(error) | follow::Event::Untidy(error) => terminal.complain(&error),
+        follow::Event::Behind(error) | follow::Event::Damaged(error) | follow::Event::Untidy(error) => {
+            terminal.complain(&error);
+        }
         follow::Event::Followed => terminal.must_say("the store can be followed again"),
     };
     block_on(async {

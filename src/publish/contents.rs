@@ -107,14 +107,24 @@ fn archive_item(build: &Build<'_>) -> Result<Item> {
 
 /// The note that a publish has begun, and the record of the release; `parent` is the release that was current so far.
 pub fn bookkeeping(build: &Build<'_>, items: &[Item], parent: Option<ReleaseId>) -> [Item; 2] {
-    let release = build.manifest.release.clone();
-    let record = Record {
-        release: release.clone(),
-        environment: build.environment.name.clone(),
+    let release = &build.manifest.release;
+    let record = Recorded {
+        release,
+        environment: &build.environment.name,
         parent,
-        objects: items.iter().map(|item| (item.key.clone(), item.object.clone())).collect(),
+        objects: items.iter().map(|item| (item.key.as_str(), &item.object)).collect(),
     };
-    [attempt(&record), json_item(Stage::Record, record_key(&release), &record)]
+    let record = json_item(Stage::Record, record_key(release), &record);
+    [json_item(Stage::Attempt, ATTEMPT, &Attempt { record: record.object.digest }), record]
+}
+
+/// A [`Record`] that is only written, of objects that are many.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    release: &'a ReleaseId,
+    environment: &'a str,
+    parent: Option<ReleaseId>,
+    objects: BTreeMap<&'a str, &'a Object>,
 }
 
 /// The note that what the record says is about to be made true.

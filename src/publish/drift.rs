@@ -142,7 +142,11 @@ pub async fn drift<S: Store>(
         if with_public {
             public::compare(environment, &record, &mut found, progress).await?;
         }
-        objects(store, &record, &mut found, progress).await?;
+        let objects: Vec<_> = record.objects.iter().map(|(key, object)| (key.as_str(), object)).collect();
+        let (bytes, differences) = compare(store, &objects, progress).await?;
+        found.objects += record.objects.len();
+        found.bytes += bytes;
+        found.differences.extend(differences);
         surroundings(store, &record, &mut found).await?;
         found.differences.sort_by(|a, b| a.place.cmp(&b.place));
         if Pointer::read(store).await.is_ok_and(|now| now.as_ref() == Some(&pointer)) {
@@ -175,22 +179,40 @@ async fn live<S: Store>(store: &S) -> Result<Result<(Pointer, Record), Differenc
     }
 }
 
-async fn objects<S: Store>(store: &S, record: &Record, drift: &mut Drift, progress: &dyn Progress) -> Result<()> {
-    let total = record.objects.values().map(|object| object.length).sum();
-    progress.transfer("compare", record.objects.len(), total);
-    let looks = record.objects.iter().map(|(key, object)| async move {
-        let seen = store.inspect(key).await?;
-        progress.moved(key, object.length);
-        Ok::<_, Error>((key, object, seen))
+/// Fetches objects and compares them with what they have to be: the bytes of all that is there, and what differs.
+pub(super) async fn compare<S: Store>(
+    store: &S,
+    objects: &[(&str, &Object)],
+    progress: &dyn Progress,
+) -> Result<(u64, Vec<Difference>)> {
+    progress.transfer("compare", objects.len(), objects.iter().map(|(_, object)| object.length).sum());
+    let mut left = objects.iter();
+    // A closure that takes one would tie the work to a thread (rust-lang/rust#64552).
+    let looks = std::iter::from_fn(|| {
+        let (key, object) = left.next()?;
+        Some(look(store, key, object, progress))
     });
-    let mut seen = stream::iter(looks).buffer_unordered(CONCURRENCY);
-    while let Some((key, object, seen)) = seen.try_next().await? {
-        drift.objects += 1;
-        drift.bytes += seen.as_ref().map_or(0, |seen| seen.length);
-        let found = differences(object, seen.as_ref(), store.kept_headers());
-        drift.differences.extend(found.into_iter().map(|found| Difference { place: key.clone(), found }));
+    let mut looks = stream::iter(looks).buffer_unordered(CONCURRENCY);
+    let (mut bytes, mut all) = (0, Vec::new());
+    while let Some((length, found)) = looks.try_next().await? {
+        bytes += length;
+        all.extend(found);
     }
-    Ok(())
+    Ok((bytes, all))
+}
+
+/// The bytes that are there, and how they differ.
+async fn look<S: Store>(
+    store: &S,
+    key: &str,
+    object: &Object,
+    progress: &dyn Progress,
+) -> Result<(u64, Vec<Difference>)> {
+    let seen = store.inspect(key).await?;
+    progress.moved(key, object.length);
+    let found = differences(object, seen.as_ref(), store.kept_headers());
+    let found = found.into_iter().map(|found| Difference { place: key.to_owned(), found });
+    Ok((seen.as_ref().map_or(0, |seen| seen.length), found.collect()))
 }
 
 /// An object as it was published against the one that is there, by the headers that its store keeps.

@@ -1,7 +1,8 @@
 //! A file that is sent as it was promised or not at all: its last bytes are held back until all are known to be right, so that also a
 //! store which verifies nothing is not given what somebody writes meanwhile.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,13 +10,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http_body::{Body, Frame, SizeHint};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 
+use super::folder::blocking;
 use crate::fingerprint::{Digest, Running};
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 128 << 10;
+
+/// Bytes of those in memory that are handed over at once.
+const PIECE: usize = 128 << 10;
 
 /// Why a file is not sent to its end.
 #[derive(Debug, thiserror::Error)]
@@ -35,34 +38,56 @@ pub struct Exact {
 impl Exact {
     /// The file's first `length` bytes, if their digest is this.
     pub async fn open(path: &Path, length: u64, digest: Digest) -> io::Result<Self> {
-        let begun = (File::open(path).await?, Running::default(), length);
-        let chunks = stream::try_unfold(begun, move |(mut file, mut running, left)| async move {
-            if left == 0 {
-                return Ok(None);
-            }
-            let mut chunk = vec![0; usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX)];
-            file.read_exact(&mut chunk).await.map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Unsent::Changed,
-                _ => Unsent::Unreadable(error),
-            })?;
-            running.add(&chunk);
-            let left = left - chunk.len() as u64;
-            match left == 0 && running.clone().digest() != digest {
-                true => Err(Unsent::Changed),
-                false => Ok(Some((Frame::data(Bytes::from(chunk)), (file, running, left)))),
+        let path = path.to_owned();
+        let file = blocking(move || File::open(path)).await?;
+        let rest = Rest { file, running: Running::default(), left: length, digest };
+        let chunks = stream::try_unfold(rest, |rest| async move {
+            match rest.left {
+                0 => Ok(None),
+                _ => {
+                    // Made where it is let go of: each thread keeps what others free of its own.
+                    let chunk = vec![0; usize::try_from(rest.left.min(CHUNK)).unwrap_or(usize::MAX)];
+                    // Reading and hashing, where it is in nobody's way.
+                    blocking(move || rest.read(chunk)).await.map(Some)
+                }
             }
         });
         Ok(Exact { chunks: Box::pin(chunks), length })
     }
 }
 
+/// A file that has been read in part.
+struct Rest {
+    file: File,
+    running: Running,
+    left: u64,
+    /// Of all of it.
+    digest: Digest,
+}
+
+impl Rest {
+    /// The next chunk, and what is left after it.
+    fn read(mut self, mut chunk: Vec<u8>) -> Result<(Frame<Bytes>, Self), Unsent> {
+        self.file.read_exact(&mut chunk).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Unsent::Changed,
+            _ => Unsent::Unreadable(error),
+        })?;
+        self.running.add(&chunk);
+        self.left -= chunk.len() as u64;
+        match self.left == 0 && self.running.clone().digest() != self.digest {
+            true => Err(Unsent::Changed),
+            false => Ok((Frame::data(Bytes::from(chunk)), self)),
+        }
+    }
+}
+
 /// Bytes in pieces: as a whole they would count as sent when they are handed over, and a connection that stands still would go unnoticed.
 impl From<Bytes> for Exact {
     fn from(bytes: Bytes) -> Self {
-        let (length, piece) = (bytes.len(), CHUNK as usize);
+        let length = bytes.len();
         let pieces = (0..length)
-            .step_by(piece)
-            .map(move |at| Ok::<_, Unsent>(Frame::data(bytes.slice(at..length.min(at + piece)))));
+            .step_by(PIECE)
+            .map(move |at| Ok::<_, Unsent>(Frame::data(bytes.slice(at..length.min(at + PIECE)))));
         Exact { chunks: Box::pin(stream::iter(pieces)), length: length as u64 }
     }
 }

@@ -38,6 +38,65 @@ pub struct Fetched {
     pub manifest: Manifest,
 }
 
+/// Bytes of a release up to which all of it is compared before it is served. Of a larger one a server compares the files as they are
+/// asked for, so that nobody waits for it to start.
+const FEW: u64 = 512 << 20;
+
+impl Fetched {
+    /// What was fetched into a folder earlier. Fails where something of it is not there any more as it was fetched; of a large
+    /// release, only lengths and pages are compared.
+    pub async fn open(out: &Path) -> Result<Self> {
+        let out = out.to_owned();
+        blocking(move || {
+            let damaged = |message: String| Error::Publish {
+                message,
+                help: "nothing else may write there; the release is fetched again, or another one served".to_owned(),
+            };
+            let manifest = Manifest::load(&out).map_err(|error| damaged(error.to_string()))?;
+            let fetched = Fetched { out, manifest };
+            let parts: Vec<Lying> = fetched.parts().collect();
+            let is_small = parts.iter().map(|part| part.length).sum::<u64>() <= FEW;
+            let is_whole = |part: &Lying| {
+                let path = fetched.out.join(&part.path);
+                let is_long = std::fs::metadata(&path).is_ok_and(|found| found.len() == part.length);
+                let digest = || std::fs::File::open(&path).and_then(Digest::of_reader);
+                is_long && (!(is_small || part.is_page) || digest().is_ok_and(|digest| digest == part.digest))
+            };
+            match parts.par_iter().find_any(|part| !is_whole(part)) {
+                None => Ok(fetched),
+                Some(Lying { path, .. }) => {
+                    Err(damaged(format!("`{}` is not what was fetched there", fetched.out.join(path).display())))
+                }
+            }
+        })
+        .await
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Lying> {
+        let files = self.manifest.files.iter().filter(|(path, _)| !is_hidden(path));
+        files.flat_map(|(path, file)| {
+            let is_page = file.kind == Kind::Page;
+            // Pages have none here.
+            let variants = file.variants.iter().filter(move |_| !is_page);
+            let sidecars = variants.map(move |(encoding, variant)| {
+                let path = File::sidecar(path, *encoding);
+                Lying { path, length: variant.length, digest: variant.digest, is_page }
+            });
+            let plain = Lying { path: path.clone(), length: file.length, digest: file.digest, is_page };
+            std::iter::once(plain).chain(sidecars)
+        })
+    }
+}
+
+/// A file that lies in a folder, and what it has to be.
+struct Lying {
+    /// Below the output folder.
+    path: String,
+    length: u64,
+    digest: Digest,
+    is_page: bool,
+}
+
 /// What to do about sidecars of a build that its store does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
@@ -186,15 +245,8 @@ impl Published {
 
 /// By path below the output folder: the digest of what lies there, and where.
 fn digests(fetched: &Fetched) -> HashMap<String, (Digest, PathBuf)> {
-    let mut digests = HashMap::new();
-    for (path, file) in &fetched.manifest.files {
-        digests.insert(path.clone(), (file.digest, fetched.out.join(path)));
-        for (encoding, variant) in &file.variants {
-            let path = File::sidecar(path, *encoding);
-            digests.insert(path.clone(), (variant.digest, fetched.out.join(&path)));
-        }
-    }
-    digests
+    let parts = fetched.parts();
+    parts.map(|Lying { path, digest, .. }| (path.clone(), (digest, fetched.out.join(path)))).collect()
 }
 
 async fn fetch<S: Store>(store: &S, part: &Part, out: &Path) -> Result<()> {

@@ -1,10 +1,12 @@
 //! A store that is a folder: each write is a temporary file, made durable and then renamed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::store::{Body, Condition, Entries, Entry, Put, Seen, Store, Stored, changed};
 use crate::asset::LogicalPath;
@@ -15,8 +17,12 @@ use crate::release::Object;
 /// Taken while a version is compared and replaced, so that of two publishers only one wins. Its name keeps it out of listings.
 const LOCK: &str = ".publish.lock";
 
-/// What the names of files begin with that are being written.
+/// What the names of files begin with that are being written; so many letters and digits follow.
 const TEMPORARY: &str = ".publish-";
+const RANDOM: usize = 6;
+
+/// A file that was last written to longer ago is nobody's who publishes now.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// A folder as a store: keys are paths below it; it keeps no headers, which the release's record has.
 #[derive(Debug, Clone)]
@@ -157,6 +163,17 @@ impl Folder {
 }
 
 impl Folder {
+    /// That one can't be removed is no reason to stop.
+    fn tidy_blocking(&self) -> usize {
+        let is_left = |entry: &DirEntry| {
+            let written = entry.metadata().ok().and_then(|data| data.modified().ok());
+            let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
+            entry.file_type().is_file() && is_temporary(entry.file_name()) && age.is_some_and(|age| age > ABANDONED)
+        };
+        let left = WalkDir::new(&self.root).into_iter().flatten().filter(is_left);
+        left.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
+    }
+
     /// A folder that nothing is left in goes too, if it was a release's: nobody writes there any more.
     fn delete_blocking(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
@@ -222,23 +239,32 @@ impl Store for Folder {
         let (store, key) = (self.clone(), key.to_owned());
         blocking(move || store.delete_blocking(&key)).await
     }
+
+    async fn tidy(&self) -> usize {
+        let store = self.clone();
+        blocking(move || store.tidy_blocking()).await
+    }
 }
 
 /// Runs what blocks where it may; a panic there goes on here.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down, and drops this future with everything else.
-            Err(_) => std::future::pending().await,
-        },
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down, and drops this future with everything else.
+        Err(_) => std::future::pending().await,
     }
+}
+
+/// Whether a name is one that [`temporary`] gives.
+fn is_temporary(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY));
+    random.is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn temporary() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
+    builder.prefix(TEMPORARY).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -387,6 +413,31 @@ mod tests {
         let error = store.put("a", &body, &object("LARGE"), &Condition::Always).await.unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert_eq!(store.list().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_publish_left_is_removed_when_it_is_old() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Folder::new(root.path().join("store"));
+        assert_eq!(store.tidy().await, 0, "there is no such folder yet");
+        put(&store, "assets/a", "x", Condition::Always).await.unwrap();
+        let lie = |key: &str, age: Duration| {
+            crate::fs::write(&root.path().join("store").join(key), b"x").unwrap();
+            let file = File::options().write(true).open(root.path().join("store").join(key)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        let left = temporary().tempfile_in(root.path()).unwrap().path().file_name().unwrap().to_owned();
+        let (left, old) = (left.to_str().unwrap(), ABANDONED + Duration::from_secs(1));
+        let others = [".publish-notes", ".publish.lock", "assets/.publish-notes.txt", "publish-abcdef"];
+        others.iter().for_each(|key| lie(key, old));
+        lie(left, old);
+        lie(&format!("assets/{left}"), old);
+        lie(&format!("assets/css/{left}"), Duration::from_secs(60));
+        assert_eq!(store.tidy().await, 2);
+        let there = |key: &str| root.path().join("store").join(key).exists();
+        assert!(!there(left) && !there(&format!("assets/{left}")));
+        assert!(there(&format!("assets/css/{left}")), "it may be another publisher's");
+        assert!(there("assets/a") && others.iter().all(|key| there(key)));
     }
 
     #[cfg(unix)]

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::contents::{Build, Stage, json, json_item, record_key};
-use super::folder::{Folder, blocking};
+use super::folder::Folder;
 use super::history::released;
 use super::plan::Action;
 use super::store::{Body, Condition, Entries, Store};
@@ -160,8 +160,7 @@ async fn write<S: Store>(
     progress: &dyn Progress,
 ) -> Result<()> {
     let Some(Map { length, digest }) = index.maps.get(&step.key).copied() else { return Ok(()) };
-    let body = Body::File(folder.join(&step.key));
-    let body = blocking(move || body.checked(length, digest)).await?;
+    let body = Body::File(folder.join(&step.key)).checked(length, digest).await?;
     let headers = [("content-type", "application/json; charset=utf-8"), ("cache-control", "no-cache")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let object = Object { length, digest, headers };

@@ -1,6 +1,6 @@
 //! Publishing: a build's files are put into a store in an order that is safe to stop at any point, then the release is pointed to.
 //!
-//! [`contents()`] says what a release consists of, [`plan()`] compares that with what a [`Store`] holds, and [`publish_to`]
+//! [`contents()`] says what a release consists of, `survey` what a [`Store`] holds, [`plan()`] compares the two, and a `Publication`
 //! carries the plan out. Nothing is deleted but by [`prune()`].
 
 mod archive;
@@ -21,7 +21,9 @@ mod preflight;
 mod promote;
 mod prune;
 mod public;
+mod publication;
 pub mod purge;
+mod repair;
 mod rollback;
 pub mod s3;
 #[cfg(test)]
@@ -29,37 +31,37 @@ mod site;
 pub mod store;
 #[cfg(test)]
 mod storms;
+mod survey;
+mod website;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use futures_util::try_join;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::contents::{ATTEMPT, CURRENT, Item, bookkeeping, contents, pointer, record_key};
 pub use self::contents::{Build, Stage};
+use self::contents::{Item, bookkeeping, contents, pointer, record_key};
 pub use self::drift::{Difference, Drift, Found, drift};
 pub use self::fetch::{Absent, Fetched, Published};
 pub use self::folder::Folder;
-use self::folder::blocking;
-use self::guard::Guard;
 pub use self::history::{Releases, Summary, releases};
 pub use self::maps::{MapStep, Maps};
 pub use self::open::{AnyStore, open};
 pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
-use self::pointer::{Pointer, point};
+use self::pointer::Pointer;
 use self::preflight::keeps_conditions;
 pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
+use self::publication::Publication;
 use self::purge::{PENDING, Purge};
+use self::repair::repair;
 pub use self::rollback::{Rollback, rollback};
 pub use self::s3::S3;
 pub use self::store::Store;
-use self::store::{Condition, Entry, Put, Room, put_if_known};
+use self::store::{Room, tidy};
+use self::survey::{Surveyed, survey};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -70,14 +72,13 @@ use crate::release::{Record, ReleaseId};
 /// Objects that are worked on at once; how many requests a store gets at once is its own matter (see [`pace`]).
 const CONCURRENCY: usize = pace::MOST;
 
-/// What the clocks of a store's servers may differ by.
-const SKEW: Duration = Duration::from_secs(2);
-
 /// How a publish or a rollback is run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Only says what would be done.
     pub dry_run: bool,
+    /// Reads all of the release that the store holds, and writes again what differs.
+    pub repair: bool,
     pub purge: purge::Options,
 }
 
@@ -114,7 +115,7 @@ pub async fn publish(root: &Path, build: Build<'_>, options: Options, progress: 
         apart(&root.join(folder), build.out)?;
     }
     let store = open(root, build.environment, progress).await?;
-    let prepared = Prepared::new(&store, build, options).await?;
+    let prepared = Prepared::new(&store, build, options, progress).await?;
     // Before anything goes live that they belong to.
     let maps = match &build.environment.maps {
         None => None,
@@ -135,7 +136,7 @@ pub async fn publish_to<S: Store>(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    Prepared::new(store, build, options).await?.carry_out(progress).await
+    Prepared::new(store, build, options, progress).await?.carry_out(progress).await
 }
 
 /// A publish that is planned.
@@ -150,7 +151,7 @@ struct Prepared<'a, S> {
 }
 
 impl<'a, S: Store> Prepared<'a, S> {
-    async fn new(store: &'a S, build: Build<'a>, options: Options) -> Result<Self> {
+    async fn new(store: &'a S, build: Build<'a>, options: Options, progress: &dyn Progress) -> Result<Self> {
         if build.manifest.mode == Mode::Development {
             return Err(Error::Usage {
                 message: "this is a development build, whose files are not named by what is in them".to_owned(),
@@ -169,6 +170,9 @@ impl<'a, S: Store> Prepared<'a, S> {
         items.push(pointer(release));
         items.sort_by_key(|item| item.stage);
         let mut steps = plan(release, &items, &surveyed.held);
+        if options.repair {
+            repair(store, &items, &mut steps, progress).await?;
+        }
         renew_record(&mut steps);
         if let Some(purge) = &mut purge {
             purge.of_publish(&surveyed.held, release, &items, &steps);
@@ -180,6 +184,9 @@ impl<'a, S: Store> Prepared<'a, S> {
         let Prepared { store, build, options, surveyed, purge, items, mut steps } = self;
         let previous = surveyed.held.current.clone();
         let mut warnings = warnings(&steps);
+        if !options.dry_run {
+            tidy(store, progress).await;
+        }
         if !options.dry_run && steps.iter().any(|step| step.action != Action::Keep) {
             if !keeps_conditions(store).await? {
                 warnings.push(
@@ -191,8 +198,8 @@ impl<'a, S: Store> Prepared<'a, S> {
             let Surveyed { pointer: live, guard, .. } = surveyed;
             let room = Room::default();
             let (release, purge) = (&build.manifest.release, purge.as_ref());
-            let publish = Publish { store, release, live, guard, room, purge, progress };
-            publish.carry_out(&items, &mut steps).await?;
+            let publication = Publication { store, release, live, guard, room, purge, progress };
+            publication.carry_out(&items, &mut steps).await?;
         }
         let mut report = report(store.place(""), build, options, previous, steps, warnings);
         if let Some(purge) = purge {
@@ -208,7 +215,7 @@ fn renew_record(steps: &mut [Step]) {
         let record = steps.iter_mut().filter(|step| step.stage == Stage::Record && step.action == Action::Keep);
         record.for_each(|step| {
             step.action = Action::Replace;
-            step.reason = "its date tells that the release is in use".to_owned();
+            step.reason = "its date tells that the release is in use".into();
         });
     }
 }
@@ -229,42 +236,6 @@ fn holds_no<S: Store>(store: &S, what: &str) -> Error {
         message: format!("`{}` holds no {what}", store.place("")),
         help: "publish a release to it first".to_owned(),
     }
-}
-
-/// What was found in a store.
-struct Surveyed {
-    held: Held,
-    pointer: Option<Pointer>,
-    guard: Guard,
-}
-
-/// What the store holds.
-///
-/// The listing comes first: it proves that the store is there and lets this user in, before any work is done.
-async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
-    let entries = store.entries().await?;
-    let guard = Guard::enter(store, &entries).await?;
-    let attempt = entries.get(ATTEMPT).and_then(|attempt| attempt.modified.checked_add(SKEW));
-    let is_later = |entry: &Entry| attempt.is_some_and(|attempt| entry.modified > attempt);
-    let since_attempt = entries.iter().filter(|(_, entry)| is_later(entry)).map(|(key, _)| key.clone()).collect();
-    let listing = entries.into_iter().map(|(key, entry)| (key, entry.length)).collect();
-    let mut held = Held { listing, since_attempt, ..Held::default() };
-    let listed = |key: &str| held.listing.contains_key(key);
-    let live = async { if listed(CURRENT) { Pointer::read(store).await } else { Ok(None) } };
-    let own =
-        async { if listed(&record_key(release)) { document(store, &record_key(release)).await } else { Ok(None) } };
-    let attempt = async { if listed(ATTEMPT) { document(store, ATTEMPT).await } else { Ok(None) } };
-    let (pointer, own, attempt) = try_join!(live, own, attempt)?;
-    held.attempt = attempt;
-    held.records.extend(own.map(|record| (release.clone(), record)));
-    held.current = pointer.as_ref().map(|pointer: &Pointer| pointer.release.clone());
-    if let Some(current) = held.current.clone().filter(|current| current != release)
-        && held.listing.contains_key(&record_key(&current))
-    {
-        let record = document(store, &record_key(&current)).await?;
-        held.records.extend(record.map(|record| (current, record)));
-    }
-    Ok(Surveyed { held, pointer, guard })
 }
 
 /// One of the program's own documents; what can't be read is as good as missing, and is written anew.
@@ -320,105 +291,6 @@ fn report(
     }
 }
 
-/// A publish that is under way.
-struct Publish<'a, S> {
-    store: &'a S,
-    release: &'a ReleaseId,
-    /// The pointer when the store was surveyed.
-    live: Option<Pointer>,
-    guard: Guard,
-    room: Room,
-    purge: Option<&'a Purge<'a>>,
-    progress: &'a dyn Progress,
-}
-
-impl<S: Store> Publish<'_, S> {
-    /// Stage by stage; none begins before the one before it is done as a whole.
-    async fn carry_out(&self, all: &[Item], steps: &mut [Step]) -> Result<()> {
-        let changes: Vec<u64> =
-            steps.iter().filter(|step| step.action != Action::Keep).map(|step| step.length).collect();
-        self.progress.transfer("publish", changes.len(), changes.iter().sum());
-        let stages = all.chunk_by(|a, b| a.stage == b.stage).zip(steps.chunk_by_mut(|a, b| a.stage == b.stage));
-        for (items, steps) in stages {
-            if steps.iter().all(|step| step.action == Action::Keep) {
-                continue;
-            }
-            if let (Some(purge), Some(item)) = (self.purge, items.first())
-                && item.stage > Stage::Attempt
-            {
-                purge.leave(self.store).await?;
-            }
-            match items {
-                [pointer] if pointer.stage == Stage::Pointer => {
-                    point(self.store, pointer, self.release, self.live.as_ref()).await?;
-                    self.progress.moved(&pointer.key, pointer.object.length);
-                }
-                items => self.write_all(items, steps).await?,
-            }
-            match items.first().map(|item| item.stage) {
-                Some(Stage::Asset) => self.verify(items).await?,
-                Some(Stage::Record) => {
-                    let stays = |item: &&Item| matches!(item.stage, Stage::Asset | Stage::Page | Stage::Record);
-                    let stay = all.iter().filter(stays).map(|item| (item.key.as_str(), item.object.length));
-                    self.guard.check(self.store, stay).await?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The first failure ends it; what is under way then is given up.
-    async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<()> {
-        let mut left = items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep);
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            // Each is many kilobytes, so they are made as they are wanted.
-            while under_way.len() < CONCURRENCY
-                && let Some((item, step)) = left.next()
-            {
-                under_way.push(self.write_step(item, step));
-            }
-            match under_way.next().await {
-                Some(written) => written?,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    async fn write_step(&self, item: &Item, step: &mut Step) -> Result<()> {
-        if self.write(item, step.action).await? == Put::Refused {
-            // Its name says what it holds, so whoever was first wrote the same.
-            step.action = Action::Keep;
-            step.reason = "another publish wrote it meanwhile".to_owned();
-        }
-        self.progress.moved(&item.key, item.object.length);
-        Ok(())
-    }
-
-    async fn write(&self, item: &Item, action: Action) -> Result<Put> {
-        let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
-        // Until it is written.
-        let _room = self.room.checked(length).await;
-        let body = blocking(move || body.checked(length, digest)).await?;
-        let fresh = item.stage == Stage::Asset && action == Action::Upload;
-        let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
-        put_if_known(self.store, &item.key, &body, &item.object, &condition).await
-    }
-
-    /// Nothing refers to an asset before the store has told that it holds all of them.
-    async fn verify(&self, items: &[Item]) -> Result<()> {
-        let listing = self.store.list().await?;
-        match items.iter().find(|item| listing.get(&item.key) != Some(&item.object.length)) {
-            None => Ok(()),
-            Some(item) => Err(Error::Publish {
-                message: format!("`{}` is not in the store as it was written", self.store.place(&item.key)),
-                help: "publish again; if that doesn't help, see whether something else writes there".to_owned(),
-            }),
-        }
-    }
-}
-
 /// The folder to publish to, which must not share anything with the output folder: a build replaces that as a whole.
 fn apart(folder: &Path, out: &Path) -> Result<PathBuf> {
     let folder = fs::normalize(folder);
@@ -437,8 +309,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
 
+    use super::contents::CURRENT;
     use super::site::{Built, Site};
-    use super::store::{Body, Entries, Stored};
+    use super::store::{Body, Condition, Entries, Put, Stored};
     use super::*;
     use crate::error::Outlook;
     use crate::progress::Silent;

@@ -120,4 +120,11 @@ impl Store for AnyStore<'_> {
             AnyStore::S3(store) => store.delete(key).await,
         }
     }
+
+    async fn tidy(&self) -> usize {
+        match self {
+            AnyStore::Folder(store) => store.tidy().await,
+            AnyStore::S3(store) => store.tidy().await,
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The plan of a publish: what is to be in the store against what is there, decided without touching either.
 
-use std::fmt;
-
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct Held {
     pub since_attempt: BTreeSet<String>,
 }
 
+pub type Reason = Cow<'static, str>;
+
 /// One step of a plan, for people and for `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
@@ -34,8 +36,8 @@ pub struct Step {
     pub key: String,
     /// Bytes of the body as stored.
     pub length: u64,
-    /// Why, in plain words.
-    pub reason: String,
+    /// Why, in plain words: mostly the same for very many.
+    pub reason: Reason,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,31 +77,31 @@ pub fn plan(release: &ReleaseId, items: &[Item], held: &Held) -> Vec<Step> {
     items.iter().map(step).collect()
 }
 
-fn point(release: &ReleaseId, held: &Held) -> (Action, String) {
+fn point(release: &ReleaseId, held: &Held) -> (Action, Reason) {
     match &held.current {
-        None => (Action::Point, "no release is current yet".to_owned()),
-        Some(current) if current == release => (Action::Keep, "the release is current already".to_owned()),
-        Some(current) => (Action::Point, format!("the release is not current yet: {current} is")),
+        None => (Action::Point, "no release is current yet".into()),
+        Some(current) if current == release => (Action::Keep, "the release is current already".into()),
+        Some(current) => (Action::Point, format!("the release is not current yet: {current} is").into()),
     }
 }
 
-fn decide(item: &Item, listed: Option<u64>, known: Option<Content<'_>>) -> (Action, String) {
-    let replace = |reason: String| (Action::Replace, reason);
-    let keep = |reason: &str| (Action::Keep, reason.to_owned());
+fn decide(item: &Item, listed: Option<u64>, known: Option<Content<'_>>) -> (Action, Reason) {
+    let replace = |reason: Reason| (Action::Replace, reason);
+    let keep = |reason: &'static str| (Action::Keep, reason.into());
     let Some(length) = listed else {
-        return (Action::Upload, "not in the store".to_owned());
+        return (Action::Upload, "not in the store".into());
     };
     if length != item.object.length {
-        return replace(format!("differs: {length} bytes in the store, {} here", item.object.length));
+        return replace(format!("differs: {length} bytes in the store, {} here", item.object.length).into());
     }
     match known {
-        Some(known) if known.digest != item.object.digest => replace("differs: other content".to_owned()),
+        Some(known) if known.digest != item.object.digest => replace("differs: other content".into()),
         Some(Content { headers: Some(headers), .. }) if *headers != item.object.headers => {
-            replace(format!("differs: other headers ({})", changed_names(headers, &item.object.headers)))
+            replace(format!("differs: other headers ({})", changed_names(headers, &item.object.headers)).into())
         }
         Some(_) => keep("in the store with the same content"),
         None if item.stage == Stage::Asset => keep("in the store with the same name and length"),
-        None => replace("in the store, but no record vouches for its content".to_owned()),
+        None => replace("in the store, but no record vouches for its content".into()),
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn promote<F: Store, S: Store>(
     published.files(from, out, None, |path| !is_complete || !assets.contains(path), progress).await?;
     let fetched = published.complete(out, Absent::Make).await?;
     let build = Build { out, manifest: &fetched.manifest, environment };
-    let prepared = Prepared::new(store, build, options).await?;
+    let prepared = Prepared::new(store, build, options, progress).await?;
     if is_complete && !options.dry_run {
         let written = prepared.steps.iter().filter(|step| step.stage == Stage::Asset && step.action != Action::Keep);
         let written: HashSet<&str> = written.map(|step| step.key.as_str()).collect();

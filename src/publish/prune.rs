@@ -14,7 +14,7 @@ use super::guard::{LONGEST, Run, STATE};
 use super::history::{History, Past};
 use super::preflight::PROBE;
 use super::purge::PENDING;
-use super::store::Store;
+use super::store::{Store, tidy};
 use crate::environment::Keep;
 use crate::error::{Error, Result};
 use crate::fingerprint::is_fingerprinted;
@@ -64,6 +64,7 @@ pub async fn prune<S: Store>(
     let plan = if dry_run {
         plan(&known(store).await?, keep, SystemTime::now())
     } else {
+        tidy(store, progress).await;
         let run = Run::begin(store).await?;
         // Taken after the word was left, so that whoever has not seen it is in here.
         let swept = plan_and_sweep(store, &run, keep, progress).await;

@@ -400,7 +400,7 @@ mod tests {
         }
 
         async fn publish(&self, built: &Built, options: Options) -> Report {
-            let run = Run { dry_run: false, purge: options };
+            let run = Run { purge: options, ..Run::default() };
             publish_to(&self.store, built.as_build(), run, &Silent).await.unwrap().purge.unwrap()
         }
 
@@ -476,7 +476,7 @@ mod tests {
         assert!(case.publish(&one, skip).await.pending);
         assert!(case.publish(&two, skip).await.pending);
         assert_eq!(case.purged(0), [""; 0]);
-        let dry = Run { dry_run: true, purge: Options::default() };
+        let dry = Run { dry_run: true, ..Run::default() };
         let plan = rollback(&case.store, &case.environment(), None, dry, &Silent).await.unwrap().purge.unwrap();
         assert_eq!((plan.asks[0].names.as_slice(), plan.requests), (&ALL.map(str::to_owned)[..], 0));
         assert_eq!(case.purged(0), [""; 0]);

@@ -1,23 +1,20 @@
 //! Going back to a release that was published before: nothing is uploaded that is not there already, and the pointer is moved.
 
-use std::collections::BTreeMap;
-
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::contents::{ATTEMPT, Attempt, Item, Stage, attempt, json, json_item, pointer, record_key};
-use super::document;
+use super::Options;
+use super::contents::{Stage, attempt, json, json_item, pointer, record_key};
 use super::guard::Guard;
 use super::history::{History, Past};
 use super::pointer::point;
 use super::purge::{self, PENDING, Purge};
-use super::store::{Body, Condition, Room, Store};
-use super::{CONCURRENCY, Options};
+use super::store::{Store, put};
+use super::website::{self, settle};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
 use crate::progress::Progress;
-use crate::release::{Object, Record, ReleaseId};
+use crate::release::{Record, ReleaseId};
 
 /// What a rollback did, or would do.
 #[derive(Debug, Clone, Serialize)]
@@ -51,9 +48,9 @@ pub async fn rollback<S: Store>(
     let past = target(&history, release, &store.place(""))?;
     let record = &past.record;
     whole(&history, record)?;
-    let done = attempt_of(store).await?;
+    let done = website::attempted(store).await?;
     let known = history.live().map(|live| &live.record).filter(|live| done == Some(Digest::of(&json(live))));
-    let root = root(record, known);
+    let root = website::root(record, known);
     let from = history.live.as_ref().map(|pointer| pointer.release.clone());
     let moved = from.as_ref() != Some(&record.release);
     if let Some(purge) = &mut purge {
@@ -63,23 +60,21 @@ pub async fn rollback<S: Store>(
         let length = root.iter().map(|(_, object)| object.length).sum();
         progress.transfer("roll back", root.len() + 1, length);
         // As in a publish: from here on, no record is to be taken for what lies at the root, and no prune takes this release away.
-        write(store, &attempt(record)).await?;
-        write(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
+        put(store, &attempt(record)).await?;
+        put(store, &json_item(Stage::Record, record_key(&record.release), record)).await?;
         let stay = record.objects.iter().filter(|(key, _)| !record.is_copy(key));
         guard.check(store, stay.map(|(key, object)| (key.as_str(), object.length))).await?;
         if let Some(purge) = &purge {
             purge.leave(store).await?;
         }
-        let room = &Room::default();
-        for files in root.chunk_by(|(_, a), (_, b)| is_page(a) == is_page(b)) {
-            let copies = files.iter().map(|(key, object)| async move {
-                let _room = room.whole(object.length).await;
-                copy(store, record, key, object).await.inspect(|()| progress.moved(key, object.length))
-            });
-            stream::iter(copies).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-        }
+        website::write(store, record, &root, progress).await?;
         if moved {
-            point(store, &pointer(&record.release), &record.release, history.live.as_ref()).await?;
+            let pointed = point(store, &pointer(&record.release), &record.release, history.live.as_ref()).await;
+            if root.is_empty() {
+                pointed?;
+            } else {
+                settle(store, pointed, progress).await?;
+            }
         }
         progress.step();
     }
@@ -140,43 +135,6 @@ fn whole(history: &History, record: &Record) -> Result<()> {
                     .to_owned(),
         }),
     }
-}
-
-/// What lies at the root of a website, and is not known to be there as this release has it: files first, then pages.
-fn root<'a>(record: &'a Record, known: Option<&Record>) -> Vec<(&'a str, &'a Object)> {
-    let nothing = BTreeMap::new();
-    let known = known.map_or(&nothing, |record| &record.objects);
-    let mut root: Vec<(&str, &Object)> = record
-        .objects
-        .iter()
-        .filter(|(key, object)| record.is_copy(key) && known.get(*key) != Some(*object))
-        .map(|(key, object)| (key.as_str(), object))
-        .collect();
-    root.sort_by_key(|(key, object)| (is_page(object), *key));
-    root
-}
-
-fn is_page(object: &Object) -> bool {
-    object.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
-}
-
-/// Writes a file of the release at the root.
-async fn copy<S: Store>(store: &S, record: &Record, key: &str, object: &Object) -> Result<()> {
-    let source = format!("releases/{}/{key}", record.release);
-    let body = store.get(&source).await?.map(|stored| stored.body);
-    let body = body.filter(|body| Digest::of(body) == object.digest).ok_or_else(|| Error::Publish {
-        message: format!("`{}` is not what {} was published with", store.place(&source), record.release),
-        help: "go back to another release, or build this one's sources and publish them".to_owned(),
-    })?;
-    store.put(key, &Body::Bytes(body), object, &Condition::Always).await.map(|_| ())
-}
-
-async fn attempt_of<S: Store>(store: &S) -> Result<Option<Digest>> {
-    Ok(document::<S, Attempt>(store, ATTEMPT).await?.map(|attempt| attempt.record))
-}
-
-async fn write<S: Store>(store: &S, item: &Item) -> Result<()> {
-    store.put(&item.key, &item.body, &item.object, &Condition::Always).await.map(|_| ())
 }
 
 #[cfg(test)]

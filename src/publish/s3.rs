@@ -852,7 +852,7 @@ mod tests {
         let bytes = vec![7; 17 << 20];
         std::fs::write(&source, &bytes).unwrap();
         let object = Object { length: bytes.len() as u64, digest: Digest::of(&bytes), headers: Default::default() };
-        let body = Body::File(source).checked(object.length, object.digest).unwrap();
+        let body = Body::File(source).checked(object.length, object.digest).await.unwrap();
         assert!(matches!(body, Body::File(_)));
         assert_eq!(store.put("large", &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Written);
         assert_eq!(store.get("large").await.unwrap().unwrap().body, bytes);

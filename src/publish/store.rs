@@ -1,14 +1,18 @@
 //! A store: keys with bodies and headers, in a folder or in a bucket, and the little that publishing asks of one.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::contents::Item;
+use super::folder::blocking;
 use crate::error::{Error, Result};
 use crate::fingerprint::Digest;
+use crate::progress::Progress;
 use crate::release::Object;
 
 /// Bytes of each object as stored, by key below the store's prefix.
@@ -87,6 +91,21 @@ pub trait Store: Send + Sync {
 
     /// Deletes the object, if it is there.
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes what writes that were killed have left beside the objects, and says how many files that were.
+    fn tidy(&self) -> impl Future<Output = usize> + Send {
+        async { 0 }
+    }
+}
+
+/// Does [`Store::tidy`], which only those care for who ask for more.
+pub async fn tidy<S: Store>(store: &S, progress: &dyn Progress) {
+    match store.tidy().await {
+        0 => {}
+        count => {
+            progress.note(format!("removed {count} files from `{}` that a killed publish has left", store.place("")))
+        }
+    }
 }
 
 /// All objects, page by page.
@@ -112,6 +131,11 @@ pub async fn put_if_known<S: Store>(
         Put::Unsupported => store.put(key, body, object, &Condition::Always).await,
         put => Ok(put),
     }
+}
+
+/// Writes, whatever is there.
+pub async fn put<S: Store>(store: &S, item: &Item) -> Result<()> {
+    store.put(&item.key, &item.body, &item.object, &Condition::Always).await.map(|_| ())
 }
 
 /// An object as the store gives it back.
@@ -171,18 +195,25 @@ pub enum Body {
 pub const IN_MEMORY: u64 = 1 << 20;
 
 impl Body {
-    /// Makes sure that the bytes are those of `digest`, and reads them if they are few. It blocks.
+    /// Makes sure that the bytes are those of `digest`, and reads them if they are few.
     ///
     /// A larger file is only looked at: it is compared while it is sent.
-    pub fn checked(&self, length: u64, digest: Digest) -> Result<Body> {
-        match self {
-            Body::Bytes(_) => Ok(self.clone()),
-            Body::File(path) if length <= IN_MEMORY => Ok(Body::Bytes(read_checked(path, digest)?)),
-            Body::File(path) => match std::fs::metadata(path).map_err(unreadable(path))?.len() == length {
-                true => Ok(self.clone()),
-                false => Err(changed(path)),
-            },
-        }
+    pub async fn checked(self, length: u64, digest: Digest) -> Result<Body> {
+        let Body::File(path) = self else { return Ok(self) };
+        // Made where it is let go of: each thread keeps what others free of its own.
+        let mut buffer = Vec::with_capacity(if length <= IN_MEMORY { length as usize } else { 0 });
+        blocking(move || {
+            if length > IN_MEMORY {
+                return match std::fs::metadata(&path).map_err(unreadable(&path))?.len() == length {
+                    true => Ok(Body::File(path)),
+                    false => Err(changed(&path)),
+                };
+            }
+            let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut buffer));
+            read.map_err(unreadable(&path))?;
+            if Digest::of(&buffer) == digest { Ok(Body::Bytes(buffer.into())) } else { Err(changed(&path)) }
+        })
+        .await
     }
 }
 
@@ -200,7 +231,7 @@ fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
 }
 
 /// Bytes of the bodies that are in memory at once, whatever their number.
-const ROOM: u64 = 48 << 20;
+const ROOM: u64 = 32 << 20;
 
 /// Bytes that a body takes while it is sent piece by piece.
 const PIECES: u64 = 1 << 20;

@@ -315,7 +315,7 @@ async fn a_large_file_that_changes_after_it_was_compared_is_not_stored() {
     let store = Folder::new(folder.path().join("store"));
     for is_bucket in [true, false] {
         fs::write(&source, &bytes).unwrap();
-        let body = Body::File(source.clone()).checked(object.length, object.digest).unwrap();
+        let body = Body::File(source.clone()).checked(object.length, object.digest).await.unwrap();
         fs::write(&source, &other).unwrap();
         let put = match is_bucket {
             true => bucket.put("large", &body, &object, &Condition::IfAbsent).await,

@@ -73,9 +73,16 @@ fn what_is_live_is_compared_with_its_release() {
     assert_eq!((run.code, found), (Some(3), vec!["content", "missing"]), "{json:#}");
     assert_eq!((&json["differences"][0]["actual"]["length"], &json["urls"]), (&17.into(), &serde_json::Value::Null));
 
-    // As the message says: what differs is deleted, and published again.
-    std::fs::remove_file(site.root().join("published").join(&css)).expect("it is there");
+    // Lengths alone don't tell.
+    let packed = format!("published/{css}.br");
+    let length = std::fs::metadata(site.root().join(&packed)).expect("it is there").len();
+    site.write(&packed, "x".repeat(length as usize));
     assert_eq!(site.run(&["publish"]).code, Some(0));
+    let run = check();
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    assert!(run.stderr.contains("fingerpost publish --repair"), "{}", run.stderr);
+    let run = site.run(&["publish", "--repair"]);
+    assert!(run.stderr.contains("1 uploaded"), "{}", run.stderr);
     assert_eq!(check().code, Some(0));
     assert_eq!(site.run(&["check", "--live"]).code, Some(2), "of which environment?");
 }

@@ -1,5 +1,6 @@
 //! `serve --store` and `publish --promote`: a release goes from one environment to the next, and servers follow it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -12,6 +13,10 @@ pub fn trials() -> Vec<Trial> {
     trials![
         servers_follow_what_is_live,
         a_server_starts_from_what_it_has_when_the_store_is_gone,
+        a_server_starts_from_what_it_served_last,
+        a_damaged_release_is_fetched_again_or_another_served,
+        a_release_that_the_server_refused_is_fetched_again_as_a_whole,
+        a_store_that_was_mended_is_followed,
         a_release_that_is_not_whole_is_not_served,
         a_server_of_a_store_in_one_coding,
         a_release_is_promoted_as_it_is,
@@ -117,6 +122,7 @@ fn a_server_starts_from_what_it_has_when_the_store_is_gone() {
         let entries = std::fs::read_dir(site.root().join("kept")).expect("a folder");
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| name != "served.json");
         names.sort();
         names
     };
@@ -127,7 +133,7 @@ fn a_server_starts_from_what_it_has_when_the_store_is_gone() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let (css, link) = (tree(&site.root().join("kept")), std::fs::read_dir(site.root().join("kept")).expect("a folder"));
-    assert!(css.keys().any(|path| path.ends_with(".css")) && link.count() == 2);
+    assert!(css.keys().any(|path| path.ends_with(".css")) && link.count() == 3);
     drop(server);
 
     std::fs::rename(site.root().join("published"), site.root().join("away")).expect("renamed");
@@ -137,6 +143,106 @@ fn a_server_starts_from_what_it_has_when_the_store_is_gone() {
     server.wait_for("the store can be followed again");
     publish(&site, "four", &[]);
     eventually(&server, "four");
+}
+
+fn away(site: &Site) {
+    std::fs::rename(site.root().join("published"), site.root().join("away")).expect("renamed");
+}
+
+fn back(site: &Site) {
+    std::fs::rename(site.root().join("away"), site.root().join("published")).expect("renamed");
+}
+
+/// Serves the first of two releases, from a cache that has both: the second one is live before it is gone back on.
+fn served_after_a_rollback(site: &Site) -> [String; 2] {
+    let first = publish(site, "one", &[]);
+    let server = follow(site, &CACHE);
+    let second = publish(site, "two", &[]);
+    eventually(&server, "two");
+    assert_eq!(site.run(&["rollback"]).code, Some(0));
+    eventually(&server, "one");
+    let noted = || std::fs::read_to_string(site.root().join("kept/served.json")).expect("it is noted");
+    let begun = Instant::now();
+    while !noted().contains(&first) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", noted());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    [first, second]
+}
+
+const CACHE: [&str; 2] = ["--store-cache", "kept"];
+
+fn a_server_starts_from_what_it_served_last() {
+    let site = site();
+    served_after_a_rollback(&site);
+    away(&site);
+    assert_eq!(title(&get(&follow(&site, &CACHE).address, "/", &[])), "one");
+}
+
+/// Other bytes of the same length, in the same file, whatever else it is linked to.
+fn spoil(path: &Path) {
+    let bytes = std::fs::read(path).expect("a file");
+    std::fs::write(path, bytes.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>()).expect("written");
+}
+
+fn a_damaged_release_is_fetched_again_or_another_served() {
+    let site = site();
+    let [first, second] = served_after_a_rollback(&site);
+    let page = |release: &str| site.root().join("kept").join(release).join("index.html");
+    let manifest = site.root().join("kept").join(&first).join(".fingerpost/manifest.json");
+    for damaged in [manifest, page(&first)] {
+        spoil(&damaged);
+        assert_eq!(title(&get(&follow(&site, &CACHE).address, "/", &[])), "one", "it is fetched again");
+    }
+
+    spoil(&page(&first));
+    away(&site);
+    let server = follow(&site, &CACHE);
+    assert_eq!(title(&get(&server.address, "/", &[])), "two");
+    assert!(!page(&first).exists());
+    drop(server);
+    spoil(&page(&second));
+    let run = site.run(&["serve", "--store", "--store-cache", "kept", "--listen", "127.0.0.1:0"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is not what was fetched there") && run.stderr.contains("holds no live release"),
+        "{}",
+        run.stderr
+    );
+    back(&site);
+    assert_eq!(title(&get(&follow(&site, &CACHE).address, "/", &[])), "one");
+}
+
+/// What it has in common with the release before is linked to, and was damaged there.
+fn a_release_that_the_server_refused_is_fetched_again_as_a_whole() {
+    let site = site();
+    let first = publish(&site, "one", &[]);
+    let server = follow(&site, &CACHE);
+    let css = site.build(&[]).named("css/a.css");
+    spoil(&site.root().join("kept").join(first).join(&css));
+    publish(&site, "two", &[]);
+    server.wait_for("is not what it says");
+    eventually(&server, "two");
+    let got = get(&server.address, &format!("/{css}"), &[]);
+    assert_eq!(got.body, tree(&site.root().join("published"))[&css]);
+}
+
+fn a_store_that_was_mended_is_followed() {
+    let site = site();
+    publish(&site, "one", &[]);
+    let second = publish(&site, "two", &[]);
+    assert_eq!(site.run(&["rollback"]).code, Some(0));
+    let server = follow(&site, &[]);
+    let archive = site.root().join(format!("published/releases/{second}.tar.zst"));
+    let whole = std::fs::read(&archive).expect("an archive");
+    spoil(&archive);
+    assert_eq!(site.run(&["rollback", &second]).code, Some(0));
+    server.wait_for(".tar.zst");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(title(&get(&server.address, "/", &[])), "one");
+    std::fs::write(&archive, whole).expect("written");
+    server.wait_for("the store can be followed again");
+    eventually(&server, "two");
 }
 
 fn a_release_that_is_not_whole_is_not_served() {

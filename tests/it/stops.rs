@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         killed_at_any_write_to_a_folder,
         of_eight_publishers_to_a_bucket_one_wins,
         of_eight_publishers_to_a_folder_one_wins,
+        of_eight_publishers_to_a_website_one_wins_all_of_it,
     ];
     trials.extend(trials![[Need::SmallDisk]; a_disk_that_is_full_at_any_write]);
     trials
@@ -296,9 +297,23 @@ fn of_eight_publishers_to_a_bucket_one_wins() {
 }
 
 fn of_eight_publishers_to_a_folder_one_wins() {
+    of_eight_publishers_one_wins("website = false", |_, _| ());
+}
+
+/// All of them have written pages at the root before one moves the pointer.
+fn of_eight_publishers_to_a_website_one_wins_all_of_it() {
+    of_eight_publishers_one_wins("website = true", |store, winner| {
+        let files = tree(store);
+        for page in ["index.html", "about.html"] {
+            assert_eq!(files[page], files[&format!("releases/{winner}/{page}")], "{page}");
+        }
+    });
+}
+
+fn of_eight_publishers_one_wins(website: &str, assert_root: impl Fn(&Path, &str)) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("store");
-    let environment = format!("store = '{}'\nwebsite = false", store.display());
+    let environment = format!("store = '{}'\n{website}", store.display());
     let mut sites: Vec<(Site, String)> = (0..PUBLISHERS).map(|n| built(&format!("number {n}"), &environment)).collect();
     let releases: Vec<String> = sites.iter().map(|(_, release)| release.clone()).collect();
     let (first, _) = built("first", &environment);
@@ -320,6 +335,7 @@ fn of_eight_publishers_to_a_folder_one_wins() {
         let winner = race(begun);
         assert_eq!(live(&store), winner);
         releases.iter().for_each(|release| assert_whole(&store, release));
+        assert_root(&store, &winner);
         sites.retain(|(_, release)| *release != winner);
     }
 }

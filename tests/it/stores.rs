@@ -3,13 +3,17 @@
 
 mod bucket;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Child;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use fingerpost::environment::Keep;
 use fingerpost::error::Error;
 use fingerpost::fingerprint::Digest;
-use fingerpost::publish::Store;
-use fingerpost::publish::store::{Body, Condition, Put};
+use fingerpost::progress::Silent;
+use fingerpost::publish::store::{Body, Condition, Entries, Put, Stored};
+use fingerpost::publish::{S3, Store, prune};
 use fingerpost::release::{Object, ReleaseId};
 use libtest_mimic::Trial;
 
@@ -22,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
     let ceph = trials![
         [Need::Ceph];
         a_release_goes_live_and_back_on_ceph,
+        an_old_release_is_pruned_from_ceph,
         of_eight_publishers_on_ceph_one_wins_at_a_time,
         of_those_who_move_a_pointer_on_ceph_one_does,
         thousands_of_objects_arrive_on_ceph,
@@ -30,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
     let moto = trials![
         [Need::Moto];
         a_release_goes_live_and_back_on_moto,
+        an_old_release_is_pruned_from_moto,
         a_publisher_on_moto_that_comes_second_is_told,
     ];
     ceph.into_iter().chain(moto).collect()
@@ -124,6 +130,82 @@ fn a_release_goes_live_and_back_on_moto() {
     let (live, _) = a_release_goes_live_and_back(&place);
     deleting_what_is_there_and_what_is_not(&place);
     place.assert_whole(&live);
+}
+
+/// A bucket as it is in two days: what was published an hour ago or less is never pruned, and nobody can tell such a store another time.
+struct Aged(S3);
+
+impl Store for Aged {
+    fn is_website(&self) -> bool {
+        self.0.is_website()
+    }
+
+    fn place(&self, key: &str) -> String {
+        self.0.place(key)
+    }
+
+    async fn entries(&self) -> Result<Entries, Error> {
+        let mut entries = self.0.entries().await?;
+        entries.values_mut().for_each(|entry| entry.modified -= Duration::from_secs(2 * 24 * 60 * 60));
+        Ok(entries)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Stored>, Error> {
+        self.0.get(key).await
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        self.0.kept_headers()
+    }
+
+    async fn download(&self, key: &str, file: &Path) -> Result<bool, Error> {
+        self.0.download(key, file).await
+    }
+
+    async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put, Error> {
+        self.0.put(key, body, object, condition).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.0.delete(key).await
+    }
+}
+
+/// What belonged to it alone is gone, and the releases that stay are whole.
+fn an_old_release_is_pruned_from(place: &Place) {
+    let sites = ["one", "two", "three"].map(|title| titled(place, title));
+    let releases = sites.each_ref().map(|site| publish(place, site));
+    let [first, second, third] = &releases;
+    let records = releases.each_ref().map(|release| place.record(release));
+    let stays = |key: &String| records[1..].iter().any(|record| record.objects.contains_key(key));
+    let (shared, own): (Vec<String>, Vec<String>) = records[0].objects.keys().cloned().partition(|key| stays(key));
+    assert!(shared.iter().any(|key| key.ends_with(".css")) && own.iter().any(|key| key.ends_with(".js")));
+    let mut own: BTreeSet<String> = own.into_iter().collect();
+    own.insert(format!("releases/{first}.json"));
+
+    let pruned = block_on(async {
+        let store = Aged(place.store().await);
+        prune(&store, "production", Keep { releases: 0, days: 0 }, false, &Silent).await.expect("it is pruned")
+    });
+    assert_eq!(pruned.dropped, std::slice::from_ref(first));
+    assert_eq!(pruned.deleted.iter().map(|deleted| deleted.key.clone()).collect::<BTreeSet<_>>(), own);
+    for key in &own {
+        assert!(matches!(place.get(key).status, 403 | 404), "{key}: who may not list is told no more");
+    }
+    for release in [second, third] {
+        place.assert_whole(release);
+    }
+    let checked = place.json(&sites[2], &["check", "--env", "production"]);
+    assert_eq!((&checked["release"], &checked["differences"]), (&third.as_str().into(), &serde_json::json!([])));
+    assert_eq!(place.json(&sites[2], &["rollback"])["to"], second.as_str());
+}
+
+fn an_old_release_is_pruned_from_ceph() {
+    an_old_release_is_pruned_from(&Bucket::ceph().place("prune"));
+}
+
+fn an_old_release_is_pruned_from_moto() {
+    an_old_release_is_pruned_from(&Bucket::moto().place("prune"));
 }
 
 /// Starts all of them before it waits for any.
