@@ -177,9 +177,8 @@ fn render(
 
 /// All that a page is told of the assets that it names.
 fn told(site: &Site<'_>, draft: &Draft, outputs: &Outputs) -> Digest {
-    let tells_bytes = |file: &str| {
-        draft.tells_bytes || (site.config.images.dimensions && media_type(file).starts_with("image/"))
-    };
+    let tells_bytes =
+        |file: &str| draft.tells_bytes || (site.config.images.dimensions && media_type(file).starts_with("image/"));
     let entry = |(_, name): &(Place, String)| {
         let entry = outputs.entries.get(name.as_str());
         let file = entry.filter(|entry| tells_bytes(&entry.file)).and_then(|entry| outputs.files.get(&entry.file));

@@ -55,7 +55,7 @@ pub struct Args {
 #[derive(clap::Args)]
 pub struct Watch {
     /// Look at the files every so many milliseconds, where the file system gives no notice of changes
-    #[arg(long, value_name = "MS", num_args = 0..=1, default_missing_value = "100", env = "FINGERPOST_POLL")]
+    #[arg(long, value_name = "MS", num_args = 0..=1, default_missing_value = "100", env = "FINGERPOST_WATCH_POLL")]
     poll: Option<std::num::NonZeroU64>,
 }
 

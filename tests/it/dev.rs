@@ -36,7 +36,8 @@ fn page(head: &str, body: &str) -> String {
 }
 
 fn site() -> Site {
-    let body = "<p id=p>text</p><input id=i><img id=m width=9 src=/static/img/a.svg><div id=d style='height:5000px'></div>";
+    let body =
+        "<p id=p>text</p><input id=i><img id=m width=9 src=/static/img/a.svg><div id=d style='height:5000px'></div>";
     let head = "<link rel=stylesheet href=/static/css/a.css><script type=module src=/static/js/app.ts></script>";
     Site::new()
         .asset("css/a.css", "p { color: rgb(1, 1, 1) }\n#d { background: url(../img/a.svg) }\n")
