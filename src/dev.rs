@@ -40,7 +40,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
-use crate::serve::{Handle, Handler, Limits, Server, Signal, Signals, Sites, Table, Tls, TlsFiles};
+use crate::serve::{Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
 pub use certificate::provide as provide_certificate;
 use changes::{Changes, Warnings};
 
@@ -155,7 +155,11 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
     let handler = Handler::new(handle);
     let make = move |peer| Service { site: Arc::clone(&site), handler: handler.clone().for_peer(peer) };
     let working = async {
-        desk.work(changes, commands, &mut signals).await;
+        // Whatever is being built is given up. A terminal that is closed ends it, too.
+        tokio::select! {
+            _ = signals.next() => {}
+            () = desk.work(changes, commands) => {}
+        }
         tell(Event::Stopping);
     };
     server.run(make, working).await;
@@ -210,15 +214,11 @@ struct Desk<'t> {
 }
 
 impl Desk<'_> {
-    async fn work(&mut self, mut changes: Changes, mut commands: Receiver<Command>, signals: &mut Signals) {
+    async fn work(&mut self, mut changes: Changes, mut commands: Receiver<Command>) {
         let mut has_commands = true;
         loop {
             tokio::select! {
                 biased;
-                signal = signals.next() => match signal {
-                    Signal::Stop => return,
-                    Signal::Reload => self.renew().await,
-                },
                 command = commands.recv(), if has_commands => match command {
                     Some(Command::Quit) => return,
                     Some(Command::Rebuild) => self.renew().await,
@@ -227,8 +227,7 @@ impl Desk<'_> {
                 },
                 Some(problem) = self.caught.recv() => (self.tell)(Event::Thrown(&problem)),
                 told = changes.next(&self.folders) => {
-                    // A folder that is made again is watched again.
-                    told.iter().filter(|path| path.is_dir()).for_each(|path| self.watcher.renew(path));
+                    self.watcher.renew(&told);
                     match self.folders.are_settings(&told) {
                         true => self.configure(&told).await,
                         false => self.build(told).await,

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rayon::prelude::*;
+
 use super::discover::Sources;
 use super::modules::Modules;
 use super::output::Output;
@@ -76,6 +78,11 @@ impl Memory {
         }
     }
 
+    /// Whether there will be another build, which can do with what this one knows.
+    pub fn lasts(&self) -> bool {
+        self.lasts
+    }
+
     /// Forgets what may hold no longer, given what there is now, and which paths are said to have changed.
     pub fn refresh(&mut self, sources: &Sources, told: &BTreeSet<PathBuf>) {
         if !self.lasts {
@@ -85,12 +92,13 @@ impl Memory {
         let now = sources.paths();
         let came_or_went = self.sources.as_ref().is_some_and(|before| *before != now);
         let is_stale = |path: &PathBuf, stamp: &Stamp| told.contains(path) || Stamp::of(path) != Some(*stamp);
-        let stale = self.stamps.iter().filter(|(path, stamp)| is_stale(path, stamp));
+        let stale = self.stamps.par_iter().filter(|(path, stamp)| is_stale(path, stamp));
         let changed: HashSet<PathBuf> = stale.map(|(path, _)| path.clone()).collect();
         let gone = changed.iter().any(|path| !path.is_file());
         // Of what lies among the sources all is known already.
         let elsewhere = told.iter().any(|path| !self.stamps.contains_key(path) && !sources.is_among(path));
         self.sources = Some(now);
+        self.stamps.retain(|path, _| !changed.contains(path));
         self.forget(&changed);
         if came_or_went || gone || elsewhere {
             self.forget_names();
@@ -142,8 +150,11 @@ impl Memory {
         let inputs: HashSet<PathBuf> = memos.into_iter().flatten().chain(read).collect();
         // What was written since the build began may have been read before that.
         let begun = self.begun.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH);
+        // Of those that were as they had been when it began, the stamps are known.
+        let before = std::mem::take(&mut self.stamps);
         let stamp = |path: PathBuf| {
-            let stamp = Stamp::of(&path).filter(|stamp| stamp.modified < begun).unwrap_or(Stamp::UNSURE);
+            let stamp = || Stamp::of(&path).filter(|stamp| stamp.modified < begun).unwrap_or(Stamp::UNSURE);
+            let stamp = before.get(&path).copied().unwrap_or_else(stamp);
             (path, stamp)
         };
         self.stamps = inputs.into_iter().map(stamp).collect();

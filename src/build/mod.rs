@@ -208,7 +208,13 @@ fn stages(site: &Site<'_>, sources: &Sources) -> Result<Outputs> {
         || styles::compile(site, &compiler, &graph.styles, &brought),
         || modules::add(site, &compiler, &graph.modules, &brought, &mut outputs),
     );
-    styles::add(site, &compiler, &graph.styles, styles, &imported?, &mut outputs)?;
+    let imported = match imported {
+        Ok(imported) => imported,
+        // Whoever mends one wants to know of the others.
+        Err(Error::Build(faults)) => return Err(Error::Build(styles::with_faults(faults, &graph.styles, &styles))),
+        Err(error) => return Err(error),
+    };
+    styles::add(site, &compiler, &graph.styles, styles, &imported, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
     images.tell(progress);
     pages::add_documents(config, &graph.documents, &mut outputs)?;

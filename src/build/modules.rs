@@ -58,7 +58,10 @@ pub(super) fn add(
         }
     };
     let bundled = &modules.bundled;
-    outputs.sources.extend(bundled.sources.clone());
+    // Nobody asks what is in a build that the next one follows.
+    if !site.memory.lasts() {
+        outputs.sources.extend(bundled.sources.clone());
+    }
     let mut files = add_sheets(site, compiler, &bundled.sheets, brought, outputs)?;
     let sheets: Vec<String> = bundled.sheets.iter().filter_map(|sheet| files.get(&sheet.stable).cloned()).collect();
     modules.add_chunks(site, &mut files, outputs)?;

@@ -11,7 +11,7 @@ use super::contents::{Import, ImportKind};
 use super::graph::Unit;
 use super::output::{Maps, Output, Outputs};
 use super::transform::css::{Compiler, Sheet};
-use super::{Site, add_asset, gather};
+use super::{Site, add_asset, distinct, gather};
 use crate::asset::{LogicalPath, relative_url};
 use crate::config::Config;
 use crate::error::{Error, Fault, Result};
@@ -113,6 +113,20 @@ pub(super) fn add(
         add_asset(config, outputs, unit, &path, made.output.clone())?;
     }
     Ok(())
+}
+
+/// These faults, and those of the stylesheets that are no parts of others.
+pub(super) fn with_faults(mut faults: Vec<Fault>, units: &[Unit], made: &[Result<Arc<Made>>]) -> Vec<Fault> {
+    let parts = parts(units, made, &BTreeSet::new());
+    for (unit, made) in units.iter().zip(made) {
+        let is_part = unit.inputs.iter().any(|input| parts.contains(input));
+        if let Err(Error::Build(more)) = made
+            && (unit.named || !is_part)
+        {
+            faults.extend(more.iter().cloned());
+        }
+    }
+    distinct(faults)
 }
 
 impl Made {

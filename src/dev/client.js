@@ -110,7 +110,7 @@
 
   // What went wrong, above the page, in a tree of its own that no stylesheet of the page's reaches.
   let overlay = null;
-  function show(problems, { closes }) {
+  function show(problems, { about, foot }) {
     hide();
     overlay = document.createElement("fingerpost-overlay");
     const root = overlay.attachShadow({ mode: "open" });
@@ -120,12 +120,16 @@
     const box = add(root, "div", "box");
     box.setAttribute("role", "alertdialog");
     box.setAttribute("aria-label", "Errors");
-    const count = problems.length === 1 ? "1 error" : `${problems.length} errors`;
-    add(box, "p", "count", closes ? "uncaught in this page" : `${count} in the build; the last good one is shown below`);
+    add(box, "p", "count", about);
     for (const problem of problems) box.append(section(problem));
-    add(box, "p", "foot", closes ? "Esc closes this" : "goes away when it is mended; Esc hides it");
+    add(box, "p", "foot", foot);
     overlay.addEventListener("click", (event) => event.composedPath()[0] === overlay && hide());
     (document.body ?? document.documentElement).append(overlay);
+  }
+  function failed({ errors, is_served }) {
+    const count = errors.length === 1 ? "1 error" : `${errors.length} errors`;
+    const about = `${count} in the build` + (is_served ? "; the last good one is shown below" : "");
+    show(errors, { about, foot: "goes away when it is mended; Esc hides it" });
   }
   function section({ message, hint, file, line, column, frame }) {
     const part = document.createElement("section");
@@ -177,7 +181,7 @@
     told.add(key);
     try {
       const answer = await post("error", { ...fallback, message, stack });
-      if (answer.ok) show([await answer.json()], { closes: true });
+      if (answer.ok) show([await answer.json()], { about: "uncaught in this page", foot: "Esc closes this" });
     } catch {
       // The server is gone; the console has it.
     }
@@ -221,7 +225,7 @@
         hide();
         return swap(event);
       case "errors":
-        return show(event.errors, { closes: false });
+        return failed(event);
       case "fine":
         return hide();
     }

@@ -72,7 +72,7 @@ impl State {
     pub fn update(&self, page: &str, since: u64) -> Update {
         match self.problems.is_empty() {
             true => self.shown.update(page, since),
-            false => Update::Errors { errors: self.problems.clone() },
+            false => Update::Errors { errors: self.problems.clone(), is_served: self.shown.snapshot.is_some() },
         }
     }
 }

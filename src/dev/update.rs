@@ -30,7 +30,11 @@ pub enum Update {
         because: String,
     },
     /// The build failed; what is served is the last one that did not.
-    Errors { errors: Vec<Problem> },
+    Errors {
+        errors: Vec<Problem>,
+        /// Whether there is one.
+        is_served: bool,
+    },
 }
 
 /// What is served, and since when each file of it is as it is.

@@ -2,8 +2,8 @@
 //!
 //! The only file that names notify.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
@@ -113,9 +113,15 @@ impl Watcher {
         Ok(())
     }
 
-    /// Watches anew what was made again since it was watched: the watch of a folder goes with it.
-    pub fn renew(&mut self, gone: &Path) {
-        self.watched.retain(|path, _| !path.starts_with(gone));
+    /// Watches anew what may have been made again since it was watched: the watch of a folder goes with it. Of packages that are
+    /// installed again only the list of them may be heard of.
+    pub fn renew(&mut self, told: &BTreeSet<PathBuf>) {
+        let is_list = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("node_modules"));
+        let folders = told.iter().filter(|path| path.is_dir());
+        let packages = told.iter().filter(|path| is_list(path)).filter_map(|path| path.parent());
+        for again in folders.map(PathBuf::as_path).chain(packages) {
+            self.watched.retain(|path, _| !path.starts_with(again));
+        }
     }
 }
 

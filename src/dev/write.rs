@@ -75,7 +75,7 @@ pub async fn write(
             Err(error) => tell(Written::Failed(&error)),
         }
         told = changes.next(&folders).await;
-        told.iter().filter(|path| path.is_dir()).for_each(|path| watcher.renew(path));
+        watcher.renew(&told);
         is_configured = Ok(());
         if folders.are_settings(&told) {
             is_configured = (writing.load)().map(|config| {

@@ -186,7 +186,7 @@ fn errors_are_shown_until_they_are_mended() {
         page.until(&format!("{OVERLAY}.includes('none.png')")).await;
         assert_eq!(page.run(&format!("return {COLOR}")).await, "rgb(2, 2, 2)");
         site.write("assets/js/word.ts", "export const word: string = ;\n");
-        page.until(&format!("{OVERLAY}.includes('word.ts:1:')")).await;
+        page.until(&format!("{OVERLAY}.includes('word.ts:1:') && {OVERLAY}.includes('none.png')")).await;
         site.write("assets/js/word.ts", "export const word: string = 'one';\n");
         site.write("assets/css/b.css", "p { color: rgb(6, 6, 6) }\n");
         site.write("assets/css/a.css", "p { color: rgb(6, 6, 6) }\n");

@@ -2,10 +2,10 @@
 //!
 //! The only place that names lightningcss.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use elsa::sync::FrozenMap;
 use lightningcss::error::Error as CssError;
@@ -86,9 +86,7 @@ pub trait Urls: Sync {
 
 impl Compiler {
     pub fn new(config: &Config, mode: Mode, cache: &Arc<Cache>) -> Result<Self, Fault> {
-        let targets = config.targets.query(mode);
-        let browsers = Browsers::from_browserslist([targets])
-            .map_err(|error| Fault::new(format!("`{targets}` is no browserslist query: {error}")))?;
+        let query = config.targets.query(mode);
         let resolver = Resolver::new(ResolveOptions {
             condition_names: vec!["style".to_owned(), "default".to_owned()],
             main_fields: vec!["style".to_owned(), "main".to_owned()],
@@ -101,8 +99,8 @@ impl Compiler {
             assets: config.assets.clone(),
             prefix: config.prefix.clone(),
             mode,
-            query: targets.to_owned(),
-            targets: Targets::from(browsers),
+            query: query.to_owned(),
+            targets: targets(query)?,
             cache: Arc::clone(cache),
             resolver,
             texts: FrozenMap::new(),
@@ -252,6 +250,20 @@ impl Compiler {
         let resolve = || self.resolver.resolve(from.parent()?, package).ok().map(|found| found.full_path());
         self.sources(from).into_iter().find_map(beside).or_else(resolve)
     }
+}
+
+/// The browsers of a browserslist query, looked up once in a process.
+fn targets(query: &str) -> Result<Targets, Fault> {
+    static KNOWN: Mutex<BTreeMap<String, Targets>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(targets) = known.get(query) {
+        return Ok(*targets);
+    }
+    let browsers = Browsers::from_browserslist([query])
+        .map_err(|error| Fault::new(format!("`{query}` is no browserslist query: {error}")))?;
+    let targets = Targets::from(browsers);
+    known.insert(query.to_owned(), targets);
+    Ok(targets)
 }
 
 /// How every stylesheet is parsed.
