@@ -37,7 +37,7 @@ pub use write::{Writing, Written, write};
 
 use crate::build::{Session, Snapshot};
 use crate::config::Config;
-use crate::environment::Environment;
+use crate::environment::{AssetBase, Environment};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::serve::{Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
@@ -115,7 +115,8 @@ enum Job {
 /// What it came to.
 struct Outcome {
     made: Result<(Snapshot, Table)>,
-    folders: Folders,
+    /// None if they are the same as before.
+    folders: Option<Folders>,
     warnings: Vec<String>,
     took: Duration,
 }
@@ -191,9 +192,11 @@ fn is_taken(error: &Error) -> bool {
     matches!(error, Error::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
 }
 
-/// An environment as it is while a site is worked on: what a browser would remember for long is left out.
+/// An environment as it is while a site is worked on: no other origin has what is built here, and what a browser would remember for
+/// long is left out.
 fn development(config: &Config, name: &str) -> Result<Environment> {
     let mut environment = config.environment(name)?.clone();
+    environment.asset_base = AssetBase::default();
     environment.security.hsts = None;
     environment.hosts.clear();
     Ok(environment)
@@ -278,7 +281,9 @@ impl Desk<'_> {
         self.builder.ask(Job::Build(told));
         match self.builder.outcome().await {
             Ok(Outcome { made, folders, warnings, took }) => {
-                self.folders = folders;
+                if let Some(folders) = folders {
+                    self.folders = folders;
+                }
                 warnings.into_iter().for_each(|warning| (self.tell)(Event::Warning(warning)));
                 match made {
                     Ok((snapshot, table)) => self.show(snapshot, table, because, took),
@@ -340,7 +345,7 @@ impl Builder {
         let (jobs, asked) = mpsc::channel();
         let (done, outcomes) = unbounded_channel();
         let session = session(config);
-        let work = Work { session, environment, config_file };
+        let work = Work { session, environment, config_file, generation: None };
         let thread = std::thread::Builder::new().name("build".to_owned());
         thread.spawn(move || work.run(&asked, &done)).map_err(Error::io("start a thread in", &config.root))?;
         Ok(Builder { jobs, outcomes })
@@ -367,6 +372,8 @@ struct Work {
     session: Session,
     environment: Environment,
     config_file: Option<PathBuf>,
+    /// Of the session's inputs, when they were last looked at.
+    generation: Option<u64>,
 }
 
 impl Work {
@@ -374,7 +381,10 @@ impl Work {
         while let Ok(job) = asked.recv() {
             match job {
                 Job::Bind(environment) => self.environment = *environment,
-                Job::Configure(config) => self.session = session(&config),
+                Job::Configure(config) => {
+                    self.session = session(&config);
+                    self.generation = None;
+                }
                 Job::Build(told) => {
                     if done.send(self.build(&told)).is_err() {
                         return;
@@ -391,7 +401,10 @@ impl Work {
             let table = Table::of(&snapshot.manifest, &snapshot.files, &self.environment)?;
             Ok((snapshot, table))
         });
-        let folders = Folders::of(self.session.config(), self.config_file.as_deref(), self.session.inputs());
+        let generation = Some(self.session.generation());
+        let folders = (generation != self.generation)
+            .then(|| Folders::of(self.session.config(), self.config_file.as_deref(), self.session.inputs()));
+        self.generation = generation;
         Outcome { made, folders, warnings: warnings.take(), took: start.elapsed() }
     }
 }

@@ -1,6 +1,6 @@
 //! What there is: the files below `assets/`, `assets/public/` and `templates/`, and nothing outside the root.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
@@ -66,11 +66,21 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Where all of them lie.
-    pub fn paths(&self) -> BTreeSet<PathBuf> {
+    /// Whether the others are the same files, whatever is in them.
+    pub fn are_where(&self, others: &Sources) -> bool {
+        // Not as paths, which are compared part by part.
+        self.paths().map(|path| path.as_os_str()).eq(others.paths().map(|path| path.as_os_str()))
+    }
+
+    /// Whether there is a source at that path.
+    pub fn has(&self, path: &Path) -> bool {
+        self.paths().any(|source| source.as_os_str() == path.as_os_str())
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         let assets = self.assets.values().chain(self.parts.values());
         let public = self.public.iter().map(|(_, path)| path);
-        assets.chain(public).chain(self.templates.values()).cloned().collect()
+        assets.chain(public).chain(self.templates.values())
     }
 
     /// Whether a path lies where all that there is is known.

@@ -160,6 +160,11 @@ fn relative_strings(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether two texts of a script out of the assets' folder may import the same.
+pub fn name_the_same(before: &str, now: &str) -> bool {
+    !before.contains(GLOB) && !now.contains(GLOB) && relative_strings(before).eq(relative_strings(now))
+}
+
 impl Graph {
     /// `references` are what pages say: a place, a logical path and the page.
     pub fn new(

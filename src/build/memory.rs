@@ -3,23 +3,28 @@
 //! A result is kept with the files that it was made of, and forgotten with any of them. What a name leads to depends on which files
 //! there are, so all that has to do with names is forgotten when a file comes or goes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hash::Hash;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arcstr::ArcStr;
 use rayon::prelude::*;
+use rustc_hash::FxBuildHasher;
 
 use super::discover::Sources;
+use super::graph::{self, Graph};
 use super::modules::Modules;
 use super::output::Output;
 use super::pages::{Draft, Finished};
 use super::styles::{Made, StyleKey};
 use super::texts::Texts;
-use super::transform::script::Syntax;
+use super::transform::script::{self, Syntax};
+use crate::error::Result;
 
 #[derive(Debug)]
 pub struct Memory {
@@ -40,12 +45,28 @@ pub struct Memory {
     pub pages: Memo<String, Finished>,
     /// Which asset names there were for the drafts, and whether each is a module's.
     named: Mutex<Arc<BTreeMap<String, bool>>>,
+    graph: Mutex<Option<Planned>>,
+    /// Whether scripts are what they were: modules or not, and importing the same.
+    names_hold: bool,
     /// Every source that there was, if there was a build.
-    sources: Option<BTreeSet<PathBuf>>,
-    /// Every file that the last build was made of.
-    stamps: HashMap<PathBuf, Stamp>,
+    sources: Option<Arc<Sources>>,
+    /// Every file that the last build was made of, and goes up when they are others.
+    stamps: Stamps,
+    generation: u64,
+    /// Whether all of them are to be looked for again.
+    recounts: bool,
     begun: SystemTime,
 }
+
+/// What becomes of each source, and the drafts from which that follows.
+#[derive(Debug)]
+struct Planned {
+    drafts: Vec<Arc<Draft>>,
+    graph: Arc<Graph>,
+}
+
+/// By path. A path is hashed part by part, which takes longer than all else that is done with it.
+type Stamps = HashMap<OsString, Stamp, FxBuildHasher>;
 
 impl Memory {
     /// For one build.
@@ -72,8 +93,12 @@ impl Memory {
             drafts: Memo::new(lasts),
             pages: Memo::new(lasts),
             named: Mutex::default(),
+            graph: Mutex::default(),
+            names_hold: false,
             sources: None,
-            stamps: HashMap::new(),
+            stamps: Stamps::default(),
+            generation: 0,
+            recounts: true,
             begun: SystemTime::UNIX_EPOCH,
         }
     }
@@ -83,31 +108,70 @@ impl Memory {
         self.lasts
     }
 
+    /// The sources of the last build, if they are those of this one, and of what is in them only that has changed which is told.
+    /// All of it has to be a file that was there before.
+    pub fn trust(&mut self, told: &BTreeSet<PathBuf>) -> Option<Arc<Sources>> {
+        let sources = self.sources.clone().filter(|sources| self.lasts && sources.made.is_empty())?;
+        // What editors write for a moment beside a file was no source, and is none.
+        let is_passing = |path: &PathBuf| sources.is_among(path) && !path.exists() && !sources.has(path);
+        let is_known = |path: &PathBuf| self.stamps.contains_key(path.as_os_str());
+        let (known, others): (BTreeSet<&PathBuf>, BTreeSet<&PathBuf>) = told.iter().partition(|path| is_known(path));
+        let holds = !known.is_empty() && known.iter().all(|path| path.is_file()) && others.into_iter().all(is_passing);
+        if !holds {
+            return None;
+        }
+        self.begun = SystemTime::now();
+        let before = known.iter().map(|path| (self.syntax.get(path), self.texts.peek(path)));
+        let before: Vec<(Option<Arc<Syntax>>, Option<ArcStr>)> = before.collect();
+        self.forget(&known.iter().map(|path| (*path).clone()).collect());
+        let mut pairs = known.into_iter().zip(before);
+        self.names_hold = pairs.all(|(path, (syntax, text))| self.imports_the_same(path, syntax, text));
+        Some(sources)
+    }
+
+    fn imports_the_same(&self, path: &Path, syntax: Option<Arc<Syntax>>, text: Option<ArcStr>) -> bool {
+        // Of a script that nobody has read nobody knows what it imports.
+        let Some(text) = text else { return true };
+        let Ok(now) = self.texts.read(path) else { return false };
+        match syntax {
+            Some(syntax) => {
+                let now = script::syntax(path, &now);
+                *syntax == *self.syntax.keep(path.to_owned(), now, [path.to_owned()])
+            }
+            None => graph::name_the_same(&text, &now),
+        }
+    }
+
     /// Forgets what may hold no longer, given what there is now, and which paths are said to have changed.
-    pub fn refresh(&mut self, sources: &Sources, told: &BTreeSet<PathBuf>) {
+    pub fn refresh(&mut self, sources: &Arc<Sources>, told: &BTreeSet<PathBuf>) {
         if !self.lasts {
             return;
         }
         self.begun = SystemTime::now();
-        let now = sources.paths();
-        let came_or_went = self.sources.as_ref().is_some_and(|before| *before != now);
-        let is_stale = |path: &PathBuf, stamp: &Stamp| told.contains(path) || Stamp::of(path) != Some(*stamp);
+        self.recounts = true;
+        self.names_hold = false;
+        let came_or_went = self.sources.as_ref().is_some_and(|before| !before.are_where(sources));
+        let is_told = |path: &OsStr| told.contains(Path::new(path));
+        let is_stale = |path: &OsStr, stamp: &Stamp| is_told(path) || Stamp::of(Path::new(path)) != Some(*stamp);
         let stale = self.stamps.par_iter().filter(|(path, stamp)| is_stale(path, stamp));
-        let changed: HashSet<PathBuf> = stale.map(|(path, _)| path.clone()).collect();
+        let changed: Paths = stale.map(|(path, _)| PathBuf::from(path)).collect();
         let gone = changed.iter().any(|path| !path.is_file());
         // Of what lies among the sources all is known already.
-        let elsewhere = told.iter().any(|path| !self.stamps.contains_key(path) && !sources.is_among(path));
-        self.sources = Some(now);
-        self.stamps.retain(|path, _| !changed.contains(path));
+        let is_elsewhere = |path: &PathBuf| !self.stamps.contains_key(path.as_os_str()) && !sources.is_among(path);
+        let elsewhere = told.iter().any(is_elsewhere);
+        self.sources = Some(Arc::clone(sources));
         self.forget(&changed);
         if came_or_went || gone || elsewhere {
             self.forget_names();
         }
     }
 
-    fn forget(&mut self, changed: &HashSet<PathBuf>) {
+    fn forget(&mut self, changed: &Paths) {
         if changed.is_empty() {
             return;
+        }
+        for path in changed {
+            self.stamps.remove(path.as_os_str());
         }
         self.texts.forget(changed);
         self.syntax.forget(changed);
@@ -134,35 +198,53 @@ impl Memory {
     }
 
     /// Takes note of what the build was made of, to see whether it changes.
-    pub fn settle(&mut self, sources: &Sources) {
+    pub fn settle(&mut self) {
         if !self.lasts {
             return;
         }
-        let memos = [
-            self.copies.inputs(),
-            self.scripts.inputs(),
-            self.styles.inputs(),
-            self.brought.inputs(),
-            self.modules.inputs(),
-            self.drafts.inputs(),
-        ];
-        let read = self.texts.paths().into_iter().chain(sources.templates.values().cloned());
-        let inputs: HashSet<PathBuf> = memos.into_iter().flatten().chain(read).collect();
+        // What was made in this build, and all that is kept of earlier ones.
+        let memos: [&dyn Inputs; 6] =
+            [&self.copies, &self.scripts, &self.styles, &*self.brought, &self.modules, &self.drafts];
+        let fresh: Vec<PathBuf> = memos.iter().flat_map(|memo| memo.fresh()).chain(self.texts.fresh()).collect();
+        let inputs: Vec<PathBuf> = match std::mem::take(&mut self.recounts) {
+            true => memos.iter().flat_map(|memo| memo.all()).chain(self.texts.paths()).collect(),
+            false => fresh,
+        };
+        let templates = self.sources.iter().flat_map(|sources| sources.templates.values());
         // What was written since the build began may have been read before that.
         let begun = self.begun.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH);
-        // Of those that were as they had been when it began, the stamps are known.
-        let before = std::mem::take(&mut self.stamps);
-        let stamp = |path: PathBuf| {
-            let stamp = || Stamp::of(&path).filter(|stamp| stamp.modified < begun).unwrap_or(Stamp::UNSURE);
-            let stamp = before.get(&path).copied().unwrap_or_else(stamp);
-            (path, stamp)
-        };
-        self.stamps = inputs.into_iter().map(stamp).collect();
+        for path in inputs.into_iter().chain(templates.cloned()) {
+            if let Entry::Vacant(entry) = self.stamps.entry(path.into_os_string()) {
+                let stamp = Stamp::of(Path::new(entry.key())).filter(|stamp| stamp.modified < begun);
+                entry.insert(stamp.unwrap_or(Stamp::UNSURE));
+                self.generation += 1;
+            }
+        }
     }
 
     /// Every file that the last build was made of, but for those that it is made of by being there.
     pub fn inputs(&self) -> impl Iterator<Item = &Path> {
-        self.stamps.keys().map(PathBuf::as_path)
+        self.stamps.keys().map(Path::new)
+    }
+
+    /// Goes up when there are others.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What becomes of each source, if that follows from the same as before.
+    pub fn graph(&self, drafts: &[Arc<Draft>], make: impl FnOnce() -> Result<Graph>) -> Result<Arc<Graph>> {
+        let mut kept = lock(&self.graph);
+        let is_same = |before: &&Planned| {
+            let pairs = before.drafts.iter().zip(drafts);
+            before.drafts.len() == drafts.len() && pairs.into_iter().all(|(before, now)| Arc::ptr_eq(before, now))
+        };
+        if let Some(planned) = kept.as_ref().filter(|_| self.names_hold).filter(is_same) {
+            return Ok(Arc::clone(&planned.graph));
+        }
+        let graph = Arc::new(make()?);
+        *kept = Some(Planned { drafts: drafts.to_vec(), graph: Arc::clone(&graph) });
+        Ok(graph)
     }
 
     /// Whether there is a file of that name, as the build has seen it.
@@ -176,16 +258,23 @@ impl Memory {
     }
 
     /// What assets may be named is the same for all drafts: with other ones, none of those that are kept holds.
-    pub fn name_assets(&self, known: BTreeMap<String, bool>) -> Arc<BTreeMap<String, bool>> {
+    pub fn named(&self, look: impl FnOnce() -> Result<BTreeMap<String, bool>>) -> Result<Arc<BTreeMap<String, bool>>> {
         let mut named = lock(&self.named);
+        if self.names_hold {
+            return Ok(Arc::clone(&named));
+        }
+        let known = look()?;
         if **named != known {
             *named = Arc::new(known);
             self.drafts.clear();
             self.pages.clear();
         }
-        Arc::clone(&named)
+        Ok(Arc::clone(&named))
     }
 }
+
+/// Paths, for a look whether one is among them.
+pub type Paths = HashSet<PathBuf>;
 
 /// What tells that a file has been written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +285,7 @@ struct Stamp {
 }
 
 /// A file's time is at most so far behind the clock.
-const GRAIN: Duration = Duration::from_millis(20);
+const GRAIN: Duration = Duration::from_millis(4);
 
 impl Stamp {
     /// That of no file.
@@ -213,6 +302,26 @@ impl Stamp {
 pub struct Memo<K, V> {
     /// None if nothing is kept.
     made: Option<Mutex<HashMap<K, Kept<V>>>>,
+    /// What was made since the last look was made of these.
+    fresh: Mutex<Vec<PathBuf>>,
+}
+
+/// The files that what a memo keeps was made of.
+trait Inputs {
+    fn all(&self) -> Vec<PathBuf>;
+    /// Of what was kept since the last call.
+    fn fresh(&self) -> Vec<PathBuf>;
+}
+
+impl<K: Eq + Hash, V> Inputs for Memo<K, V> {
+    fn all(&self) -> Vec<PathBuf> {
+        let made = self.made.as_ref().map(lock);
+        made.iter().flat_map(|made| made.values()).flat_map(|kept| kept.inputs.iter().cloned()).collect()
+    }
+
+    fn fresh(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *lock(&self.fresh))
+    }
 }
 
 #[derive(Debug)]
@@ -223,7 +332,7 @@ struct Kept<V> {
 
 impl<K: Eq + Hash, V> Memo<K, V> {
     fn new(keeps: bool) -> Self {
-        Memo { made: keeps.then(Mutex::default) }
+        Memo { made: keeps.then(Mutex::default), fresh: Mutex::default() }
     }
 
     pub fn get(&self, key: &K) -> Option<Arc<V>> {
@@ -236,13 +345,14 @@ impl<K: Eq + Hash, V> Memo<K, V> {
             let inputs: Box<[PathBuf]> = inputs.into_iter().collect();
             // Of what a tool has made nobody hears when it changes.
             if inputs.iter().all(|input| input.is_file()) {
+                lock(&self.fresh).extend(inputs.iter().cloned());
                 lock(made).insert(key, Kept { value: Arc::clone(&value), inputs });
             }
         }
         value
     }
 
-    fn forget(&self, changed: &HashSet<PathBuf>) {
+    fn forget(&self, changed: &Paths) {
         if let Some(made) = &self.made {
             lock(made).retain(|_, kept| !kept.inputs.iter().any(|input| changed.contains(input)));
         }
@@ -256,11 +366,6 @@ impl<K: Eq + Hash, V> Memo<K, V> {
 
     fn clear(&self) {
         self.keep_only(|_| false);
-    }
-
-    fn inputs(&self) -> Vec<PathBuf> {
-        let made = self.made.as_ref().map(lock);
-        made.iter().flat_map(|made| made.values()).flat_map(|kept| kept.inputs.iter().cloned()).collect()
     }
 }
 

@@ -154,7 +154,7 @@ struct Made {
     release: ReleaseId,
     /// As it is before the pages are bound to an environment.
     unsealed: BTreeMap<String, Digest>,
-    sources: Sources,
+    sources: Arc<Sources>,
 }
 
 /// The stages, up to what is common to all that builds are made for. `told` are paths that are known to have changed since the
@@ -170,12 +170,18 @@ fn make(
 ) -> Result<Made> {
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
     progress.stage("discover", 0);
-    let by_tools = tools::run(&Site { config, mode, cache, memory, head, progress })?;
-    let sources = Sources::discover(config, by_tools)?;
-    memory.refresh(&sources, told);
+    let sources = match memory.trust(told) {
+        Some(sources) => sources,
+        None => {
+            let by_tools = tools::run(&Site { config, mode, cache, memory, head, progress })?;
+            let sources = Arc::new(Sources::discover(config, by_tools)?);
+            memory.refresh(&sources, told);
+            sources
+        }
+    };
     let outputs = stages(&Site { config, mode, cache, memory, head, progress }, &sources);
     // What was read is known, and what of it changes next, however this ends.
-    memory.settle(&sources);
+    memory.settle();
     let mut outputs = outputs?;
     let unsealed = outputs.files.iter().map(|(path, output)| (path.clone(), output.digest)).collect();
     let release = pages::seal(&mut outputs, mode)?;
@@ -187,13 +193,15 @@ fn stages(site: &Site<'_>, sources: &Sources) -> Result<Outputs> {
     let templates = Templates::load(config, sources)?;
     let scripts = Scripts::new(config, memory);
     let drafts = pages::draft(site, sources, &templates, &scripts)?;
-    let references: Vec<(Place, String, String)> = drafts
-        .iter()
-        .flat_map(|draft| {
-            draft.survey.references.iter().map(|(place, name)| (*place, name.clone(), draft.page.template.clone()))
-        })
-        .collect();
-    let graph = Graph::new(config, sources, &references, &scripts)?;
+    let graph = memory.graph(&drafts, || {
+        let references = |draft: &Arc<pages::Draft>| {
+            let template = draft.page.template.clone();
+            let named = draft.survey.references.clone().into_iter();
+            named.map(move |(place, name)| (place, name, template.clone())).collect::<Vec<_>>()
+        };
+        let references: Vec<(Place, String, String)> = drafts.iter().flat_map(references).collect();
+        Graph::new(config, sources, &references, &scripts)
+    })?;
 
     let mut outputs = Outputs::new(&config.prefix, Names::of(mode));
     let images = Arc::new(Images::new(config, mode, site.cache));

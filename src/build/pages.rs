@@ -47,19 +47,21 @@ pub(super) fn draft(
     scripts: &Scripts<'_>,
 ) -> Result<Vec<Arc<Draft>>> {
     let Site { config, progress, memory, .. } = *site;
-    let mut known: BTreeMap<String, bool> = BTreeMap::new();
-    for (name, path) in sources.assets.iter().chain(&sources.parts) {
-        let script = discover::is_plain_script(name.as_str()) || discover::is_compiled_script(name.as_str());
-        known.insert(name.as_str().to_owned(), script && scripts.is_module(path)?);
-    }
-    for bundle in &config.bundles {
-        let mut module = false;
-        for input in bundle.inputs.iter().filter(|_| bundle.name.extension() != "css") {
-            module |= scripts.is_module(input)?;
+    let known = memory.named(|| {
+        let mut known: BTreeMap<String, bool> = BTreeMap::new();
+        for (name, path) in sources.assets.iter().chain(&sources.parts) {
+            let script = discover::is_plain_script(name.as_str()) || discover::is_compiled_script(name.as_str());
+            known.insert(name.as_str().to_owned(), script && scripts.is_module(path)?);
         }
-        known.insert(bundle.name.as_str().to_owned(), module);
-    }
-    let known = memory.name_assets(known);
+        for bundle in &config.bundles {
+            let mut module = false;
+            for input in bundle.inputs.iter().filter(|_| bundle.name.extension() != "css") {
+                module |= scripts.is_module(input)?;
+            }
+            known.insert(bundle.name.as_str().to_owned(), module);
+        }
+        Ok(known)
+    })?;
     let urls = Arc::new(DraftUrls::new(&config.prefix, Arc::clone(&known)));
     let renderer = templates.renderer(Arc::clone(&urls) as _);
     let look = |page: &Page| {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arcstr::ArcStr;
 
@@ -15,6 +15,8 @@ use crate::fs;
 pub struct Texts {
     root: PathBuf,
     seen: Mutex<HashMap<PathBuf, Seen>>,
+    /// What was read since the last look.
+    fresh: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -27,7 +29,7 @@ struct Seen {
 
 impl Texts {
     pub fn new(root: &Path) -> Self {
-        Texts { root: root.to_owned(), seen: Mutex::default() }
+        Texts { root: root.to_owned(), seen: Mutex::default(), fresh: Mutex::default() }
     }
 
     pub fn read(&self, path: &Path) -> Result<ArcStr> {
@@ -37,6 +39,7 @@ impl Texts {
         let bytes = fs::read(path)?;
         let digest = Digest::of(&bytes);
         let text = ArcStr::from(fs::to_text(bytes, &fs::display_name(&self.root, path))?);
+        lock(&self.fresh).push(path.to_owned());
         let mut seen = self.seen();
         let seen = seen.entry(path.to_owned()).or_insert(Seen { digest, text: None });
         Ok(seen.text.get_or_insert(text).clone())
@@ -44,7 +47,18 @@ impl Texts {
 
     /// Takes note of the digest of a file's bytes.
     pub fn remember(&self, path: &Path, digest: Digest) {
+        lock(&self.fresh).push(path.to_owned());
         self.seen().entry(path.to_owned()).or_insert(Seen { digest, text: None });
+    }
+
+    /// What was read of a script, if it was.
+    pub fn peek(&self, path: &Path) -> Option<ArcStr> {
+        self.seen().get(path).and_then(|seen| seen.text.clone())
+    }
+
+    /// The files of which something became known since the last call.
+    pub fn fresh(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *lock(&self.fresh))
     }
 
     /// The digest of a file's bytes, if anyone has read it.
@@ -67,6 +81,10 @@ impl Texts {
     }
 
     fn seen(&self) -> MutexGuard<'_, HashMap<PathBuf, Seen>> {
-        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.seen)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
