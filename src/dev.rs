@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 
+mod builder;
 mod certificate;
 mod changes;
 mod editor;
@@ -35,14 +36,14 @@ pub use watch::Method;
 use watch::Watcher;
 pub use write::{Writing, Written, write};
 
-use crate::build::{Session, Snapshot};
+use crate::build::Snapshot;
 use crate::config::Config;
 use crate::environment::{AssetBase, Environment};
 use crate::error::{Error, Result};
-use crate::manifest::Mode;
 use crate::serve::{Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
+use builder::{Builder, Job, Outcome};
 pub use certificate::provide as provide_certificate;
-use changes::{Changes, Warnings};
+use changes::Changes;
 
 /// How a site is worked on.
 pub struct Options {
@@ -101,24 +102,6 @@ pub struct Rebuilt {
     /// Of so many tabs so many had something to do.
     pub tabs: usize,
     pub told: usize,
-}
-
-/// What the thread that builds is asked for.
-enum Job {
-    /// With what has changed.
-    Build(BTreeSet<PathBuf>),
-    /// By another configuration.
-    Configure(Box<Config>),
-    Bind(Box<Environment>),
-}
-
-/// What it came to.
-struct Outcome {
-    made: Result<(Snapshot, Table)>,
-    /// None if they are the same as before.
-    folders: Option<Folders>,
-    warnings: Vec<String>,
-    took: Duration,
 }
 
 /// Builds and serves a site while it is worked on, until it is told to stop.
@@ -332,79 +315,4 @@ impl Desk<'_> {
 fn next_build(last: u64) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
     u64::try_from(now).unwrap_or(u64::MAX).max(last + 1)
-}
-
-/// The thread that builds. It ends with the process, in the middle of a build if need be: it writes nothing.
-struct Builder {
-    jobs: mpsc::Sender<Job>,
-    outcomes: UnboundedReceiver<Outcome>,
-}
-
-impl Builder {
-    fn start(config: &Config, environment: Environment, config_file: Option<PathBuf>) -> Result<Self> {
-        let (jobs, asked) = mpsc::channel();
-        let (done, outcomes) = unbounded_channel();
-        let session = session(config);
-        let work = Work { session, environment, config_file, generation: None };
-        let thread = std::thread::Builder::new().name("build".to_owned());
-        thread.spawn(move || work.run(&asked, &done)).map_err(Error::io("start a thread in", &config.root))?;
-        Ok(Builder { jobs, outcomes })
-    }
-
-    fn ask(&self, job: Job) {
-        // Were the thread gone, no outcome would come, which is told there.
-        let _ = self.jobs.send(job);
-    }
-
-    async fn outcome(&mut self) -> Result<Outcome> {
-        self.outcomes.recv().await.ok_or_else(|| Error::Usage {
-            message: "the thread that builds has ended".to_owned(),
-            help: "start the program again, and report this".to_owned(),
-        })
-    }
-}
-
-fn session(config: &Config) -> Session {
-    Session::new(config.clone(), Mode::Development, service::head())
-}
-
-struct Work {
-    session: Session,
-    environment: Environment,
-    config_file: Option<PathBuf>,
-    /// Of the session's inputs, when they were last looked at.
-    generation: Option<u64>,
-}
-
-impl Work {
-    fn run(mut self, asked: &mpsc::Receiver<Job>, done: &UnboundedSender<Outcome>) {
-        while let Ok(job) = asked.recv() {
-            match job {
-                Job::Bind(environment) => self.environment = *environment,
-                Job::Configure(config) => {
-                    self.session = session(&config);
-                    self.generation = None;
-                }
-                Job::Build(told) => {
-                    if done.send(self.build(&told)).is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    fn build(&mut self, told: &BTreeSet<PathBuf>) -> Outcome {
-        let start = Instant::now();
-        let warnings = Warnings::default();
-        let made = self.session.build(told, &warnings).and_then(|snapshot| {
-            let table = Table::of(&snapshot.manifest, &snapshot.files, &self.environment)?;
-            Ok((snapshot, table))
-        });
-        let generation = Some(self.session.generation());
-        let folders = (generation != self.generation)
-            .then(|| Folders::of(self.session.config(), self.config_file.as_deref(), self.session.inputs()));
-        self.generation = generation;
-        Outcome { made, folders, warnings: warnings.take(), took: start.elapsed() }
-    }
 }

@@ -41,6 +41,19 @@ pub fn install() -> Result<(), String> {
     }
 }
 
+/// Copies a folder of a package with all in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).expect("a copy")),
+        }
+    }
+}
+
 /// What each of them calls itself.
 pub fn versions(program: &Path) -> Vec<String> {
     let ask = |command: &mut Command| {

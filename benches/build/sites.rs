@@ -47,7 +47,7 @@ impl Site {
         let mut site = Site::new();
         let mut entry = String::new();
         for index in 0..10 {
-            copy(&peers::packages().join("three/src"), &site.root().join(format!("copies/{index}")));
+            peers::copy(&peers::packages().join("three/src"), &site.root().join(format!("copies/{index}")));
             entry += &format!(
                 "import * as three{index} from '../../copies/{index}/Three.js';\nexport {{ three{index} }};\n"
             );
@@ -125,16 +125,4 @@ fn module(index: usize, edits: usize) -> String {
     text += "];\n\nexport function run() {\n    for (const [index, text] of texts.entries()) {\n        \
              document.body.dataset[`text${index}`] = text;\n    }\n}\n";
     text
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("a copy")),
-        }
-    }
 }

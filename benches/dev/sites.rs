@@ -54,7 +54,7 @@ impl Site {
         let site = Site::new("copies/7/constants.js", "assets/css/7.css");
         let mut entry = String::new();
         for index in 0..10 {
-            copy(&peers::packages().join("three/src"), &site.root().join(format!("copies/{index}")));
+            peers::copy(&peers::packages().join("three/src"), &site.root().join(format!("copies/{index}")));
             entry += &format!(
                 "import * as three{index} from '../../copies/{index}/Three.js';\nwindow.three{index} = three{index};\n"
             );
@@ -145,15 +145,3 @@ new EventSource('/esbuild').addEventListener('change', (e) => {
   location.reload();
 });
 </script>";
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("a copy")),
-        }
-    }
-}

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::contents::{Import, ImportKind};
 use super::images::Images;
-use super::memory::Memo;
+use super::memo::Memo;
 use super::output::{Names, Output, Outputs};
 use super::record::Relation;
 use super::transform::css::Urls;

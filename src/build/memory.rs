@@ -4,9 +4,8 @@
 //! there are, so all that has to do with names is forgotten when a file comes or goes.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::hash::Hash;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +17,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::discover::Sources;
 use super::graph::{self, Graph};
+use super::memo::{Inputs, Memo, Paths};
 use super::modules::Modules;
 use super::output::Output;
 use super::pages::{Draft, Finished};
@@ -273,9 +273,6 @@ impl Memory {
     }
 }
 
-/// Paths, for a look whether one is among them.
-pub type Paths = HashSet<PathBuf>;
-
 /// What tells that a file has been written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -294,78 +291,6 @@ impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let data = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some(Stamp { modified: data.modified().ok()?, length: data.len(), inode: data.ino() })
-    }
-}
-
-/// Results by what they were made for, each with the files that it was made of.
-#[derive(Debug)]
-pub struct Memo<K, V> {
-    /// None if nothing is kept.
-    made: Option<Mutex<HashMap<K, Kept<V>>>>,
-    /// What was made since the last look was made of these.
-    fresh: Mutex<Vec<PathBuf>>,
-}
-
-/// The files that what a memo keeps was made of.
-trait Inputs {
-    fn all(&self) -> Vec<PathBuf>;
-    /// Of what was kept since the last call.
-    fn fresh(&self) -> Vec<PathBuf>;
-}
-
-impl<K: Eq + Hash, V> Inputs for Memo<K, V> {
-    fn all(&self) -> Vec<PathBuf> {
-        let made = self.made.as_ref().map(lock);
-        made.iter().flat_map(|made| made.values()).flat_map(|kept| kept.inputs.iter().cloned()).collect()
-    }
-
-    fn fresh(&self) -> Vec<PathBuf> {
-        std::mem::take(&mut *lock(&self.fresh))
-    }
-}
-
-#[derive(Debug)]
-struct Kept<V> {
-    value: Arc<V>,
-    inputs: Box<[PathBuf]>,
-}
-
-impl<K: Eq + Hash, V> Memo<K, V> {
-    fn new(keeps: bool) -> Self {
-        Memo { made: keeps.then(Mutex::default), fresh: Mutex::default() }
-    }
-
-    pub fn get(&self, key: &K) -> Option<Arc<V>> {
-        lock(self.made.as_ref()?).get(key).map(|kept| Arc::clone(&kept.value))
-    }
-
-    pub fn keep(&self, key: K, value: V, inputs: impl IntoIterator<Item = PathBuf>) -> Arc<V> {
-        let value = Arc::new(value);
-        if let Some(made) = &self.made {
-            let inputs: Box<[PathBuf]> = inputs.into_iter().collect();
-            // Of what a tool has made nobody hears when it changes.
-            if inputs.iter().all(|input| input.is_file()) {
-                lock(&self.fresh).extend(inputs.iter().cloned());
-                lock(made).insert(key, Kept { value: Arc::clone(&value), inputs });
-            }
-        }
-        value
-    }
-
-    fn forget(&self, changed: &Paths) {
-        if let Some(made) = &self.made {
-            lock(made).retain(|_, kept| !kept.inputs.iter().any(|input| changed.contains(input)));
-        }
-    }
-
-    fn keep_only(&self, is_wanted: impl Fn(&K) -> bool) {
-        if let Some(made) = &self.made {
-            lock(made).retain(|key, _| is_wanted(key));
-        }
-    }
-
-    fn clear(&self) {
-        self.keep_only(|_| false);
     }
 }
 

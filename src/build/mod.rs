@@ -29,6 +29,7 @@ mod discover;
 mod emit;
 mod graph;
 mod images;
+mod memo;
 mod memory;
 mod metafile;
 mod modules;

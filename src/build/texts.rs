@@ -1,12 +1,13 @@
 //! What was read of the sources, so that nothing is read twice: the texts of scripts, at which several stages look, and the digests
 //! of all that a stage has had in hand. All see the same, whatever becomes of the files meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arcstr::ArcStr;
 
+use super::memo::Paths;
 use crate::error::Result;
 use crate::fingerprint::Digest;
 use crate::fs;
@@ -72,7 +73,7 @@ impl Texts {
     }
 
     /// Reads these anew when they are wanted.
-    pub fn forget(&self, paths: &HashSet<PathBuf>) {
+    pub fn forget(&self, paths: &Paths) {
         self.seen().retain(|path, _| !paths.contains(path));
     }
 
