@@ -47,7 +47,7 @@ impl Browser {
 
     /// Waits until the expression, which may fail at first, is something; gives that.
     pub async fn until(&self, expression: &str) -> Value {
-        let script = format!("try {{ return {expression} ?? null; }} catch {{ return null; }}");
+        let script = format!("try {{ return ({expression}) ?? null; }} catch {{ return null; }}");
         let start = Instant::now();
         loop {
             match self.client.execute(&script, vec![]).await {

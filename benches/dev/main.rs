@@ -1,6 +1,6 @@
 //! How long an edit takes to be seen: `cargo bench --bench dev -- [modules|three10x|memory…]`.
 //!
-//! All take turns on the same files, each with its server and its browser: an edit of a stylesheet and one of a script, from right before
+//! All take turns, each on its own copy of the files, with its server and its browser: an edit of a stylesheet and one of a script, from right before
 //! the file is written to the moment when the page has it, by the page's own clock. `FINGERPOST_BENCH_RUNS` says of how many edits (20),
 //! `FINGERPOST_BENCH_BINARY` which program to measure in the place of this one.
 
@@ -30,10 +30,10 @@ fn main() -> ExitCode {
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if is_wanted("modules") {
-        runtime.block_on(compare("2,000 modules, 500 stylesheets", &Site::modules(2000, 500), runs));
+        runtime.block_on(compare("2,000 modules, 500 stylesheets", || Site::modules(2000, 500), runs));
     }
     if is_wanted("three10x") {
-        runtime.block_on(compare("three10x", &Site::three_ten_times(), runs));
+        runtime.block_on(compare("three10x", Site::three_ten_times, runs));
     }
     if is_wanted("memory") {
         memory(1000);
@@ -62,25 +62,25 @@ struct Taken {
     memory: f64,
 }
 
-async fn compare(name: &str, site: &Site, runs: usize) {
-    site.edit_script(0);
-    site.edit_sheet(0);
+async fn compare(name: &str, make: impl Fn() -> Site, runs: usize) {
     let mut at_work = Vec::new();
     let mut taken: Vec<Taken> = Vec::new();
     for who in Who::ALL {
+        let site = make();
+        site.edit_script(0);
+        site.edit_sheet(0);
         let browser = Browser::start().await;
-        let server = Server::start(who, site);
+        let server = Server::start(who, &site);
         let answered = server.started.elapsed().as_secs_f64() * 1000.0;
         browser.client.goto(&format!("http://127.0.0.1:{}/", server.port)).await.expect("a page");
         browser.until("window.done && document.readyState === 'complete'").await;
         let started = server.started.elapsed().as_secs_f64() * 1000.0;
         taken.push(Taken { answered, started, ..Taken::default() });
-        at_work.push((who, server, browser));
+        at_work.push(AtWork { who, site, server, browser });
     }
     let mut edition = 0;
     for _ in 0..runs {
-        for (index, (who, server, browser)) in at_work.iter().enumerate() {
-            // All of them see each edit; they are given the time to be done with the last one.
+        for (index, AtWork { who, site, server, browser }) in at_work.iter().enumerate() {
             edition += 1;
             settle(&at_work).await;
             taken[index].sheet_served.push(served(site, server, *who, edition));
@@ -94,7 +94,7 @@ async fn compare(name: &str, site: &Site, runs: usize) {
     }
     println!("| {name} | first answer | first page | CSS served | | CSS seen | | script seen | | MiB |");
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-    for ((who, server, _), taken) in at_work.iter().zip(&mut taken) {
+    for (AtWork { who, server, .. }, taken) in at_work.iter().zip(&mut taken) {
         taken.memory = server.memory();
         println!(
             "| {} | {:.0} | {:.0} | {} | {} | {} | {:.0} |",
@@ -110,14 +110,21 @@ async fn compare(name: &str, site: &Site, runs: usize) {
     println!();
 }
 
-/// Waits until nobody does anything any more: esbuild may look at a file two seconds later only.
-async fn settle(at_work: &[(Who, Server, Browser)]) {
-    let busy = |server: &Server| server.ticks();
-    let mut before: Vec<u64> = at_work.iter().map(|(_, server, _)| busy(server)).collect();
+/// One contender, with all that is its own.
+struct AtWork {
+    who: Who,
+    site: Site,
+    server: Server,
+    browser: Browser,
+}
+
+/// Waits until nobody does anything any more.
+async fn settle(at_work: &[AtWork]) {
+    let mut before: Vec<u64> = at_work.iter().map(|one| one.server.ticks()).collect();
     let start = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let now: Vec<u64> = at_work.iter().map(|(_, server, _)| busy(server)).collect();
+        let now: Vec<u64> = at_work.iter().map(|one| one.server.ticks()).collect();
         let quiet = now.iter().zip(&before).all(|(now, before)| now - before <= 1);
         if quiet || start.elapsed() > Duration::from_secs(10) {
             return;
