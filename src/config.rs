@@ -35,7 +35,7 @@ pub use serve::Serve;
 pub use storage::Storage;
 pub use targets::Targets;
 pub use text::nearest;
-pub use tool::Tool;
+pub use tool::{Tool, fixed_part};
 pub use transport::{Certificate, Transport};
 
 use resolve::{cache_folder, inside, resolve};

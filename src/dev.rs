@@ -14,12 +14,12 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 mod builder;
 mod certificate;
 mod changes;
+mod debounce;
 mod editor;
 mod folders;
 mod guard;
 mod poll;
 mod problem;
-mod quiet;
 mod runtime;
 mod service;
 mod tabs;
@@ -27,10 +27,10 @@ mod update;
 mod watch;
 mod write;
 
+use debounce::Debouncer;
 use folders::Folders;
 pub use guard::Guard;
 pub use problem::{Problem, Row, Spot};
-use quiet::Quiet;
 use service::{Service, Site};
 pub use watch::Method;
 use watch::Watcher;
@@ -115,23 +115,24 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
     let (thrown, caught) = unbounded_channel();
     let site = Arc::new(Site::new(config.root.clone(), guard, thrown));
     let handle = Handle::new(Sites::from(Table::default()));
-    let (happenings, heard) = unbounded_channel();
-    let changes = Changes { heard, quiet: Quiet::default() };
-    let mut desk = Desk {
-        watcher: Watcher::new(options.method, happenings)?,
+    let (events, heard) = unbounded_channel();
+    let changes = Changes { heard, debouncer: Debouncer::default() };
+    let mut dev = DevServer {
+        watcher: Watcher::new(options.method, events)?,
         folders: Folders::of(&config, options.config_file.as_deref(), std::iter::empty()),
         builder: Builder::start(&config, environment, options.config_file.clone())?,
         config,
         site: Arc::clone(&site),
         handle: handle.clone(),
+        is_bound_anew: false,
         caught,
         tell: &tell,
         options,
     };
-    desk.watch()?;
-    desk.build(BTreeSet::new()).await;
+    dev.watch()?;
+    dev.build(BTreeSet::new()).await;
     let mut signals = Signals::install()?;
-    tell(Event::Listening { address, wanted: desk.options.listen });
+    tell(Event::Listening { address, wanted: dev.options.listen });
     let mut server = server.with_limits(Limits { grace: Duration::from_millis(300), ..Limits::default() });
     if let Some(tls) = tls {
         server = server.with_tls(tls);
@@ -142,7 +143,7 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
         // Whatever is being built is given up. A terminal that is closed ends it, too.
         tokio::select! {
             _ = signals.next() => {}
-            () = desk.work(changes, commands) => {}
+            () = dev.work(changes, commands) => {}
         }
         tell(Event::Stopping);
     };
@@ -186,7 +187,7 @@ fn development(config: &Config, name: &str) -> Result<Environment> {
 }
 
 /// The one who has it all in hand.
-struct Desk<'t> {
+struct DevServer<'t> {
     options: Options,
     config: Config,
     folders: Folders,
@@ -194,12 +195,14 @@ struct Desk<'t> {
     builder: Builder,
     site: Arc<Site>,
     handle: Handle,
+    /// Whether the next build's pages are bound to another environment than those that are shown.
+    is_bound_anew: bool,
     /// What pages throw.
     caught: UnboundedReceiver<Problem>,
     tell: &'t dyn Fn(Event<'_>),
 }
 
-impl Desk<'_> {
+impl DevServer<'_> {
     async fn work(&mut self, mut changes: Changes, mut commands: Receiver<Command>) {
         let mut has_commands = true;
         loop {
@@ -252,8 +255,9 @@ impl Desk<'_> {
             Ok(environment) => {
                 self.options.environment = name;
                 self.builder.ask(Job::Bind(Box::new(environment)));
+                self.is_bound_anew = true;
                 (self.tell)(Event::Environment(&self.options.environment));
-                self.renew().await;
+                self.build(BTreeSet::new()).await;
             }
             Err(error) => (self.tell)(Event::Failed(&error)),
         }
@@ -280,13 +284,16 @@ impl Desk<'_> {
         }
     }
 
-    fn show(&self, snapshot: Snapshot, table: Table, because: Vec<String>, took: Duration) {
+    fn show(&mut self, snapshot: Snapshot, table: Table, because: Vec<String>, took: Duration) {
         let files = snapshot.manifest.files.len();
         let mut state = self.site.state();
         // What is served first is what pages are told of.
         self.handle.swap(Sites::from(table));
         let build = next_build(state.shown.build);
         let changed = state.shown.take(build, snapshot);
+        if std::mem::take(&mut self.is_bound_anew) {
+            state.shown.renew_pages();
+        }
         state.problems.clear();
         let told = self.site.tabs.tell(build, |page, since| state.update(page, since));
         drop(state);

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 
@@ -50,6 +52,26 @@ fn in_its_folder(path: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<(
             make()
         }
         (made, _) => made,
+    }
+}
+
+/// What tells that a file has been written to, or is another: enough for who looks again soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// None if there is no such file.
+    pub fn of(path: &Path) -> Option<Self> {
+        path.metadata().ok().and_then(|data| Stamp::from_metadata(&data))
+    }
+
+    pub fn from_metadata(data: &fs::Metadata) -> Option<Self> {
+        let modified = data.modified().ok()?;
+        data.is_file().then(|| Stamp { modified, length: data.len(), inode: data.ino() })
     }
 }
 

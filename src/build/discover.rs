@@ -8,7 +8,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::transform::sass::is_sass;
 use crate::asset::{LogicalPath, extension};
-use crate::config::{Config, Keep};
+use crate::config::{Config, Keep, fixed_part};
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 
@@ -155,9 +155,7 @@ fn files(config: &Config, folder: &Path, well_known: bool) -> Result<BTreeMap<St
 
 /// The files below the root that are like the pattern, sorted; those of packages and what builds write only if it says so.
 pub fn matching(config: &Config, glob: &GlobMatcher) -> Result<Vec<PathBuf>> {
-    let pattern = glob.glob().glob();
-    let fixed: PathBuf = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).collect();
-    let start = config.root.join(fixed);
+    let start = config.root.join(fixed_part(glob));
     let wanted = |entry: &DirEntry| {
         let made = entry.path() == config.out || config.cache.as_deref() == Some(entry.path());
         let name = entry.file_name();

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
+use super::lock;
 use super::memory::Memory;
 use super::transform::module::glob_files;
-use super::transform::script::{self, Syntax};
 use crate::asset::{LogicalPath, extension};
 use crate::config::Config;
 use crate::error::{Error, Fault, Result};
@@ -61,15 +61,7 @@ impl<'a> Scripts<'a> {
     pub fn is_module(&self, path: &Path) -> Result<bool> {
         Ok(is_compiled_script(&path.to_string_lossy())
             || extension(&path.to_string_lossy()) == "mjs"
-            || self.syntax(path)?.is_module)
-    }
-
-    fn syntax(&self, path: &Path) -> Result<Arc<Syntax>> {
-        if let Some(syntax) = self.memory.syntax.get(&path.to_owned()) {
-            return Ok(syntax);
-        }
-        let syntax = script::syntax(path, &self.memory.texts.read(path)?);
-        Ok(self.memory.syntax.keep(path.to_owned(), syntax, [path.to_owned()]))
+            || self.memory.texts.syntax(path)?.is_module)
     }
 
     /// Every script that can be reached from these by relative imports. Packages are the bundler's to find.
@@ -107,7 +99,7 @@ impl<'a> Scripts<'a> {
                 return Ok(found);
             }
         }
-        let syntax = self.syntax(path)?;
+        let syntax = self.memory.texts.syntax(path)?;
         let relative = syntax.imports.iter().filter(|import| import.starts_with('.'));
         found.extend(relative.filter_map(|import| self.find(folder, import)));
         for patterns in &syntax.globs {
@@ -138,10 +130,6 @@ struct Walk {
     reached: Mutex<HashSet<PathBuf>>,
     /// By script. The first in their order is told, whichever thread was first.
     faults: Mutex<BTreeMap<PathBuf, Error>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const GLOB: &str = "import.meta.glob";

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use super::lock;
 
 /// Paths, for a look whether one is among them.
 pub type Paths = HashSet<PathBuf>;
@@ -78,8 +80,4 @@ impl<K: Eq + Hash, V> Memo<K, V> {
     pub fn clear(&self) {
         self.keep_only(|_| false);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

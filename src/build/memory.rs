@@ -6,32 +6,31 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use arcstr::ArcStr;
 use rayon::prelude::*;
 use rustc_hash::FxBuildHasher;
 
 use super::discover::Sources;
 use super::graph::{self, Graph};
+use super::lock;
 use super::memo::{Inputs, Memo, Paths};
 use super::modules::Modules;
 use super::output::Output;
 use super::pages::{Draft, Finished};
 use super::styles::{Made, StyleKey};
 use super::texts::Texts;
-use super::transform::script::{self, Syntax};
+use super::transform::script::Syntax;
 use crate::error::Result;
+use crate::fs::Stamp;
 
 #[derive(Debug)]
 pub struct Memory {
     /// Whether there will be another build.
     lasts: bool,
     pub texts: Arc<Texts>,
-    pub syntax: Memo<PathBuf, Syntax>,
     /// Which paths are those of files.
     files: Mutex<HashMap<OsString, bool>>,
     pub copies: Memo<PathBuf, Output>,
@@ -43,19 +42,26 @@ pub struct Memory {
     /// By template; of those with other assets about them.
     pub drafts: Memo<String, Draft>,
     pub pages: Memo<String, Finished>,
-    /// Which asset names there were for the drafts, and whether each is a module's.
-    named: Mutex<Arc<BTreeMap<String, bool>>>,
+    named: Mutex<Named>,
     graph: Mutex<Option<Planned>>,
-    /// Whether scripts are what they were: modules or not, and importing the same.
-    names_hold: bool,
     /// Every source that there was, if there was a build.
     sources: Option<Arc<Sources>>,
-    /// Every file that the last build was made of, and goes up when they are others.
+    /// Every file that the last build was made of.
     stamps: Stamps,
+    /// Goes up when they are others.
     generation: u64,
     /// Whether all of them are to be looked for again.
     recounts: bool,
     begun: SystemTime,
+}
+
+/// What drafts were made with.
+#[derive(Debug, Default)]
+struct Named {
+    /// Which asset names there were, and whether each is a module's.
+    assets: Arc<BTreeMap<String, bool>>,
+    /// Whether there are no others by now.
+    holds: bool,
 }
 
 /// What becomes of each source, and the drafts from which that follows.
@@ -65,8 +71,9 @@ struct Planned {
     graph: Arc<Graph>,
 }
 
-/// By path. A path is hashed part by part, which takes longer than all else that is done with it.
-type Stamps = HashMap<OsString, Stamp, FxBuildHasher>;
+/// By path; none where it may have been written to since it was read. As a path, each would be hashed part by part, which takes longer than
+/// all else that is done with it.
+type Stamps = HashMap<OsString, Option<Stamp>, FxBuildHasher>;
 
 impl Memory {
     /// For one build.
@@ -82,8 +89,7 @@ impl Memory {
     fn new(root: &Path, lasts: bool) -> Self {
         Memory {
             lasts,
-            texts: Arc::new(Texts::new(root)),
-            syntax: Memo::new(true),
+            texts: Arc::new(Texts::new(root, lasts)),
             files: Mutex::default(),
             copies: Memo::new(lasts),
             scripts: Memo::new(lasts),
@@ -94,7 +100,6 @@ impl Memory {
             pages: Memo::new(lasts),
             named: Mutex::default(),
             graph: Mutex::default(),
-            names_hold: false,
             sources: None,
             stamps: Stamps::default(),
             generation: 0,
@@ -121,25 +126,27 @@ impl Memory {
             return None;
         }
         self.begun = SystemTime::now();
-        let before = known.iter().map(|path| (self.syntax.get(path), self.texts.peek(path)));
-        let before: Vec<(Option<Arc<Syntax>>, Option<ArcStr>)> = before.collect();
+        let before: Vec<_> = known.iter().map(|path| self.texts.peek(path)).collect();
         self.forget(&known.iter().map(|path| (*path).clone()).collect());
-        let mut pairs = known.into_iter().zip(before);
-        self.names_hold = pairs.all(|(path, (syntax, text))| self.imports_the_same(path, syntax, text));
+        // Of a script that nobody has read nobody knows what it imports.
+        let mut read = known.into_iter().zip(before).filter_map(|(path, before)| Some((path, before?)));
+        if !read.all(|(path, (text, syntax))| self.imports_the_same(path, &text, syntax)) {
+            self.forget_graph();
+        }
         Some(sources)
     }
 
-    fn imports_the_same(&self, path: &Path, syntax: Option<Arc<Syntax>>, text: Option<ArcStr>) -> bool {
-        // Of a script that nobody has read nobody knows what it imports.
-        let Some(text) = text else { return true };
-        let Ok(now) = self.texts.read(path) else { return false };
+    fn imports_the_same(&self, path: &Path, before: &str, syntax: Option<Arc<Syntax>>) -> bool {
         match syntax {
-            Some(syntax) => {
-                let now = script::syntax(path, &now);
-                *syntax == *self.syntax.keep(path.to_owned(), now, [path.to_owned()])
-            }
-            None => graph::name_the_same(&text, &now),
+            Some(syntax) => self.texts.syntax(path).is_ok_and(|now| now == syntax),
+            None => self.texts.read(path).is_ok_and(|now| graph::name_the_same(before, &now)),
         }
+    }
+
+    /// Scripts may be other than they were: modules or not, or importing others.
+    fn forget_graph(&self) {
+        lock(&self.named).holds = false;
+        *lock(&self.graph) = None;
     }
 
     /// Forgets what may hold no longer, given what there is now, and which paths are said to have changed.
@@ -149,10 +156,12 @@ impl Memory {
         }
         self.begun = SystemTime::now();
         self.recounts = true;
-        self.names_hold = false;
+        self.forget_graph();
         let came_or_went = self.sources.as_ref().is_some_and(|before| !before.are_where(sources));
         let is_told = |path: &OsStr| told.contains(Path::new(path));
-        let is_stale = |path: &OsStr, stamp: &Stamp| is_told(path) || Stamp::of(Path::new(path)) != Some(*stamp);
+        let is_stale = |path: &OsStr, stamp: &Option<Stamp>| {
+            is_told(path) || stamp.is_none() || Stamp::of(Path::new(path)) != *stamp
+        };
         let stale = self.stamps.par_iter().filter(|(path, stamp)| is_stale(path, stamp));
         let changed: Paths = stale.map(|(path, _)| PathBuf::from(path)).collect();
         let gone = changed.iter().any(|path| !path.is_file());
@@ -174,7 +183,6 @@ impl Memory {
             self.stamps.remove(path.as_os_str());
         }
         self.texts.forget(changed);
-        self.syntax.forget(changed);
         self.copies.forget(changed);
         self.scripts.forget(changed);
         self.styles.forget(changed);
@@ -194,7 +202,6 @@ impl Memory {
         self.brought.keep_only(|path| path.is_file());
         self.scripts.keep_only(|(_, inputs)| inputs.iter().all(|path| path.is_file()));
         self.texts.keep_only(Path::is_file);
-        self.syntax.keep_only(|path| path.is_file());
     }
 
     /// Takes note of what the build was made of, to see whether it changes.
@@ -206,17 +213,23 @@ impl Memory {
         let memos: [&dyn Inputs; 6] =
             [&self.copies, &self.scripts, &self.styles, &*self.brought, &self.modules, &self.drafts];
         let fresh: Vec<PathBuf> = memos.iter().flat_map(|memo| memo.fresh()).chain(self.texts.fresh()).collect();
+        let mut before = Stamps::default();
         let inputs: Vec<PathBuf> = match std::mem::take(&mut self.recounts) {
-            true => memos.iter().flat_map(|memo| memo.all()).chain(self.texts.paths()).collect(),
+            true => {
+                before = std::mem::take(&mut self.stamps);
+                memos.iter().flat_map(|memo| memo.all()).chain(self.texts.paths()).collect()
+            }
             false => fresh,
         };
         let templates = self.sources.iter().flat_map(|sources| sources.templates.values());
         // What was written since the build began may have been read before that.
         let begun = self.begun.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH);
+        let stamp = |path: &OsStr| Stamp::of(Path::new(path)).filter(|stamp| stamp.modified < begun);
         for path in inputs.into_iter().chain(templates.cloned()) {
             if let Entry::Vacant(entry) = self.stamps.entry(path.into_os_string()) {
-                let stamp = Stamp::of(Path::new(entry.key())).filter(|stamp| stamp.modified < begun);
-                entry.insert(stamp.unwrap_or(Stamp::UNSURE));
+                // Of what was as it had been when the build began, the stamp is known.
+                let stamp = before.remove(entry.key()).unwrap_or_else(|| stamp(entry.key()));
+                entry.insert(stamp);
                 self.generation += 1;
             }
         }
@@ -239,7 +252,7 @@ impl Memory {
             let pairs = before.drafts.iter().zip(drafts);
             before.drafts.len() == drafts.len() && pairs.into_iter().all(|(before, now)| Arc::ptr_eq(before, now))
         };
-        if let Some(planned) = kept.as_ref().filter(|_| self.names_hold).filter(is_same) {
+        if let Some(planned) = kept.as_ref().filter(is_same) {
             return Ok(Arc::clone(&planned.graph));
         }
         let graph = Arc::new(make()?);
@@ -260,40 +273,18 @@ impl Memory {
     /// What assets may be named is the same for all drafts: with other ones, none of those that are kept holds.
     pub fn named(&self, look: impl FnOnce() -> Result<BTreeMap<String, bool>>) -> Result<Arc<BTreeMap<String, bool>>> {
         let mut named = lock(&self.named);
-        if self.names_hold {
-            return Ok(Arc::clone(&named));
+        if !named.holds {
+            let assets = look()?;
+            if *named.assets != assets {
+                named.assets = Arc::new(assets);
+                self.drafts.clear();
+                self.pages.clear();
+            }
+            named.holds = true;
         }
-        let known = look()?;
-        if **named != known {
-            *named = Arc::new(known);
-            self.drafts.clear();
-            self.pages.clear();
-        }
-        Ok(Arc::clone(&named))
+        Ok(Arc::clone(&named.assets))
     }
-}
-
-/// What tells that a file has been written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: SystemTime,
-    length: u64,
-    inode: u64,
 }
 
 /// A file's time is at most so far behind the clock.
 const GRAIN: Duration = Duration::from_millis(4);
-
-impl Stamp {
-    /// That of no file.
-    const UNSURE: Stamp = Stamp { modified: SystemTime::UNIX_EPOCH, length: u64::MAX, inode: 0 };
-
-    fn of(path: &Path) -> Option<Self> {
-        let data = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        Some(Stamp { modified: data.modified().ok()?, length: data.len(), inode: data.ino() })
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

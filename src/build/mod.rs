@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -273,6 +273,11 @@ fn refuse_overlap(config: &Config, out: &Path) -> Result<()> {
     }
 }
 
+/// Whoever panicked with it has not left anything half done: what is locked is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A fault in a shared part shows up once for each page or stylesheet that it is in; it is told once.
 fn distinct(mut faults: Vec<Fault>) -> Vec<Fault> {
     let mut seen = BTreeSet::new();
@@ -313,7 +318,8 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, images: &Images
     };
     let copies = graph.copies.par_iter().filter_map(|unit| Some((unit, unit.inputs.first()?)));
     let made = copies.map(|(unit, path)| {
-        let make = |bytes| asset(site, unit, images.optimise(unit.name.as_str(), bytes));
+        let source = || Some(fs::display_name(&config.root, path));
+        let make = |bytes| Output::new(Kind::Asset, source(), images.optimise(unit.name.as_str(), bytes));
         Ok((unit, copy(path, &make)?))
     });
     for (unit, output) in made.collect::<Result<Vec<(&Unit, Arc<Output>)>>>()? {
@@ -327,12 +333,6 @@ fn add_copies(site: &Site<'_>, sources: &Sources, graph: &Graph, images: &Images
         outputs.add(path.clone(), Output::clone(&output))?;
     }
     Ok(())
-}
-
-/// The one file that a unit became, as it was.
-fn asset(site: &Site<'_>, unit: &Unit, bytes: Vec<u8>) -> Output {
-    let source = unit.single().map(|path| fs::display_name(&site.config.root, path));
-    Output::new(Kind::Asset, source, bytes)
 }
 
 /// Adds it at that path, under the unit's name.

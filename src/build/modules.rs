@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arcstr::ArcStr;
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use super::texts::Texts;
 use super::transform::css::{self, Compiler, Style};
 use super::transform::html::reach;
 use super::transform::module::{Bundled, ClassNames, EntryModule, Host, Piece, Sheet, bundle};
-use super::{Site, gather};
+use super::{Site, gather, lock};
 use crate::asset::{relative_url, split_suffix};
 use crate::error::{Error, Fault, Result};
 use crate::fs;
@@ -327,8 +327,4 @@ impl Host for Shelf {
         lock(&self.told).inputs.insert(path.to_owned());
         self.brought.data_url(path)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -139,7 +139,7 @@ fn used(outputs: &Outputs, path: &str) -> BTreeSet<String> {
 
 /// Where something that was built comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct OriginalPosition {
     /// Below the root.
     pub file: String,
     /// Both from 1.
@@ -152,18 +152,18 @@ pub struct Origin {
 impl Snapshot {
     /// Where the code at a place in a file comes from, lines and columns counted from 1: what its source map says, or the source itself
     /// that became the file as it is.
-    pub fn origin(&self, path: &str, line: u32, column: u32) -> Option<Origin> {
+    pub fn original_position(&self, path: &str, line: u32, column: u32) -> Option<OriginalPosition> {
         let (bytes, file) = (self.files.get(path)?, self.manifest.files.get(path)?);
         let text = std::str::from_utf8(bytes).ok()?;
         let Some(map) = inline_map(text) else {
             let source = file.source.clone()?;
-            return Some(Origin { file: source, line, column, text: Some(text.to_owned()) });
+            return Some(OriginalPosition { file: source, line, column, text: Some(text.to_owned()) });
         };
         let map = SourceMap::from_json_string(&map).ok()?;
         let table = map.generate_lookup_table();
         let token = map.lookup_token(&table, line.checked_sub(1)?, column.saturating_sub(1))?;
         let source = token.get_source_id()?;
-        Some(Origin {
+        Some(OriginalPosition {
             file: map.get_source(source)?.to_owned(),
             line: token.get_src_line() + 1,
             column: token.get_src_col() + 1,
@@ -339,6 +339,23 @@ mod tests {
         }
     }
 
+    /// A build that fails early has not looked at what there is, and the next one must not believe that it has.
+    #[test]
+    fn what_a_failed_build_has_not_looked_at_is_looked_at_by_the_next_one() {
+        let mut site = Site::new();
+        let root = site.folder.path().to_owned();
+        let (page, text) = FILES.iter().copied().find(|(path, _)| *path == "templates/about.html").unwrap();
+        write(&root, page, "{% broken");
+        site.check(&[], "the first build fails at a template");
+        write(&root, page, text);
+        site.check(&[page], "mended");
+        write(&root, page, "{% broken");
+        write(&root, "assets/css/late.css", "late { color: red }");
+        site.check(&[page, "assets/css/late.css"], "broken again, and a file comes");
+        write(&root, page, &format!("{text}<link rel=stylesheet href=/static/css/late.css>"));
+        site.check(&[page], "mended again, and it names the file");
+    }
+
     #[test]
     fn what_is_served_leads_back_to_its_source() {
         let mut site = Site::new();
@@ -355,10 +372,10 @@ mod tests {
                     .find_map(|(index, line)| Some((index as u32 + 1, line.find("console.log(")? as u32 + 1)))
             })
             .unwrap();
-        let origin = snapshot.origin(path, line, column).unwrap();
+        let origin = snapshot.original_position(path, line, column).unwrap();
         assert_eq!((origin.file.as_str(), origin.line), ("assets/js/app.ts", 1));
         assert!(origin.text.unwrap().contains("one as number"));
-        let plain = snapshot.origin("assets/js/plain.js", 1, 5).unwrap();
+        let plain = snapshot.original_position("assets/js/plain.js", 1, 5).unwrap();
         assert_eq!((plain.file.as_str(), plain.line, plain.column), ("assets/js/plain.js", 1, 5));
     }
 

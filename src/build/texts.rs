@@ -1,13 +1,15 @@
-//! What was read of the sources, so that nothing is read twice: the texts of scripts, at which several stages look, and the digests
+//! What was read of the sources, so that nothing is read twice: the texts of scripts, at which several stages look, what they import, and the digests
 //! of all that a stage has had in hand. All see the same, whatever becomes of the files meanwhile.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arcstr::ArcStr;
 
+use super::lock;
 use super::memo::Paths;
+use super::transform::script::{self, Syntax};
 use crate::error::Result;
 use crate::fingerprint::Digest;
 use crate::fs;
@@ -16,8 +18,8 @@ use crate::fs;
 pub struct Texts {
     root: PathBuf,
     seen: Mutex<HashMap<PathBuf, Seen>>,
-    /// What was read since the last look.
-    fresh: Mutex<Vec<PathBuf>>,
+    /// What was read since the last look, if anyone will look.
+    fresh: Option<Mutex<Vec<PathBuf>>>,
 }
 
 #[derive(Debug)]
@@ -26,11 +28,13 @@ struct Seen {
     digest: Digest,
     /// If it is a script.
     text: Option<ArcStr>,
+    syntax: Option<Arc<Syntax>>,
 }
 
 impl Texts {
-    pub fn new(root: &Path) -> Self {
-        Texts { root: root.to_owned(), seen: Mutex::default(), fresh: Mutex::default() }
+    /// `lasts` says whether there will be another build.
+    pub fn new(root: &Path, lasts: bool) -> Self {
+        Texts { root: root.to_owned(), seen: Mutex::default(), fresh: lasts.then(Mutex::default) }
     }
 
     pub fn read(&self, path: &Path) -> Result<ArcStr> {
@@ -40,26 +44,43 @@ impl Texts {
         let bytes = fs::read(path)?;
         let digest = Digest::of(&bytes);
         let text = ArcStr::from(fs::to_text(bytes, &fs::display_name(&self.root, path))?);
-        lock(&self.fresh).push(path.to_owned());
+        self.note(path);
         let mut seen = self.seen();
-        let seen = seen.entry(path.to_owned()).or_insert(Seen { digest, text: None });
+        let seen = seen.entry(path.to_owned()).or_insert(Seen { digest, text: None, syntax: None });
         Ok(seen.text.get_or_insert(text).clone())
+    }
+
+    /// What a look at a script tells; it is looked at once.
+    pub fn syntax(&self, path: &Path) -> Result<Arc<Syntax>> {
+        if let Some(syntax) = self.seen().get(path).and_then(|seen| seen.syntax.clone()) {
+            return Ok(syntax);
+        }
+        let syntax = Arc::new(script::syntax(path, &self.read(path)?));
+        let mut seen = self.seen();
+        let kept = seen.get_mut(path).map(|seen| Arc::clone(seen.syntax.get_or_insert_with(|| Arc::clone(&syntax))));
+        Ok(kept.unwrap_or(syntax))
     }
 
     /// Takes note of the digest of a file's bytes.
     pub fn remember(&self, path: &Path, digest: Digest) {
-        lock(&self.fresh).push(path.to_owned());
-        self.seen().entry(path.to_owned()).or_insert(Seen { digest, text: None });
+        self.note(path);
+        self.seen().entry(path.to_owned()).or_insert(Seen { digest, text: None, syntax: None });
     }
 
-    /// What was read of a script, if it was.
-    pub fn peek(&self, path: &Path) -> Option<ArcStr> {
-        self.seen().get(path).and_then(|seen| seen.text.clone())
+    fn note(&self, path: &Path) {
+        if let Some(fresh) = &self.fresh {
+            lock(fresh).push(path.to_owned());
+        }
+    }
+
+    /// What is known of a script, if it was read.
+    pub fn peek(&self, path: &Path) -> Option<(ArcStr, Option<Arc<Syntax>>)> {
+        self.seen().get(path).and_then(|seen| Some((seen.text.clone()?, seen.syntax.clone())))
     }
 
     /// The files of which something became known since the last call.
     pub fn fresh(&self) -> Vec<PathBuf> {
-        std::mem::take(&mut *lock(&self.fresh))
+        self.fresh.as_ref().map(|fresh| std::mem::take(&mut *lock(fresh))).unwrap_or_default()
     }
 
     /// The digest of a file's bytes, if anyone has read it.
@@ -84,8 +105,4 @@ impl Texts {
     fn seen(&self) -> MutexGuard<'_, HashMap<PathBuf, Seen>> {
         lock(&self.seen)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

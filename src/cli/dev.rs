@@ -83,17 +83,18 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         tls: args.https.then(|| certificate(&config, &args.allow_host, &networks)).transpose()?,
         method: args.watch.method(),
     };
-    let desk = Desk { terminal, https: args.https, networks, qr: args.qr, open: args.open, address: OnceLock::new() };
+    let console =
+        Console { terminal, https: args.https, networks, qr: args.qr, open: args.open, address: OnceLock::new() };
     let (commands, asked) = mpsc::channel(8);
     let mut keys = Keys::listen();
     block_on(async {
         let pressed = async {
             loop {
-                desk.press(keys.next().await, &commands).await;
+                console.press(keys.next().await, &commands).await;
             }
         };
         tokio::select! {
-            result = dev::run(options, asked, |event| desk.tell(&event)) => result,
+            result = dev::run(options, asked, |event| console.tell(&event)) => result,
             () = pressed => Ok(()),
         }
     })
@@ -119,7 +120,7 @@ fn certificate(config: &Config, names: &[String], networks: &[IpAddr]) -> Result
 }
 
 /// Who speaks with the developer.
-struct Desk<'t> {
+struct Console<'t> {
     terminal: &'t Terminal,
     https: bool,
     networks: Vec<IpAddr>,
@@ -129,7 +130,7 @@ struct Desk<'t> {
     address: OnceLock<SocketAddr>,
 }
 
-impl Desk<'_> {
+impl Console<'_> {
     fn tell(&self, event: &Event<'_>) {
         let terminal = self.terminal;
         match event {

@@ -1,6 +1,6 @@
 //! `[[tool]]`: a command that makes an asset.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -17,6 +17,11 @@ pub struct Tool {
     pub inputs: Vec<GlobMatcher>,
     /// The asset that it makes.
     pub output: LogicalPath,
+}
+
+/// The folder, or the file, below which all lies that a pattern is like.
+pub fn fixed_part(glob: &GlobMatcher) -> PathBuf {
+    glob.glob().glob().split('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).collect()
 }
 
 impl Tool {

@@ -7,20 +7,20 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::debounce::{Debouncer, FileEvent};
 use super::folders::{About, Folders};
-use super::quiet::{Happening, Quiet};
 use crate::progress::Progress;
 
 pub struct Changes {
-    pub heard: UnboundedReceiver<Happening>,
-    pub quiet: Quiet,
+    pub heard: UnboundedReceiver<FileEvent>,
+    pub debouncer: Debouncer,
 }
 
 impl Changes {
     /// The paths that have changed. What happens meanwhile is not lost if nobody waits for it any more.
     pub async fn next(&mut self, folders: &Folders) -> BTreeSet<PathBuf> {
         loop {
-            let due = self.quiet.due(Path::exists).map(tokio::time::Instant::from_std);
+            let due = self.debouncer.due(Path::exists).map(tokio::time::Instant::from_std);
             let wait = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -29,16 +29,16 @@ impl Changes {
             };
             tokio::select! {
                 biased;
-                Some(happening) = self.heard.recv() => {
-                    let matters = match &happening {
-                        Happening::Writing(path) | Happening::Done(path) => folders.about(path) != About::Nothing,
-                        Happening::Missed => true,
+                Some(event) = self.heard.recv() => {
+                    let matters = match &event {
+                        FileEvent::Writing(path) | FileEvent::Done(path) => folders.about(path) != About::Nothing,
+                        FileEvent::Missed => true,
                     };
                     if matters {
-                        self.quiet.note(happening, Instant::now());
+                        self.debouncer.note(event, Instant::now());
                     }
                 }
-                () = wait => return self.quiet.take(),
+                () = wait => return self.debouncer.take(),
             }
         }
     }

@@ -41,24 +41,20 @@
     });
   }
 
-  function swapInText(text, path) {
-    return text.replace(/url\(\s*(["']?)(.*?)\1\s*\)/g, (whole, quote, url) =>
-      sameFile(url, path) ? `url(${quote}${fresh(url)}${quote})` : whole,
-    );
+  function swapInText(text, path, base) {
+    return text.replace(/url\(\s*(["']?)(.*?)\1\s*\)/g, (whole, quote, url) => {
+      const absolute = URL.canParse(url, base) ? new URL(url, base).href : url;
+      return sameFile(absolute, path) ? `url("${fresh(absolute)}")` : whole;
+    });
   }
 
+  // In a sheet, URLs are relative to it.
   function swapInRules(rules, path, sheetUrl) {
     for (const rule of rules) {
       if (rule.cssRules) swapInRules(rule.cssRules, path, sheetUrl);
-      if (!rule.style) continue;
-      for (const name of rule.style) {
+      for (const name of rule.style ?? []) {
         const value = rule.style.getPropertyValue(name);
-        if (!value.includes("url(")) continue;
-        // In a sheet, URLs are relative to it.
-        const next = value.replace(/url\(\s*(["']?)(.*?)\1\s*\)/g, (whole, quote, url) => {
-          const absolute = new URL(url, sheetUrl).href;
-          return sameFile(absolute, path) ? `url("${fresh(absolute)}")` : whole;
-        });
+        const next = swapInText(value, path, sheetUrl);
         if (next !== value) rule.style.setProperty(name, next, rule.style.getPropertyPriority(name));
       }
     }
@@ -80,8 +76,8 @@
         if (next !== set) element.setAttribute("srcset", next);
       }
       const style = element.getAttribute("style");
-      if (style?.includes("url(")) {
-        const next = swapInText(style, path);
+      if (style) {
+        const next = swapInText(style, path, document.baseURI);
         if (next !== style) element.setAttribute("style", next);
       }
     }
@@ -101,7 +97,7 @@
     performance.getEntriesByType("resource").some((entry) => entry.initiatorType === "script" && sameFile(entry.name, path));
 
   async function swap({ styles, images, others }) {
-    if (others.some((path) => path.endsWith(".css") === false && runs(path))) return location.reload();
+    if (others.some((path) => !path.endsWith(".css") && runs(path))) return location.reload();
     const sheets = [...styles, ...others].flatMap(linksTo);
     await Promise.all(sheets.map(swapStylesheet));
     [...images, ...others].forEach(swapImage);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::watch::Depth;
-use crate::config::Config;
+use crate::config::{Config, fixed_part};
 
 /// Files of the root that say how to build. What is in them is read when the configuration is.
 const SETTINGS: [&str; 4] = ["package.json", "tsconfig.json", "jsconfig.json", ".browserslistrc"];
@@ -24,6 +24,8 @@ pub struct Folders {
     root: PathBuf,
     /// Where all files matter.
     trees: BTreeSet<PathBuf>,
+    /// Files that matter, wherever they lie.
+    files: BTreeSet<PathBuf>,
     /// Where files matter that were used, and those that might be used in their place.
     folders: BTreeSet<PathBuf>,
     config: PathBuf,
@@ -36,26 +38,22 @@ impl Folders {
     pub fn of<'a>(config: &Config, file: Option<&Path>, inputs: impl Iterator<Item = &'a Path>) -> Self {
         let root = config.root.clone();
         let kept = config.keeps.iter().map(|keep| keep.from.clone());
-        let tools = config.tools.iter().flat_map(|tool| &tool.inputs).map(|glob| {
-            let fixed = glob.glob().glob().split('/').take_while(|part| !part.contains(['*', '?', '[', '{']));
-            let path: PathBuf = fixed.collect();
-            root.join(path)
-        });
+        let tools = config.tools.iter().flat_map(|tool| &tool.inputs).map(|glob| root.join(fixed_part(glob)));
         // A tool that reads anything in the root would have all be watched, packages and what builds write too.
-        let trees: BTreeSet<PathBuf> = [config.assets.clone(), config.templates.clone()]
-            .into_iter()
-            .chain(kept)
-            .chain(tools.filter(|path| *path != root))
-            .collect();
+        let (files, tools): (BTreeSet<PathBuf>, BTreeSet<PathBuf>) =
+            tools.filter(|path| *path != root).partition(|path| path.is_file());
+        let trees: BTreeSet<PathBuf> =
+            [config.assets.clone(), config.templates.clone()].into_iter().chain(kept).chain(tools).collect();
         let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-        for input in inputs.filter(|input| !trees.iter().any(|tree| input.starts_with(tree))) {
-            folders.extend(input.parent().map(Path::to_owned));
-        }
+        let is_in_tree = |path: &Path| trees.iter().any(|tree| path.starts_with(tree));
+        let mut add = |path: &Path| folders.extend(path.parent().filter(|_| !is_in_tree(path)).map(Path::to_owned));
+        inputs.for_each(&mut add);
+        files.iter().for_each(|path| add(path));
         // When packages are installed, this is where it is seen first, and last.
         folders.insert(root.join("node_modules"));
         let config_file = root.join(file.unwrap_or(Path::new(crate::config::DEFAULT_FILE)));
         let written = [Some(config.out.clone()), config.cache.clone(), Some(root.join(".git"))];
-        Folders { trees, folders, config: config_file, written: written.into_iter().flatten().collect(), root }
+        Folders { trees, files, folders, config: config_file, written: written.into_iter().flatten().collect(), root }
     }
 
     /// A folder that builds write.
@@ -87,7 +85,8 @@ impl Folders {
         }
         // A new one beside a file that was used may be meant by the same name.
         let is_near = path.parent().is_some_and(|folder| folder != self.root && self.folders.contains(folder));
-        let is_source = self.trees.iter().any(|tree| path.starts_with(tree)) || is_near || self.folders.contains(path);
+        let is_named = self.folders.contains(path) || self.files.contains(path);
+        let is_source = is_near || is_named || self.trees.iter().any(|tree| path.starts_with(tree));
         if is_source { About::Sources } else { About::Nothing }
     }
 }

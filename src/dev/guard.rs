@@ -9,10 +9,12 @@ use std::net::IpAddr;
 use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, Uri};
 
+use crate::serve::{host_name, requested_host};
+
 /// The hosts that are answered.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    /// Beside this machine's own: names, in lower case; one that begins with a dot stands for all below it.
+    /// Beside this machine's own: names, in lower case; one that begins with a dot, or a star and a dot, stands for all below it.
     pub hosts: Vec<String>,
 }
 
@@ -27,12 +29,10 @@ pub enum Verdict {
 
 impl Guard {
     pub fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Verdict {
-        let host = uri.host().or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
-        if !self.knows(name(host)) {
+        let name = host_name(requested_host(uri, headers).unwrap_or_default());
+        if !self.knows(&name) {
             return Verdict::Refuse(format!(
-                "`{}` is no name that this server answers to; if it is meant to, start it with `--allow-host {}`\n",
-                name(host),
-                name(host)
+                "`{name}` is no name that this server answers to; if it is meant to, start it with `--allow-host {name}`\n"
             ));
         }
         let Some(origin) = headers.get(ORIGIN) else {
@@ -50,7 +50,7 @@ impl Guard {
         }
         // A server of the same machine may have pages that load from here.
         let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        match is_read && self.is_of_this_machine(name(other)) {
+        match is_read && self.is_of_this_machine(&host_name(other)) {
             true => Verdict::Answer(Some(origin.clone())),
             false => Verdict::Refuse(format!("pages of `{text}` are not answered\n")),
         }
@@ -63,14 +63,13 @@ impl Guard {
 
     /// `localhost` and all below it lead to this machine: RFC 6761 section 6.3.
     fn is_of_this_machine(&self, name: &str) -> bool {
-        let lower = name.to_ascii_lowercase();
-        let is_known = |host: &String| match host.strip_prefix('.') {
-            Some(end) => lower == end || lower.ends_with(host.as_str()),
-            None => lower == *host,
+        let is_known = |host: &String| match host.trim_start_matches('*') {
+            end if end.starts_with('.') => name == &end[1..] || name.ends_with(end),
+            host => name == host,
         };
         address(name).is_some_and(|address| address.is_loopback())
-            || lower == "localhost"
-            || lower.ends_with(".localhost")
+            || name == "localhost"
+            || name.ends_with(".localhost")
             || self.hosts.iter().any(is_known)
     }
 }
@@ -84,21 +83,12 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     own.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default()
 }
 
-/// A host without its port.
-fn name(host: &str) -> &str {
-    let end = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
-        Some(bracket) => bracket + 2,
-        None => host.find(':').unwrap_or(host.len()),
-    };
-    host.get(..end).unwrap_or(host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn judge(method: Method, fields: &[(&'static str, &str)]) -> String {
-        let guard = Guard { hosts: vec!["dev.example.com".to_owned(), ".test.example".to_owned()] };
+        let guard = Guard { hosts: ["dev.example.com", ".test.example", "*.star.example"].map(str::to_owned).into() };
         let fields = fields
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
@@ -120,6 +110,7 @@ mod tests {
             ("DEV.example.com", "ok"),
             ("a.test.example", "ok"),
             ("test.example:80", "ok"),
+            ("a.star.example", "ok"),
             ("evil.example", "no"),
             ("localhost.evil.example", "no"),
             ("xtest.example", "no"),

@@ -3,18 +3,18 @@
 //! notify's own poller takes a file's time in whole seconds, and so misses the second of two edits.
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use walkdir::WalkDir;
 
-use super::quiet::Happening;
+use super::debounce::FileEvent;
 use super::watch::Depth;
 use crate::error::{Error, Result};
+use crate::fs::Stamp;
 
 /// Looks for as long as it is there.
 pub struct Poller {
@@ -28,15 +28,8 @@ struct Looked {
     seen: HashMap<PathBuf, Stamp>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
-
 impl Poller {
-    pub fn start(interval: Duration, sender: UnboundedSender<Happening>) -> Result<Self> {
+    pub fn start(interval: Duration, sender: UnboundedSender<FileEvent>) -> Result<Self> {
         let looked = Arc::new(Mutex::new(Looked::default()));
         let seen = Arc::downgrade(&looked);
         let look = move || {
@@ -44,7 +37,7 @@ impl Poller {
                 thread::sleep(interval);
                 let Some(looked) = seen.upgrade() else { return };
                 for path in lock(&looked).look() {
-                    let _ = sender.send(Happening::Done(path));
+                    let _ = sender.send(FileEvent::Done(path));
                 }
             }
         };
@@ -92,10 +85,8 @@ fn scan(wanted: &BTreeMap<PathBuf, Depth>) -> HashMap<PathBuf, Stamp> {
         // What can't be read is not there.
         let entries = WalkDir::new(folder).min_depth(1).max_depth(deepest).follow_links(true).into_iter().flatten();
         for entry in entries {
-            let Ok(data) = entry.metadata() else { continue };
             // A folder's time only says that something in it came or went, which is seen anyway.
-            if data.is_file() {
-                let stamp = Stamp { modified: data.modified().ok(), length: data.len(), inode: data.ino() };
+            if let Some(stamp) = entry.metadata().ok().and_then(|data| Stamp::from_metadata(&data)) {
                 found.insert(entry.into_path(), stamp);
             }
         }

@@ -37,7 +37,7 @@ struct Call {
 pub fn trace(root: &Path, snapshot: Option<&Snapshot>, thrown: &Thrown) -> Problem {
     let own = Call { path: path_of(&thrown.url).unwrap_or_default(), line: thrown.line, column: thrown.column };
     let spots = calls(&thrown.stack).chain([own]).filter_map(|call| {
-        let place = snapshot?.origin(&call.path, call.line, call.column)?;
+        let place = snapshot?.original_position(&call.path, call.line, call.column)?;
         // A package's sources are nobody's here to mend; its caller's are.
         let is_foreign = place.file.contains("node_modules/");
         let text = match place.text {

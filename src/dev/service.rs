@@ -26,7 +26,7 @@ use super::editor;
 use super::guard::{Guard, Verdict};
 use super::problem::Problem;
 use super::runtime::{self, Thrown};
-use super::tabs::{Line, Tabs};
+use super::tabs::{Subscription, Tabs};
 use super::update::{Shown, Update};
 use crate::error::Error;
 use crate::serve::Handler;
@@ -192,7 +192,7 @@ impl Service {
             let build = if matches!(first, Update::Errors { .. }) { since } else { state.shown.build };
             self.site.tabs.open(page, build, &first)
         };
-        let body = BodyExt::boxed_unsync(StreamBody::new(stream::unfold(line, |mut line: Line| async move {
+        let body = BodyExt::boxed_unsync(StreamBody::new(stream::unfold(line, |mut line: Subscription| async move {
             let bytes = match tokio::time::timeout(PULSE, line.receiver.recv()).await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => return None,

@@ -27,13 +27,13 @@ struct Tab {
 
 /// A tab's end of the line. The tab is open as long as this is.
 #[derive(Debug)]
-pub struct Line {
+pub struct Subscription {
     pub receiver: UnboundedReceiver<Bytes>,
     id: u64,
     tabs: Tabs,
 }
 
-impl Drop for Line {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.tabs.lock().retain(|tab| tab.id != self.id);
     }
@@ -41,12 +41,12 @@ impl Drop for Line {
 
 impl Tabs {
     /// A tab opens a line; `first` is what it is told at once.
-    pub fn open(&self, page: String, build: u64, first: &Update) -> Line {
+    pub fn open(&self, page: String, build: u64, first: &Update) -> Subscription {
         let (sender, receiver) = unbounded_channel();
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let _ = sender.send(event(first));
         self.lock().push(Tab { id, page, build, sender });
-        Line { receiver, id, tabs: self.clone() }
+        Subscription { receiver, id, tabs: self.clone() }
     }
 
     /// Tells each tab what it has to do, given its page and the build that it is of. Gives how many had anything to do.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::problem::Problem;
-use crate::asset::extension;
 use crate::build::Snapshot;
 use crate::manifest::{File, Kind};
 
@@ -64,6 +63,13 @@ impl Shown {
         changed
     }
 
+    /// All pages are sent otherwise than before, though they were built the same.
+    pub fn renew_pages(&mut self) {
+        let files = self.snapshot.iter().flat_map(|snapshot| &snapshot.manifest.files);
+        let pages = files.filter(|(_, file)| file.kind == Kind::Page);
+        self.changed.extend(pages.map(|(path, _)| (path.clone(), self.build)));
+    }
+
     /// What the page at that URL does, if it is of the build `since`.
     pub fn update(&self, page: &str, since: u64) -> Update {
         let build = self.build.to_string();
@@ -79,7 +85,7 @@ impl Shown {
         let files = &snapshot.manifest.files;
         let (mut styles, mut images) = (Vec::new(), Vec::new());
         for path in snapshot.uses.get(page).into_iter().flatten().filter(|path| has_changed(path)) {
-            match files.get(path).map(|file| what(path, file)) {
+            match files.get(path).map(what) {
                 Some(What::Style) => styles.push(format!("/{path}")),
                 Some(What::Image) => images.push(format!("/{path}")),
                 Some(What::Else) | None => return reload(path),
@@ -100,10 +106,10 @@ enum What {
     Else,
 }
 
-fn what(path: &str, file: &File) -> What {
+fn what(file: &File) -> What {
     match file.media_type.as_str() {
         kind if kind.starts_with("text/css") => What::Style,
-        kind if kind.starts_with("image/") && extension(path) != "svgz" => What::Image,
+        kind if kind.starts_with("image/") => What::Image,
         _ => What::Else,
     }
 }
@@ -191,6 +197,17 @@ mod tests {
             let shown = after(path, text);
             assert_eq!((told(&shown, "/").as_str(), told(&shown, "/about").as_str()), (index, about), "{path}");
         }
+    }
+
+    #[test]
+    fn pages_that_are_bound_to_another_environment_load_anew() {
+        let mut shown = Shown::default();
+        shown.take(1, snapshot(&FIRST));
+        assert!(shown.take(2, snapshot(&FIRST)).is_empty());
+        assert_eq!(told(&shown, "/"), "fine");
+        shown.renew_pages();
+        assert_eq!(told(&shown, "/"), "reload for index.html");
+        assert_eq!(shown.update("/", 2), Update::Fine { build: "2".to_owned() });
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! The only file that names notify.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::debounce::FileEvent;
 use super::poll::Poller;
-use super::quiet::Happening;
 use crate::error::{Error, Result};
 
 /// How often a file system is looked at that gives no notice.
@@ -38,7 +38,7 @@ pub enum Depth {
 pub struct Watcher {
     way: Way,
     watched: BTreeMap<PathBuf, Depth>,
-    sender: UnboundedSender<Happening>,
+    sender: UnboundedSender<FileEvent>,
 }
 
 enum Way {
@@ -47,7 +47,7 @@ enum Way {
 }
 
 impl Watcher {
-    pub fn new(method: Method, sender: UnboundedSender<Happening>) -> Result<Self> {
+    pub fn new(method: Method, sender: UnboundedSender<FileEvent>) -> Result<Self> {
         let way = match method {
             Method::Notice => {
                 let sender = sender.clone();
@@ -119,9 +119,11 @@ impl Watcher {
         let is_list = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("node_modules"));
         let folders = told.iter().filter(|path| path.is_dir());
         let packages = told.iter().filter(|path| is_list(path)).filter_map(|path| path.parent());
-        for again in folders.map(PathBuf::as_path).chain(packages) {
-            self.watched.retain(|path, _| !path.starts_with(again));
-        }
+        let again: BTreeSet<&Path> = folders.map(PathBuf::as_path).chain(packages).collect();
+        let wanted = self.watched.clone();
+        self.watched.retain(|path, _| !again.iter().any(|again| path.starts_with(again)));
+        // Where that fails, it is told when the folders are followed after the build.
+        let _ = self.watch(&wanted);
     }
 }
 
@@ -134,13 +136,13 @@ fn without_covered(wanted: BTreeMap<PathBuf, Depth>) -> BTreeMap<PathBuf, Depth>
 }
 
 /// Passes on what matters.
-fn hear(event: notify::Result<notify::Event>, sender: &UnboundedSender<Happening>) {
+fn hear(event: notify::Result<notify::Event>, sender: &UnboundedSender<FileEvent>) {
     let Ok(event) = event else {
-        let _ = sender.send(Happening::Missed);
+        let _ = sender.send(FileEvent::Missed);
         return;
     };
     if event.need_rescan() {
-        let _ = sender.send(Happening::Missed);
+        let _ = sender.send(FileEvent::Missed);
     }
     let is_written = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
@@ -152,7 +154,7 @@ fn hear(event: notify::Result<notify::Event>, sender: &UnboundedSender<Happening
         _ => true,
     };
     for path in event.paths {
-        let _ = sender.send(if is_written { Happening::Done(path) } else { Happening::Writing(path) });
+        let _ = sender.send(if is_written { FileEvent::Done(path) } else { FileEvent::Writing(path) });
     }
 }
 

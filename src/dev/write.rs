@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::changes::Changes;
+use super::debounce::Debouncer;
 use super::folders::Folders;
-use super::quiet::Quiet;
 use super::watch::{Method, Watcher};
 use crate::build::{Built, Options, Session};
 use crate::config::Config;
@@ -45,9 +45,9 @@ pub async fn write(
     tell: impl Fn(Written<'_>),
 ) -> Result<()> {
     let config = (writing.load)()?;
-    let (happenings, heard) = unbounded_channel();
-    let mut changes = Changes { heard, quiet: Quiet::default() };
-    let mut watcher = Watcher::new(writing.method, happenings)?;
+    let (events, heard) = unbounded_channel();
+    let mut changes = Changes { heard, debouncer: Debouncer::default() };
+    let mut watcher = Watcher::new(writing.method, events)?;
     let mut how = options(&config);
     let mut session = Session::new(config, how.mode, "");
     let mut told: BTreeSet<PathBuf> = BTreeSet::new();
@@ -56,10 +56,8 @@ pub async fn write(
     let mut folders = Folders::of(session.config(), writing.config_file.as_deref(), std::iter::empty());
     // The output folder may be another than the configuration's.
     folders.leave_out(&how.out);
+    follow(&mut watcher, &folders, &tell)?;
     loop {
-        if let Some(warning) = watcher.follow(folders.wanted())? {
-            tell(Written::Warning(warning));
-        }
         let start = Instant::now();
         let root = session.config().root.clone();
         let because = told.iter().map(|path| fs::display_name(&root, path)).collect();
@@ -67,9 +65,7 @@ pub async fn write(
         let took = start.elapsed();
         folders = Folders::of(session.config(), writing.config_file.as_deref(), session.inputs());
         folders.leave_out(&how.out);
-        if let Some(warning) = watcher.follow(folders.wanted())? {
-            tell(Written::Warning(warning));
-        }
+        follow(&mut watcher, &folders, &tell)?;
         match built {
             Ok(built) => tell(Written::Built { built: &built, because, took }),
             Err(error) => tell(Written::Failed(&error)),
@@ -84,4 +80,11 @@ pub async fn write(
             });
         }
     }
+}
+
+fn follow(watcher: &mut Watcher, folders: &Folders, tell: &impl Fn(Written<'_>)) -> Result<()> {
+    if let Some(warning) = watcher.follow(folders.wanted())? {
+        tell(Written::Warning(warning));
+    }
+    Ok(())
 }

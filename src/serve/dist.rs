@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::failover::Probe;
 use super::fields::Fields;
 use super::headers::Terms;
-use super::load::{Loaded, Place, Scrutiny, fault};
+use super::load::{Files, Loaded, Scrutiny, fault};
 use super::resource::{Bodies, Resource};
 use super::retention::Retention;
 use super::storage::{Policy, Storage};
@@ -38,9 +38,9 @@ impl Table {
     /// A table of a build that lies nowhere: `files` are those of the manifest, by path. They are taken as they are, and not compressed.
     pub fn of(manifest: &Manifest, files: &BTreeMap<String, Bytes>, environment: &Environment) -> Result<Table> {
         let policy = Policy { encodings: Vec::new(), ..Policy::default() };
-        let place = Place { out: Path::new(""), held: Some(files) };
         let environments = std::slice::from_ref(environment);
-        let mut release = Release::of(place, manifest, Scrutiny::First(&|| true), environments, &policy, &[])?;
+        let mut release =
+            Release::of(Files::Memory(files), manifest, Scrutiny::First(&|| true), environments, &policy, &[])?;
         Ok(release.tables.pop().unwrap_or_default())
     }
 }
@@ -80,24 +80,24 @@ impl Release {
         before: &[Arc<Table>],
     ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
-        Release::of(Place { out, held: None }, &manifest, scrutiny, environments, policy, before)
+        Release::of(Files::Folder(out), &manifest, scrutiny, environments, policy, before)
     }
 
     fn of(
-        place: Place<'_>,
+        files: Files<'_>,
         manifest: &Manifest,
         scrutiny: Scrutiny<'_>,
         environments: &[Environment],
         policy: &Policy,
         before: &[Arc<Table>],
     ) -> Result<Release> {
-        let loaded = Loaded::new(place, manifest, environments, policy, before, scrutiny)?;
-        let surroundings = surroundings(place, manifest)?;
+        let loaded = Loaded::new(files, manifest, environments, policy, before, scrutiny)?;
+        let surroundings = surroundings(files, manifest)?;
         let shares_assets = environments.iter().any(Environment::shares_assets);
         let mut retention = Retention::new(policy, &loaded.storage);
         let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out: place.out, environment, manifest, surroundings: &surroundings, shares_assets };
+            let dist = Dist { out: files.out(), environment, manifest, surroundings: &surroundings, shares_assets };
             let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -121,10 +121,10 @@ struct Dist<'a> {
 }
 
 /// Stylesheets are read for it.
-fn surroundings(place: Place<'_>, manifest: &Manifest) -> Result<Surroundings> {
+fn surroundings(files: Files<'_>, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
     let read = |(path, _): (&String, &File)| {
-        let bytes = place.read(path)?;
+        let bytes = files.read(path)?;
         let names_others = memmem::find(&bytes, b"//").is_some();
         Ok(names_others.then(|| String::from_utf8_lossy(&bytes).into_owned()))
     };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::resource::{Bodies, Part};
-use super::storage::{self, Candidate, LEAST, Policy, Source, Storage, open_files, places};
+use super::storage::{Candidate, LEAST, Place, Policy, Source, Storage, open_files, places};
 use super::table::Table;
 use crate::asset::{LogicalPath, is_compressible};
 use crate::encoding::{Effort, Encoding};
@@ -24,20 +24,29 @@ use crate::page;
 /// More pages are compressed quickly.
 const SLOWLY: usize = 256 << 10;
 
-/// Where a build's files are: in an output folder, or in memory.
+/// Where a build's files are.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) out: &'a Path,
-    /// By path.
-    pub(super) held: Option<&'a BTreeMap<String, Bytes>>,
+pub(super) enum Files<'a> {
+    /// In an output folder.
+    Folder(&'a Path),
+    /// In memory, by path.
+    Memory(&'a BTreeMap<String, Bytes>),
 }
 
-impl Place<'_> {
-    pub(super) fn read(&self, path: &str) -> Result<Bytes> {
-        match self.held {
-            None => Ok(fs::read(&self.out.join(path))?.into()),
-            Some(files) => {
-                files.get(path).cloned().ok_or_else(|| fault(self.out, format!("`{path}` is not among the files")))
+impl<'a> Files<'a> {
+    /// The output folder; for what is in memory, a place to be told of.
+    pub(super) fn out(self) -> &'a Path {
+        match self {
+            Files::Folder(out) => out,
+            Files::Memory(_) => Path::new(""),
+        }
+    }
+
+    pub(super) fn read(self, path: &str) -> Result<Bytes> {
+        match self {
+            Files::Folder(out) => Ok(fs::read(&out.join(path))?.into()),
+            Files::Memory(files) => {
+                files.get(path).cloned().ok_or_else(|| fault(self.out(), format!("`{path}` is not among the files")))
             }
         }
     }
@@ -45,7 +54,7 @@ impl Place<'_> {
 
 pub(super) struct Loaded<'a> {
     out: &'a Path,
-    place: Place<'a>,
+    files_of: Files<'a>,
     manifest: &'a Manifest,
     policy: &'a Policy,
     scrutiny: Scrutiny<'a>,
@@ -82,7 +91,7 @@ struct Page<'a> {
 
 impl<'a> Loaded<'a> {
     pub(super) fn new(
-        place: Place<'a>,
+        files_of: Files<'a>,
         manifest: &'a Manifest,
         environments: &[Environment],
         policy: &'a Policy,
@@ -93,10 +102,10 @@ impl<'a> Loaded<'a> {
         let bound = environments.iter().map(|_| HashMap::new()).collect();
         let is_unfinished =
             !policy.encodings.is_empty() && manifest.files.values().all(|file| file.variants.is_empty());
-        let out = place.out;
+        let out = files_of.out();
         let mut loaded = Loaded {
             out,
-            place,
+            files_of,
             manifest,
             policy,
             scrutiny,
@@ -151,9 +160,10 @@ impl<'a> Loaded<'a> {
 
     /// Reads a file that has to be what was built.
     fn read(&self, path: &str, file: &File) -> Result<Vec<u8>> {
-        let bytes = self.place.read(path)?;
-        let is_it = || bytes.len() as u64 == file.length && Digest::of(&bytes) == file.digest;
-        match self.place.held.is_some() || is_it() {
+        let bytes = self.files_of.read(path)?;
+        // What is in memory was built in this process.
+        let is_built = matches!(self.files_of, Files::Memory(_));
+        match is_built || (bytes.len() as u64 == file.length && Digest::of(&bytes) == file.digest) {
             true => Ok(bytes.into()),
             false => Err(self.changed(path)),
         }
@@ -226,7 +236,7 @@ impl<'a> Loaded<'a> {
 
     /// Verifies the files that are wanted, if it is not to be done later, and holds each body once, wherever it lies.
     fn hold(&mut self, wanted: impl Fn(&str) -> bool) -> Result<HashMap<&'a str, Arc<Bodies>>> {
-        if self.place.held.is_some() {
+        if let Files::Memory(_) = self.files_of {
             return self.take(wanted);
         }
         let folder: Arc<Path> = self.out.into();
@@ -275,13 +285,13 @@ impl<'a> Loaded<'a> {
     fn take(&self, wanted: impl Fn(&str) -> bool) -> Result<HashMap<&'a str, Arc<Bodies>>> {
         let files = self.manifest.files.iter().filter(|(path, _)| wanted(path));
         let take = |(path, file): (&'a String, &File)| {
-            let identity = Part::new(&file.digest, self.place.read(path)?.into(), 0);
+            let identity = Part::new(&file.digest, self.files_of.read(path)?.into(), 0);
             Ok((path.as_str(), Arc::new(Bodies::new(identity, Vec::new()))))
         };
         files.map(take).collect()
     }
 
-    fn hold_one(&self, source: &Source<'_>, place: storage::Place) -> Result<Part> {
+    fn hold_one(&self, source: &Source<'_>, place: Place) -> Result<Part> {
         if let Scrutiny::First(is_wanted) = self.scrutiny
             && !is_wanted()
         {

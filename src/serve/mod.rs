@@ -68,6 +68,7 @@ use system::Notice;
 
 pub use answer::Answer;
 pub use body::{Body, End, OnEnd};
+pub(crate) use client::host as requested_host;
 pub use client::{Client, Proxies};
 pub use connections::{Connections, Open, Refusal};
 pub use content::{Closed, Content, Segment};
@@ -84,6 +85,7 @@ pub use resource::Resource;
 pub use server::Server;
 pub use signal::{Signal, Signals};
 pub use sites::Sites;
+pub(crate) use sites::name as host_name;
 pub use status::{Failover, Live, Phase, Status};
 pub use storage::Policy;
 pub use stored::{Standing, Stored};

@@ -91,7 +91,7 @@ impl Sites {
 }
 
 /// A host as it is compared: without its port and the dot that a full name may end in, in lower case.
-fn name(host: &str) -> Cow<'_, str> {
+pub fn name(host: &str) -> Cow<'_, str> {
     let end = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
         Some(bracket) => bracket + 2,
         None => host.find(':').unwrap_or(host.len()),

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::wd::WindowHandle as Tab;
@@ -118,12 +118,18 @@ impl Page {
         self.client.execute_async(&script, vec![]).await.unwrap_or_else(|error| panic!("{body}: {error}"))
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true. The page may load anew meanwhile, which ends whatever runs in it, so it is asked again and again.
     pub async fn until(&self, expression: &str) {
-        let body = format!(
-            "for (let i = 0; i < 400; i++) {{ if ({expression}) return true; await new Promise((r) => setTimeout(r, 50)); }} return false;"
-        );
-        assert_eq!(self.run(&body).await, true, "never true: {expression}");
+        let script = format!("return Boolean({expression});");
+        let start = Instant::now();
+        loop {
+            let answer = self.client.execute(&script, vec![]).await;
+            if matches!(answer, Ok(Value::Bool(true))) {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "never true: {expression}: {answer:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Console errors, uncaught exceptions and requests that failed since the last look; there should be none.

@@ -29,7 +29,7 @@ pub fn trials() -> Vec<Trial> {
 
 const DEV: [&str; 3] = ["dev", "--listen", "127.0.0.1:0"];
 
-fn page(head: &str, body: &str) -> String {
+fn html(head: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8><link rel=icon href=\"data:,\"><title>t</title>{head}</head><body>{body}</body></html>"
     )
@@ -46,8 +46,8 @@ fn site() -> Site {
         .asset("js/app.ts", "import { word } from './word';\nimport './m.css';\ndocument.title = word as string;\n")
         .asset("js/word.ts", "export const word: string = 'one';\n")
         .asset("js/m.css", "input { color: rgb(3, 3, 3) }\n")
-        .template("index.html", page(head, body))
-        .template("about.html", page("<link rel=stylesheet href=/static/css/b.css>", "<p id=p>about</p>"))
+        .template("index.html", html(head, body))
+        .template("about.html", html("<link rel=stylesheet href=/static/css/b.css>", "<p id=p>about</p>"))
 }
 
 fn svg(size: u32) -> String {
@@ -134,13 +134,9 @@ fn a_script_reloads_the_page() {
         assert_eq!(page.run("return window.mark ?? null").await, serde_json::Value::Null);
         let line = server.wait_for("word.ts changed");
         assert!(line.contains("built 1 of ") && line.contains("1 of 1 tab told"), "{line}");
-        site.write("templates/index.html", page_text("three"));
+        site.write("templates/index.html", html("", "three"));
         page.until("document.body.textContent === 'three'").await;
     });
-}
-
-fn page_text(text: &str) -> String {
-    page("", text)
 }
 
 fn only_tabs_that_use_a_file_hear_of_it() {

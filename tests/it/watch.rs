@@ -111,15 +111,14 @@ fn a_file_that_is_half_written_is_waited_for() {
         for part in ["a { mar", "gin: ", &format!("{step}px }}\n")] {
             file.write_all(part.as_bytes()).expect("a part");
             file.flush().expect("a part");
-            std::thread::sleep(Duration::from_millis(30));
+            // Long enough for a change that is over to be built.
+            std::thread::sleep(Duration::from_millis(12));
         }
         drop(file);
         until(&server, CSS, |css| css.contains(&format!("{step}px")));
     }
     let said = server.said();
-    // One for each; another where this machine did not get round to the next part in time.
-    let builds = said.matches("changed: built").count();
-    assert!((5..=7).contains(&builds), "{builds}: {said}");
+    assert_eq!(said.matches("changed: built").count(), 5, "one build for each: {said}");
 }
 
 fn a_checkout_of_a_thousand_files_is_a_build_or_two() {
@@ -138,8 +137,7 @@ fn a_checkout_of_a_thousand_files_is_a_build_or_two() {
     std::thread::sleep(Duration::from_millis(300));
     let said = server.said();
     let builds = said.matches("changed: built").count();
-    // However long writing them takes, something is built every two seconds.
-    assert!((1..=6).contains(&builds), "{builds}: {said}");
+    assert!((1..=3).contains(&builds), "{builds}: {said}");
 }
 
 fn folders_come_and_go() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Something that happened to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
+pub enum FileEvent {
     /// It is being written; the end of it will be told.
     Writing(PathBuf),
     /// It is there, is gone, or has another name, and that is all.
@@ -31,27 +31,27 @@ const FEW: usize = 8;
 
 /// What has happened since the last build.
 #[derive(Debug, Default)]
-pub struct Quiet {
+pub struct Debouncer {
     paths: BTreeSet<PathBuf>,
     writing: HashSet<PathBuf>,
     first: Option<Instant>,
     last: Option<Instant>,
 }
 
-impl Quiet {
-    pub fn note(&mut self, happening: Happening, now: Instant) {
+impl Debouncer {
+    pub fn note(&mut self, event: FileEvent, now: Instant) {
         self.first.get_or_insert(now);
         self.last = Some(now);
-        match happening {
-            Happening::Writing(path) => {
+        match event {
+            FileEvent::Writing(path) => {
                 self.writing.insert(path.clone());
                 self.paths.insert(path);
             }
-            Happening::Done(path) => {
+            FileEvent::Done(path) => {
                 self.writing.remove(&path);
                 self.paths.insert(path);
             }
-            Happening::Missed => {}
+            FileEvent::Missed => {}
         }
     }
 
@@ -76,27 +76,27 @@ impl Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Happening::{Done, Writing};
+    use FileEvent::{Done, Writing};
 
     fn path(name: &str) -> PathBuf {
         PathBuf::from(name)
     }
 
-    fn due_after(happenings: &[(u64, Happening)], missing: &[&str]) -> Duration {
+    fn due_after(events: &[(u64, FileEvent)], missing: &[&str]) -> Duration {
         let start = Instant::now();
-        let mut quiet = Quiet::default();
+        let mut debouncer = Debouncer::default();
         let mut last = start;
-        for (at, happening) in happenings {
+        for (at, event) in events {
             last = start + Duration::from_millis(*at);
-            quiet.note(happening.clone(), last);
+            debouncer.note(event.clone(), last);
         }
         let there = |path: &Path| !missing.iter().any(|name| Path::new(name) == path);
-        quiet.due(there).unwrap() - last
+        debouncer.due(there).unwrap() - last
     }
 
     #[test]
     fn an_edit_is_built_at_once() {
-        assert_eq!(Quiet::default().due(|_| true), None);
+        assert_eq!(Debouncer::default().due(|_| true), None);
         assert_eq!(due_after(&[(0, Writing(path("a"))), (1, Done(path("a")))], &[]), SHORT);
     }
 
@@ -112,10 +112,10 @@ mod tests {
     fn what_never_ends_is_built_all_the_same() {
         let always: Vec<_> = (0..300).map(|index| (index * 10, Writing(path("a")))).collect();
         assert!(due_after(&always, &[]) < OPEN);
-        let mut quiet = Quiet::default();
-        quiet.note(Done(path("a")), Instant::now());
-        quiet.note(Happening::Missed, Instant::now());
-        assert_eq!(quiet.take(), BTreeSet::from([path("a")]));
-        assert_eq!(quiet.due(|_| true), None);
+        let mut debouncer = Debouncer::default();
+        debouncer.note(Done(path("a")), Instant::now());
+        debouncer.note(FileEvent::Missed, Instant::now());
+        assert_eq!(debouncer.take(), BTreeSet::from([path("a")]));
+        assert_eq!(debouncer.due(|_| true), None);
     }
 }
