@@ -403,13 +403,12 @@ mod tests {
         publish_to(store, built.as_build(), Options::default(), &Silent).await
     }
 
+    /// But for the store's own: a write that was under way when another failed may still end, and then its temporary file is gone.
     fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
-        let names = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
-        let files = names.filter(|entry| entry.file_type().is_file());
-        files
-            .map(|entry| (crate::fs::display_name(root, entry.path()), std::fs::read(entry.path()).unwrap()))
-            .filter(|(name, _)| name != ".publish.lock")
-            .collect()
+        let entries = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
+        let is_own = |entry: &walkdir::DirEntry| entry.file_name().to_str().unwrap().starts_with(".publish");
+        let files = entries.filter(|entry| entry.file_type().is_file() && !is_own(entry));
+        files.map(|entry| (crate::fs::display_name(root, entry.path()), std::fs::read(entry.path()).unwrap())).collect()
     }
 
     fn help(error: &Error) -> String {
