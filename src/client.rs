@@ -23,20 +23,7 @@ pub struct Client(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Client {
     pub fn new() -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(http);
+        let connector = connector(CONNECT)?;
         Ok(Client(legacy::Client::builder(TokioExecutor::new()).build(connector)))
     }
 
@@ -44,6 +31,21 @@ impl Client {
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Incoming>, legacy::Error> {
         self.0.request(request.map(Full::new)).await
     }
+}
+
+/// Connects over TLS where the URL says so, and lets the other side choose HTTP/2 there. `patience` is for TCP's part of it.
+pub fn connector(patience: Duration) -> Result<HttpsConnector<HttpConnector>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(patience));
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(http))
 }
 
 /// An error with all its causes: the first layers say no more than that there is one.

@@ -25,6 +25,7 @@ mod targets;
 mod text;
 mod tool;
 mod transport;
+mod upstream;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
@@ -37,6 +38,7 @@ pub use targets::Targets;
 pub use text::nearest;
 pub use tool::{Tool, fixed_part};
 pub use transport::{Certificate, Transport};
+pub use upstream::{Origin, URLS as UPSTREAM_URLS, Upstream, UpstreamHost};
 
 use resolve::{cache_folder, inside, resolve};
 use text::{Text, quoted};

@@ -8,6 +8,7 @@ use brotli::enc::multithreading::compress_multi;
 use brotli::enc::threading::{Owned, SendAlloc};
 use brotli::enc::{BrotliEncoderMaxCompressedSizeMulti, BrotliEncoderParams, SliceWrapper, StandardAlloc};
 use serde::{Deserialize, Serialize};
+use zstd::stream::zio;
 
 /// A content coding, in the order of preference among those that a client accepts equally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,13 +101,59 @@ impl Encoding {
 }
 
 impl Encoding {
-    /// What is written is unpacked as it comes, into `out`; flushing tells that nothing follows.
-    pub fn unpack<W: Write + Send + 'static>(self, out: W) -> io::Result<Box<dyn Write + Send>> {
+    /// What is written is compressed as it comes, into `out`, for somebody who waits; flushing brings out all that was written, and
+    /// dropping ends it.
+    pub fn pack<W: Write + Send + 'static>(self, out: W) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
-            Encoding::Brotli => Box::new(brotli::DecompressorWriter::new(out, 1 << 16)),
-            Encoding::Zstd => Box::new(zstd::stream::write::Decoder::new(out)?),
-            Encoding::Gzip => Box::new(flate2::write::MultiGzDecoder::new(out)),
+            Encoding::Brotli => Box::new(brotli::CompressorWriter::new(out, 1 << 12, 4, 19)),
+            Encoding::Zstd => Box::new(zstd::stream::write::Encoder::new(out, 3)?.auto_finish()),
+            Encoding::Gzip => Box::new(flate2::write::GzEncoder::new(out, flate2::Compression::new(5))),
         })
+    }
+
+    /// What is written is unpacked as it comes, into `out`.
+    pub fn unpack<W: Write>(self, out: W) -> io::Result<Unpacker<W>> {
+        Ok(match self {
+            Encoding::Brotli => Unpacker::Brotli(Box::new(brotli::DecompressorWriter::new(out, 1 << 16))),
+            Encoding::Zstd => Unpacker::Zstd(zio::Writer::new(out, zstd::stream::raw::Decoder::new()?)),
+            Encoding::Gzip => Unpacker::Gzip(Box::new(flate2::write::MultiGzDecoder::new(out))),
+        })
+    }
+}
+
+/// Unpacks what is written to it. Flushing brings out all that can be told by then.
+pub enum Unpacker<W: Write> {
+    Brotli(Box<brotli::DecompressorWriter<W>>),
+    Zstd(zio::Writer<W, zstd::stream::raw::Decoder<'static>>),
+    Gzip(Box<flate2::write::MultiGzDecoder<W>>),
+}
+
+impl<W: Write> Unpacker<W> {
+    /// Nothing follows; an error if something should.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Unpacker::Brotli(writer) => writer.close(),
+            Unpacker::Zstd(writer) => writer.finish(),
+            Unpacker::Gzip(writer) => writer.try_finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Unpacker<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Unpacker::Brotli(writer) => writer.write(bytes),
+            Unpacker::Zstd(writer) => writer.write(bytes),
+            Unpacker::Gzip(writer) => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Unpacker::Brotli(writer) => writer.flush(),
+            Unpacker::Zstd(writer) => writer.flush(),
+            Unpacker::Gzip(writer) => writer.flush(),
+        }
     }
 }
 
@@ -221,7 +268,7 @@ mod tests {
             let (mut out, written) = tempfile::NamedTempFile::new().expect("a file").into_parts();
             let mut unpacking = encoding.unpack(out.try_clone().expect("the file")).expect("unpacks");
             packed.chunks(7).for_each(|part| unpacking.write_all(part).expect("unpacks"));
-            unpacking.flush().expect("unpacks");
+            unpacking.finish().expect("unpacks");
             assert_eq!(std::fs::read(&written).expect("the file"), text.as_bytes(), "{encoding}");
             out.flush().expect("the file");
             for other in [text.len() - 1, text.len() + 1] {

@@ -2,11 +2,12 @@
 //!
 //! Whatever the editor leaves alone passes through byte for byte.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lol_html::html_content::{ContentType, DocumentEnd, Element, TextChunk};
-use lol_html::{HandlerResult, RewriteStrSettings, element, end, rewrite_str, text};
+use lol_html::html_content::{ContentType, DocumentEnd, TextChunk};
+use lol_html::send::{DocumentContentHandlers, Element, ElementContentHandlers, RewriteStrSettings};
+use lol_html::{HandlerResult, Selector, element, end, rewrite_str, text};
 
 use crate::error::{Fault, Result};
 
@@ -14,9 +15,11 @@ mod css_urls;
 mod dimensions;
 mod references;
 mod srcset;
+mod stream;
 mod strings;
 mod tags;
 
+pub use stream::Stream;
 pub use strings::rewrite_strings;
 pub use tags::{Tag, Visitor, visit};
 
@@ -58,7 +61,7 @@ impl From<String> for Link {
 }
 
 /// Decides what a page's URLs become.
-pub trait Editor {
+pub trait Editor: Send {
     /// The URL to put in this one's place; `None` leaves it as it is.
     fn url(&mut self, place: Place, url: &str) -> Option<Link>;
 
@@ -93,35 +96,12 @@ pub trait Editor {
 
 /// The page with every URL as the editor wants it. `name` is how the user knows the page.
 pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
-    walk(
-        name,
-        html,
-        Walk { editor, head_done: false, head_end: None, picture: None, kind: None, buffer: String::new() },
-    )
-}
-
-fn walk(name: &str, html: &str, walk: Walk<'_>) -> Result<String> {
-    let walk = RefCell::new(walk);
-    let settings = RewriteStrSettings::new()
-        .append_element_content_handler(element!("*", |element| walk.borrow_mut().element(element)))
-        .append_element_content_handler(text!("script", |chunk| {
-            walk.borrow_mut().raw_text(chunk, Walk::script_text);
-            Ok(())
-        }))
-        .append_element_content_handler(text!("style", |chunk| {
-            walk.borrow_mut().raw_text(chunk, Walk::style_text);
-            Ok(())
-        }))
-        // Where scripts run, its content is text: to parsers of a browser's kind, and so to this one.
-        .append_element_content_handler(text!("noscript", |chunk| {
-            walk.borrow_mut().raw_text(chunk, Walk::noscript_text);
-            Ok(())
-        }))
-        .append_document_content_handler(end!(|end| {
-            walk.borrow_mut().end(end);
-            Ok(())
-        }))
-        .with_strict(false);
+    let walk = Shared::new(Walk::new(Box::new(editor)));
+    let mut settings = RewriteStrSettings::new_send().with_strict(false);
+    for handlers in walk.element_handlers() {
+        settings = settings.append_element_content_handler(handlers);
+    }
+    let settings = settings.append_document_content_handler(walk.end_handler());
     rewrite_str(html, settings).map_err(|error| parse_fault(name, &error).into())
 }
 
@@ -139,16 +119,82 @@ pub fn srcset_urls(value: &str) -> impl Iterator<Item = &str> {
     srcset::candidates(value).filter_map(|(url, _)| value.get(url))
 }
 
+/// A walk, shared by what the parser calls.
+#[derive(Clone)]
+struct Shared<'e>(Arc<Mutex<Walk<'e>>>);
+
+impl<'e> Shared<'e> {
+    fn new(walk: Walk<'e>) -> Self {
+        Shared(Arc::new(Mutex::new(walk)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Walk<'e>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_handler(&self) -> DocumentContentHandlers<'e> {
+        let walk = self.clone();
+        end!(move |end| {
+            walk.lock().end(end);
+            Ok(())
+        })
+    }
+
+    fn element_handlers<'s>(&self) -> Vec<(Cow<'s, Selector>, ElementContentHandlers<'e>)> {
+        let raw = |edit: fn(&mut Walk<'e>, &str) -> Option<String>| {
+            let walk = self.clone();
+            move |chunk: &mut TextChunk<'_>| {
+                walk.lock().raw_text(chunk, edit);
+                Ok(())
+            }
+        };
+        let walk = self.clone();
+        vec![
+            element!("*", move |element: &mut Element<'_, '_>| walk.lock().element(element)),
+            text!("script", raw(Walk::script_text)),
+            text!("style", raw(Walk::style_text)),
+            // Where scripts run, its content is text: to parsers of a browser's kind, and so to this one.
+            text!("noscript", raw(Walk::noscript_text)),
+        ]
+    }
+}
+
+/// What is still to be inserted at the end of the head.
+type Pending = Arc<Mutex<Option<String>>>;
+
+fn take(pending: &Pending) -> Option<String> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
 struct Walk<'e> {
-    editor: &'e mut dyn Editor,
+    editor: Box<dyn Editor + 'e>,
     head_done: bool,
-    /// What is still to be inserted at the end of the head, once it was asked for.
-    head_end: Option<Rc<Cell<Option<String>>>>,
+    /// Once it was asked for.
+    head_end: Option<Pending>,
     /// Within a `<picture>`: whether all its sources so far have their size.
     picture: Option<bool>,
     /// The `type` of the script whose text is being read.
     kind: Option<String>,
-    buffer: String,
+    text: RawText,
+}
+
+/// The text of a `<script>`, `<style>` or `<noscript>`, which comes in pieces and is edited as one.
+#[derive(Debug)]
+enum RawText {
+    /// What has come so far, and was taken out of the page.
+    Held(String),
+    /// It is too long, or not in the encoding that it should be in, and stays as it is.
+    GivenUp,
+}
+
+/// Bytes of such a text that are held at most.
+const LONGEST_TEXT: usize = 4 << 20;
+
+impl<'e> Walk<'e> {
+    fn new(editor: Box<dyn Editor + 'e>) -> Self {
+        let text = RawText::Held(String::new());
+        Walk { editor, head_done: false, head_end: None, picture: None, kind: None, text }
+    }
 }
 
 impl Walk<'_> {
@@ -229,14 +275,14 @@ impl Walk<'_> {
     /// At the head's end tag, or, where that is left out, before the first element that can't be in the head.
     fn head_end(&mut self, element: &mut Element<'_, '_>, tag: &str) {
         let editor = &mut self.editor;
-        let pending = self.head_end.get_or_insert_with(|| Rc::new(Cell::new(editor.head_end())));
+        let pending = self.head_end.get_or_insert_with(|| Arc::new(Mutex::new(editor.head_end())));
         match tag {
             "html" | "title" | "meta" | "link" | "style" | "script" | "base" | "noscript" | "template" => {}
             "head" => {
-                let pending = Rc::clone(pending);
+                let pending = Arc::clone(pending);
                 if let Some(handlers) = element.end_tag_handlers() {
                     handlers.push(Box::new(move |end| {
-                        if let Some(html) = pending.take() {
+                        if let Some(html) = take(&pending) {
                             end.before(&html, ContentType::Html);
                         }
                         Ok(())
@@ -244,7 +290,7 @@ impl Walk<'_> {
                 }
             }
             _ => {
-                if let Some(html) = pending.take() {
+                if let Some(html) = take(pending) {
                     element.before(&html, ContentType::Html);
                 }
             }
@@ -253,7 +299,7 @@ impl Walk<'_> {
 
     /// A document that is nothing but a head.
     fn end(&mut self, end: &mut DocumentEnd<'_>) {
-        if let Some(html) = self.head_end.take().and_then(|pending| pending.take()) {
+        if let Some(html) = self.head_end.take().and_then(|pending| take(&pending)) {
             end.append(&html, ContentType::Html);
         }
     }
@@ -322,16 +368,44 @@ impl Walk<'_> {
         self.editor.url(place, url).map(|link| link.url)
     }
 
-    /// Gathers the text of a `<script>` or `<style>`, which may come in pieces, and edits it as one.
     fn raw_text(&mut self, chunk: &mut TextChunk<'_>, edit: fn(&mut Self, &str) -> Option<String>) {
-        self.buffer.push_str(chunk.as_str());
-        if !chunk.last_in_text_node() {
+        let is_last = chunk.last_in_text_node();
+        let RawText::Held(held) = &mut self.text else {
+            if is_last {
+                self.text = RawText::Held(String::new());
+            }
+            return;
+        };
+        // Written again, what could not be read would not be what it was.
+        if held.len() + chunk.as_str().len() > LONGEST_TEXT || chunk.as_str().contains(char::REPLACEMENT_CHARACTER) {
+            let held = std::mem::take(held);
+            if !held.is_empty() {
+                chunk.before(&held, ContentType::Html);
+            }
+            self.text = if is_last { RawText::Held(String::new()) } else { RawText::GivenUp };
+            return;
+        }
+        if !is_last {
+            held.push_str(chunk.as_str());
             chunk.remove();
             return;
         }
-        let text = std::mem::take(&mut self.buffer);
-        let new = edit(self, &text).unwrap_or(text);
-        chunk.replace(&new, ContentType::Html);
+        let is_whole = held.is_empty();
+        let mut text = std::mem::take(held);
+        text.push_str(chunk.as_str());
+        match edit(self, &text) {
+            Some(new) => chunk.replace(&new, ContentType::Html),
+            None if is_whole => {}
+            None => chunk.replace(&text, ContentType::Html),
+        }
+    }
+
+    /// What was taken out of the page and is not put back yet.
+    fn held(&mut self) -> Option<String> {
+        match std::mem::replace(&mut self.text, RawText::GivenUp) {
+            RawText::Held(held) => Some(held),
+            RawText::GivenUp => None,
+        }
     }
 
     fn script_text(&mut self, text: &str) -> Option<String> {
@@ -343,19 +417,68 @@ impl Walk<'_> {
     }
 
     fn noscript_text(&mut self, text: &str) -> Option<String> {
-        let inner = Walk {
-            editor: self.editor,
-            head_done: true,
-            head_end: Some(Rc::default()),
-            picture: None,
-            kind: None,
-            buffer: String::new(),
-        };
-        walk("noscript", text, inner).ok()
+        let mut inner = Inner(&mut *self.editor);
+        edit("noscript", text, &mut inner).ok().filter(|new| new != text)
     }
 
     fn style_text(&mut self, text: &str) -> Option<String> {
         css_urls::rewrite(text, |url| self.plain(Place::Other, url))
+    }
+}
+
+/// The editor of a part of a page, which has no head.
+struct Inner<'e>(&'e mut dyn Editor);
+
+impl Editor for Inner<'_> {
+    fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+        self.0.url(place, url)
+    }
+
+    fn base(&mut self, href: &str) {
+        self.0.base(href);
+    }
+
+    fn size(&mut self, url: &str) -> Option<(u32, u32)> {
+        self.0.size(url)
+    }
+
+    fn meta(&mut self, name: &str) -> Option<String> {
+        self.0.meta(name)
+    }
+
+    fn script(&mut self, kind: &str, text: &str) -> Option<String> {
+        self.0.script(kind, text)
+    }
+}
+
+/// An editor that belongs to somebody else.
+impl Editor for &mut dyn Editor {
+    fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+        (**self).url(place, url)
+    }
+
+    fn base(&mut self, href: &str) {
+        (**self).base(href);
+    }
+
+    fn size(&mut self, url: &str) -> Option<(u32, u32)> {
+        (**self).size(url)
+    }
+
+    fn head(&mut self) -> Option<String> {
+        (**self).head()
+    }
+
+    fn head_end(&mut self) -> Option<String> {
+        (**self).head_end()
+    }
+
+    fn meta(&mut self, name: &str) -> Option<String> {
+        (**self).meta(name)
+    }
+
+    fn script(&mut self, kind: &str, text: &str) -> Option<String> {
+        (**self).script(kind, text)
     }
 }
 

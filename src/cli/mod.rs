@@ -90,7 +90,7 @@ enum Command {
     /// Build, publish into a bucket of its own, and serve the site with that bucket as its CDN
     Preview(preview::Args),
     /// Serve a build from memory
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Put a build into the environment's store, and make it live
     Publish(publish::Args),
     /// List the releases in the environment's store

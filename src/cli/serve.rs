@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::terminal::Terminal;
 use super::{Global, below, block_on, trace};
-use crate::config::{AccessLog, Config, LogPath, UnknownHost, parse_size};
+use crate::config::{AccessLog, Config, LogPath, Origin, UnknownHost, Upstream, parse_size};
 use crate::error::{Error, Result};
 use crate::serve::access_log::{Output, Settings};
 use crate::serve::{self, Change, Event, Front, Limits, Operation, Options, Policy, Proxies, TlsFiles};
@@ -30,6 +30,9 @@ pub struct Args {
     /// [default: nowhere]
     #[arg(long, value_name = "DIR", env = "FINGERPOST_STORE_CACHE")]
     store_cache: Option<PathBuf>,
+    /// The application to ask for what the build does not have: `http://HOST:PORT`, `https://…`, `h2c://…` or `unix:PATH`
+    #[arg(long, value_name = "URL", env = "FINGERPOST_UPSTREAM")]
+    upstream: Option<Origin>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", env = "FINGERPOST_LISTEN")]
     listen: String,
@@ -83,12 +86,19 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         tls,
         operation: operation(&config, args),
         policy: policy(&config, args),
+        upstream: upstream(&config, args),
         ..environments(&config, args, out)?
     };
     match &args.store {
         None => block_on(serve::run(options, |event| tell(&event, scheme, terminal))),
         Some(store) => follow(&config, args, store, options, |event| tell(&event, scheme, terminal), terminal),
     }
+}
+
+fn upstream(config: &Config, args: &Args) -> Option<Upstream> {
+    let written = config.serve.upstream.clone();
+    let Some(origin) = args.upstream.clone().map(|origin| origin.below(&config.root)) else { return written };
+    Some(Upstream { origin: origin.clone(), ..written.unwrap_or_else(|| Upstream::new(origin)) })
 }
 
 /// Serves what is live in a store.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::access_log::LogFormat;
 use super::budget::Size;
-use super::{Images, ProxyHeaders, SourceMaps, nearest, quoted};
+use super::{Images, ProxyHeaders, SourceMaps, UpstreamHost, nearest, quoted};
 use crate::environment::{By, Enforcement, TagHeader};
 use crate::error::Fault;
 
@@ -207,6 +207,20 @@ pub struct Serve {
     pub trusted_proxies: Vec<String>,
     pub proxy_headers: ProxyHeaders,
     pub cdn_id: Option<String>,
+    pub upstream: Option<Upstream>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    pub url: String,
+    #[serde(default)]
+    pub host: UpstreamHost,
+    pub connect_timeout: Option<f64>,
+    pub timeout: Option<f64>,
+    pub retries: Option<u8>,
+    pub rewrite: Option<bool>,
+    pub compress: Option<bool>,
 }
 
 /// `true` and `false` turn it on and off.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{AccessLog, Front, Storage, Text, Transport, file, front};
+use super::{AccessLog, Front, Storage, Text, Transport, Upstream, file, front};
 use crate::environment::Environment;
 use crate::error::Fault;
 
@@ -16,6 +16,7 @@ pub struct Serve {
     pub access_log: Option<AccessLog>,
     /// Whether answers say how they came about, in `Server-Timing`.
     pub server_timing: bool,
+    pub upstream: Option<Upstream>,
 }
 
 impl Serve {
@@ -29,6 +30,7 @@ impl Serve {
         let transport = Transport::resolve(root, text, &serve)?;
         let storage = Storage::resolve(text, &serve)?;
         let access_log = serve.access_log.map(|written| AccessLog::resolve(root, text, written)).transpose()?;
-        Ok(Serve { front, transport, storage, access_log, server_timing: serve.server_timing })
+        let upstream = serve.upstream.as_ref().map(|written| Upstream::resolve(root, text, written)).transpose()?;
+        Ok(Serve { front, transport, storage, access_log, server_timing: serve.server_timing, upstream })
     }
 }

@@ -6,7 +6,7 @@
 
 use super::surroundings::Surroundings;
 use super::survey::{Directive, Survey};
-use crate::environment::{Environment, Security};
+use crate::environment::{AssetBase, Environment, Security};
 
 /// Hashes of event handlers beyond which handlers are let in whole: a header has to fit into the buffers of proxies, which are of
 /// 4 or 8 KiB.
@@ -32,6 +32,38 @@ pub fn policy(survey: &Survey, surroundings: &Surroundings, environment: &Enviro
         policy.add("report-uri", [url.as_str()]);
     }
     policy.to_value()
+}
+
+/// An application's own policy, in which assets of another origin may come from where it lets its own come from. None if it says
+/// nothing of that.
+pub fn admit(policy: &str, assets: &AssetBase) -> Option<String> {
+    const KINDS: [&str; 9] = [
+        "default-src",
+        "font-src",
+        "img-src",
+        "manifest-src",
+        "media-src",
+        "script-src",
+        "script-src-elem",
+        "style-src",
+        "style-src-elem",
+    ];
+    let source = source(assets.as_str());
+    let mut is_changed = false;
+    let admitted = policy.split(';').map(|directive| {
+        let mut words = directive.split_ascii_whitespace();
+        let is_of_assets = words.next().is_some_and(|name| KINDS.iter().any(|kind| name.eq_ignore_ascii_case(kind)));
+        let lets_own_in = words.clone().any(|word| word.eq_ignore_ascii_case("'self'"));
+        match is_of_assets && lets_own_in && !words.any(|word| word == source) {
+            true => {
+                is_changed = true;
+                format!("{} {source}", directive.trim_end())
+            }
+            false => directive.to_owned(),
+        }
+    });
+    let admitted = admitted.collect::<Vec<_>>().join(";");
+    is_changed.then_some(admitted)
 }
 
 fn fetches(policy: &mut Policy<'_>, survey: &Survey, surroundings: &Surroundings, environment: &Environment) {

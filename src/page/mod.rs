@@ -1,5 +1,6 @@
 //! Everything that depends on the environment: a page is bound to one when it is served or published, never when it is built.
 
+mod binder;
 mod csp;
 mod headers;
 mod links;
@@ -7,6 +8,7 @@ mod rewrite;
 mod surroundings;
 mod survey;
 
+pub use binder::Binder;
 pub use headers::headers;
 pub use surroundings::Surroundings;
 

@@ -1,14 +1,16 @@
 //! Points a page's asset URLs to where the environment keeps them.
 
+use std::ops::Deref;
+
 use crate::asset::{document_base, local_path, url_path};
 use crate::environment::Environment;
 use crate::html::{Editor, Link, Place};
 use crate::manifest::{Kind, Manifest};
 use crate::release::Stamp;
 
-pub struct Rewriter<'a> {
-    manifest: &'a Manifest,
-    environment: &'a Environment,
+pub struct Rewriter<M, E> {
+    manifest: M,
+    environment: E,
     /// The page's absolute URL path, for its relative URLs.
     base: Option<String>,
 }
@@ -23,12 +25,12 @@ enum Target<'a> {
     Chunk(&'a str),
 }
 
-impl<'a> Rewriter<'a> {
-    pub fn new(manifest: &'a Manifest, environment: &'a Environment, path: &str) -> Self {
+impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> Rewriter<M, E> {
+    pub fn new(manifest: M, environment: E, path: &str) -> Self {
         Rewriter { manifest, environment, base: Some(format!("/{path}")) }
     }
 
-    fn target(&self, path: &str) -> Option<Target<'a>> {
+    fn target(&self, path: &str) -> Option<Target<'_>> {
         let below = path.strip_prefix('/')?;
         if let Some((stable, _)) = self.manifest.chunks.get_key_value(below) {
             return Some(Target::Chunk(stable));
@@ -47,7 +49,7 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-impl Editor for Rewriter<'_> {
+impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> Editor for Rewriter<M, E> {
     fn base(&mut self, href: &str) {
         self.base = self.base.take().and_then(|base| document_base(&base, href));
     }

@@ -15,7 +15,8 @@ use super::content::Content;
 use super::handler::error;
 use super::stored::{Standing, Stored, changed};
 
-/// Ready at once, but for the answer from a file that is not open or has been touched, which waits until that is settled.
+/// Ready at once, but for the answer of somebody else, and that from a file that is not open or has been touched, which waits until
+/// that is settled.
 ///
 /// An answer that can't be right any more is a 503. What happens to the file later ends the connection, as the head is gone then.
 #[derive(Debug)]
@@ -42,6 +43,11 @@ impl Answer {
             Standing::Doubtful => Answer(State::Settling(Box::pin(settle(response)))),
             Standing::Changed => Answer::ready(unavailable(&response)),
         }
+    }
+
+    /// One that somebody else is asked for.
+    pub(super) fn later(response: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Answer(State::Settling(Box::pin(response)))
     }
 
     fn ready(response: Response<Body>) -> Self {

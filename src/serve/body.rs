@@ -31,9 +31,20 @@ struct Contents {
     /// What follows it, the last one first.
     rest: Vec<Content>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
-    /// Bytes that are yet to come.
+    /// In the place of contents, what comes from elsewhere.
+    stream: Option<Stream>,
+    /// Bytes that are yet to come, of contents.
     remaining: u64,
     end: Option<End>,
+}
+
+/// A body that comes from elsewhere, nobody knows how long.
+struct Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>);
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
 }
 
 /// Whom to tell of the end. A value of its own, so that a transport can keep it for longer than the body.
@@ -79,6 +90,14 @@ impl Body {
         contents.reverse();
         let first = contents.pop();
         Body(Some(Box::new(Contents { first, rest: contents, remaining, ..Contents::default() })))
+    }
+
+    /// What another body brings, as it comes.
+    pub fn stream(body: impl http_body::Body<Data = Bytes, Error = io::Error> + Send + 'static) -> Self {
+        match body.is_end_stream() {
+            true => Body(None),
+            false => Body(Some(Box::new(Contents { stream: Some(Stream(Box::pin(body))), ..Contents::default() }))),
+        }
     }
 
     /// Tells `hook` when the body is over. Whoever is told already is told at once that nothing was sent.
@@ -163,6 +182,15 @@ impl http_body::Body for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let Some(contents) = &mut self.0 else { return Poll::Ready(None) };
+        if let Some(Stream(stream)) = &mut contents.stream {
+            let frame = ready!(stream.as_mut().poll_frame(cx));
+            if let (Some(end), Some(Ok(frame))) = (&mut contents.end, &frame)
+                && let Some(bytes) = frame.data_ref()
+            {
+                end.sent(bytes.len() as u64);
+            }
+            return Poll::Ready(frame);
+        }
         let bytes = ready!(contents.poll_bytes(cx));
         if let Some(Ok(bytes)) = &bytes {
             contents.advance(bytes.len() as u64);
@@ -171,11 +199,17 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining() == 0
+        match self.0.as_ref().and_then(|contents| contents.stream.as_ref()) {
+            Some(Stream(stream)) => stream.is_end_stream(),
+            None => self.remaining() == 0,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining())
+        match self.0.as_ref().and_then(|contents| contents.stream.as_ref()) {
+            Some(Stream(stream)) => stream.size_hint(),
+            None => SizeHint::with_exact(self.remaining()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
 use rayon::prelude::*;
@@ -21,10 +22,18 @@ use crate::asset::decode_url_path;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::{File, Kind, Manifest};
-use crate::page::Surroundings;
+use crate::page::{Binder, Surroundings};
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
+
+/// The failures for which a site may have pages of its own, each by the name of its status: `502.html`.
+const FAILURES: [StatusCode; 4] = [
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
 
 impl Table {
     /// Loads the build in `out` for an environment. Reads, verifies and compresses on all cores; blocks meanwhile.
@@ -95,10 +104,14 @@ impl Release {
         let surroundings = surroundings(files, manifest)?;
         let shares_assets = environments.iter().any(Environment::shares_assets);
         let mut retention = Retention::new(policy, &loaded.storage);
+        let shared = policy.binds_answers.then(|| Arc::new(manifest.clone()));
         let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
         for (index, environment) in environments.iter().enumerate() {
             let dist = Dist { out: files.out(), environment, manifest, surroundings: &surroundings, shares_assets };
             let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
+            if let Some(manifest) = &shared {
+                table.binder(Arc::new(Binder::new(Arc::clone(manifest), environment.clone())));
+            }
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
             }
@@ -206,8 +219,12 @@ impl<'a> Dist<'a> {
             table.hsts(HeaderValue::try_from(hsts).map_err(|_| self.fault(format!("`{hsts}` is no header value")))?);
         }
         table.reserve(resources.len() + self.manifest.entries.len() + self.manifest.chunks.len());
-        if let Some(page) = resources.get(NOT_FOUND) {
-            table.not_found(page.clone());
+        for (status, page) in [StatusCode::NOT_FOUND]
+            .iter()
+            .chain(&FAILURES)
+            .filter_map(|status| Some((*status, resources.get(format!("{}.html", status.as_str()).as_str())?)))
+        {
+            table.error_page(status, page.clone());
         }
         // A stylesheet that is fetched as `/static/css/a.css` asks for `../img/b-….png` below `/static/` too.
         table.alias("/static/", format!("/{}/", self.manifest.prefix));
@@ -411,7 +428,7 @@ mod tests {
         for path in ["/404.html", "/404", "/404/"] {
             assert_eq!(at(&table, path), "-", "{path}");
         }
-        let headers = table.not_found().unwrap().identity().headers();
+        let headers = table.error_page(StatusCode::NOT_FOUND).unwrap().identity().headers();
         assert_eq!(headers[CACHE_CONTROL], "no-store");
         assert!(!headers.contains_key("etag"));
     }
@@ -644,7 +661,11 @@ mod tests {
             "{page}"
         );
         assert!(at("/")["link"].to_str().unwrap().starts_with("<https://cdn.example.com/assets/a-"));
-        assert!(policy(&table.not_found().unwrap().identity().headers()).unwrap().contains(&hash(b"2")));
+        assert!(
+            policy(&table.error_page(StatusCode::NOT_FOUND).unwrap().identity().headers())
+                .unwrap()
+                .contains(&hash(b"2"))
+        );
         assert!(policy(&at("/own.html")).unwrap().contains(&hash(b"3")));
         assert_eq!(policy(&at("/app.webmanifest")), None);
         assert_eq!(policy(&at(&format!("/{}", site.file_of("a.css")))), None);

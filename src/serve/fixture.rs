@@ -172,6 +172,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         std::mem::take(&mut self.unread)
     }
 
+    /// Whether anything comes before the connection is closed.
+    pub async fn has_more(&mut self) -> bool {
+        !self.unread.is_empty() || self.read_more().await
+    }
+
     /// Whether the server closes the connection without another byte.
     pub async fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && !self.read_more().await

@@ -18,7 +18,7 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use super::answer::Answer;
 use super::asked::{Asked, Lines};
 use super::body::Body;
-use super::client::{self, Proxies};
+use super::client::{self, Client, Proxies};
 use super::conditional::{self, Outcome};
 use super::content::Content;
 use super::loops;
@@ -83,7 +83,19 @@ impl Handler {
         self.handle.load()
     }
 
+    /// The answer to a request, unless it is for whoever is behind this server.
+    pub(super) fn route<B>(&self, request: &Request<B>) -> Routed {
+        self.look_up(request, is_for_others)
+    }
+
     fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
+        match self.look_up(request, |_, _, _| false) {
+            Routed::Here(response) => response,
+            Routed::Beyond(..) => error(StatusCode::NOT_FOUND),
+        }
+    }
+
+    fn look_up<B>(&self, request: &Request<B>, is_beyond: fn(&Table, &Request<B>, &Asked<'_>) -> bool) -> Routed {
         let sites = self.handle.load();
         let client = self.front.proxies.client(self.peer, request.headers());
         let host = || client.host.as_deref().or_else(|| client::host(request.uri(), request.headers()));
@@ -93,18 +105,51 @@ impl Handler {
         let is_loop = self.front.cdn_id.as_ref().is_some_and(|id| loops::names(&asked.cdn_loop, id));
         let mut response = match table {
             _ if is_loop => error(StatusCode::LOOP_DETECTED),
+            Some(table) if is_beyond(table, request, &asked) => {
+                return Routed::Beyond(Arc::clone(table), client);
+            }
             Some(table) => answer_to(table, request, &asked),
             None if !has_right_host(request.version(), &asked) => error(StatusCode::BAD_REQUEST),
             None => error(StatusCode::MISDIRECTED_REQUEST),
         };
         // RFC 6797 section 7.2: in the clear it must not be sent.
         if client.is_secure
-            && let Some(hsts) = table.and_then(Table::hsts)
+            && let Some(hsts) = table.and_then(|table| table.hsts())
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
-        response
+        response.into()
     }
+}
+
+/// Whose a request is.
+pub(super) enum Routed {
+    Here(Response<Body>),
+    /// In no table; this is the one that has the request's host.
+    Beyond(Arc<Table>, Client),
+}
+
+impl From<Response<Body>> for Routed {
+    fn from(response: Response<Body>) -> Self {
+        Routed::Here(response)
+    }
+}
+
+/// Whether a request is to be passed on: what is in the table is only ever retrieved.
+fn is_for_others<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> bool {
+    let is_elsewhere = || match decoded_path(request.uri()) {
+        Ok(path) => table.get(&path).is_none(),
+        Err(StatusCode::URI_TOO_LONG) => false,
+        // Whoever is behind may know what it means.
+        Err(_) => request.uri().path().starts_with('/'),
+    };
+    has_right_host(request.version(), asked)
+        && match *request.method() {
+            Method::GET | Method::HEAD | Method::OPTIONS => is_elsewhere(),
+            // Tunnels to elsewhere, and echoes of what proxies add (RFC 9110 sections 9.3.6 and 9.3.8), are nobody's business.
+            Method::CONNECT | Method::TRACE => false,
+            _ => true,
+        }
 }
 
 impl<B> tower::Service<Request<B>> for Handler {
@@ -298,9 +343,16 @@ fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
 }
 
 fn not_found(table: &Table, asked: &Asked<'_>) -> Response<Body> {
-    let Some(page) = table.not_found() else { return error(StatusCode::NOT_FOUND) };
+    let Some(page) = table.error_page(StatusCode::NOT_FOUND) else { return error(StatusCode::NOT_FOUND) };
     let representation = Accepted::selected(asked, page).unwrap_or_else(|| page.identity());
     answer(StatusCode::NOT_FOUND, representation.headers(), representation.body.clone())
+}
+
+/// An error's answer, with the site's own page for it if there is one.
+pub(super) fn error_page(table: &Table, status: StatusCode) -> Response<Body> {
+    let Some(page) = table.error_page(status) else { return error(status) };
+    let representation = page.identity();
+    answer(status, representation.headers(), representation.body.clone())
 }
 
 /// What may be done, and to what is for other origins too, what those may do (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).

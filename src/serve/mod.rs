@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -62,6 +63,8 @@ mod stored;
 mod system;
 mod table;
 mod tls;
+mod tunnel;
+mod upstream;
 
 use operate::Operator;
 use system::Notice;
@@ -91,6 +94,7 @@ pub use storage::Policy;
 pub use stored::{Standing, Stored};
 pub use table::{Handle, Inventory, Route, Table, TableBuilder};
 pub use tls::{Tls, TlsFiles};
+pub use upstream::{Gateway, Upstream};
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -112,6 +116,8 @@ pub struct Options {
     /// How much is held in memory.
     pub policy: Policy,
     pub operation: Operation,
+    /// The application that is asked for what the build does not have.
+    pub upstream: Option<config::Upstream>,
 }
 
 impl Options {
@@ -130,6 +136,7 @@ impl Options {
             tls: None,
             policy: Policy::default(),
             operation: Operation::default(),
+            upstream: None,
         }
     }
 
@@ -186,7 +193,10 @@ pub async fn run_and_follow(
     let tls = options.tls.clone().map(Tls::load).transpose()?;
     let environment = options.environment();
     let start = Instant::now();
-    let Options { out, environments, other, policy, .. } = options.clone();
+    let Options { out, environments, other, mut policy, .. } = options.clone();
+    let pseudonym = options.front.cdn_id.as_deref().unwrap_or("fingerpost");
+    let upstream = options.upstream.clone().map(|settings| Upstream::new(settings, pseudonym)).transpose()?;
+    policy.binds_answers = options.upstream.as_ref().is_some_and(|settings| settings.rewrite);
     let current = Current::load(out, environments, other, policy).await?;
     let mut server = match Server::from_system()? {
         Some(server) => server,
@@ -202,7 +212,9 @@ pub async fn run_and_follow(
     tracing::info!(address = %server.local_addr(), environment, "listening");
     observer(Event::Listening(server.local_addr()));
     system::notify(Notice::Ready);
-    let service = operator.observe(Handler::new(current.handle().clone()).behind(options.front.clone()));
+    let handler = Handler::new(current.handle().clone()).behind(options.front.clone());
+    let gateway = upstream.map(|upstream| operator.observe(Gateway::new(handler.clone(), Arc::new(upstream))));
+    let service = operator.observe(handler);
     let status = operator.status();
     let mut verifying = pin!(current.verify());
     let mut is_verifying = true;
@@ -272,7 +284,10 @@ pub async fn run_and_follow(
             () = fail_over => {}
         }
     };
-    server.run(|peer| service.clone().for_peer(peer), shutdown).await;
+    match gateway {
+        None => server.run(|peer| service.clone().for_peer(peer), shutdown).await,
+        Some(gateway) => server.run(|peer| gateway.clone().for_peer(peer), shutdown).await,
+    }
     Ok(())
 }
 

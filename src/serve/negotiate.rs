@@ -71,6 +71,13 @@ impl Accepted {
         resource.representation(best?)
     }
 
+    /// The coding of these that the client likes best, the first among equals; none if it likes what is in no coding better.
+    pub fn best_of(&self, offered: &[Encoding]) -> Option<Encoding> {
+        let wanted = offered.iter().map(|encoding| (self.weight(Some(*encoding)), *encoding));
+        let wanted = wanted.filter(|(weight, _)| *weight > UNACCEPTABLE && *weight >= self.identity);
+        wanted.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, encoding)| encoding)
+    }
+
     fn weight(&self, encoding: Option<Encoding>) -> Weight {
         match encoding {
             Some(Encoding::Brotli) => self.brotli,

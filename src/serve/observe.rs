@@ -19,6 +19,7 @@ use super::log_line::Record;
 use super::metrics::{Counted, Metrics};
 use super::peer::Peer;
 use super::status::Status;
+use super::upstream::Gateway;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -62,20 +63,45 @@ pub struct Observed<S> {
     peer: Option<Peer>,
 }
 
-impl Observed<Handler> {
+/// A service that answers from a table first, and is told whom it answers.
+pub trait FromTable {
+    fn for_peer(self, peer: Peer) -> Self;
+
+    fn handler(&self) -> &Handler;
+}
+
+impl FromTable for Handler {
+    fn for_peer(self, peer: Peer) -> Self {
+        Handler::for_peer(self, peer)
+    }
+
+    fn handler(&self) -> &Handler {
+        self
+    }
+}
+
+impl FromTable for Gateway {
+    fn for_peer(self, peer: Peer) -> Self {
+        Gateway::for_peer(self, peer)
+    }
+
+    fn handler(&self) -> &Handler {
+        Gateway::handler(self)
+    }
+}
+
+impl<S: FromTable> Observed<S> {
     /// For a connection.
     pub fn for_peer(self, peer: Peer) -> Self {
         Observed { service: self.service.for_peer(peer), peer: Some(peer), ..self }
     }
-}
 
-impl Observed<Handler> {
-    /// The handler, if its answers are counted at most, and where.
+    /// What answers from the table, if its answers are counted at most, and where.
     pub(super) fn if_counted_at_most(&self) -> Option<(&Handler, Option<&Arc<Metrics>>)> {
         match &self.observer.0 {
-            None => Some((&self.service, None)),
+            None => Some((self.service.handler(), None)),
             Some(duties) if duties.log.is_none() && !duties.server_timing => {
-                Some((&self.service, duties.metrics.as_ref()))
+                Some((self.service.handler(), duties.metrics.as_ref()))
             }
             Some(_) => None,
         }

@@ -60,13 +60,18 @@ impl Sites {
 
     /// Loads the build in `out` for each of the environments, which share what is the same in them. Blocks meanwhile.
     pub fn load(out: &Path, environments: &[Environment], other: Option<&str>) -> Result<Sites> {
-        let release = Release::load(out, environments, &Policy::default(), &[])?;
+        Sites::load_with(out, environments, other, &Policy::default())
+    }
+
+    /// As [`Sites::load`], with as much in memory as a policy says.
+    pub fn load_with(out: &Path, environments: &[Environment], other: Option<&str>, policy: &Policy) -> Result<Sites> {
+        let release = Release::load(out, environments, policy, &[])?;
         let tables = release.tables.into_iter().map(Arc::new);
         Ok(Sites::new(environments.iter().zip(tables), other))
     }
 
     /// The table for a request, whose host is only asked for if it makes a difference. What is no host gets any of them.
-    pub fn choose<'h>(&self, host: impl FnOnce() -> Option<&'h str>) -> Option<&Table> {
+    pub fn choose<'h>(&self, host: impl FnOnce() -> Option<&'h str>) -> Option<&Arc<Table>> {
         match self.named.is_empty() && self.below.is_empty() {
             true => self.other(),
             false => self.get(host().unwrap_or_default()),
@@ -74,19 +79,19 @@ impl Sites {
     }
 
     /// The table for hosts that no environment names.
-    pub fn other(&self) -> Option<&Table> {
-        self.other.as_deref()
+    pub fn other(&self) -> Option<&Arc<Table>> {
+        self.other.as_ref()
     }
 
     /// The table for a host, with or without a port.
-    pub fn get(&self, host: &str) -> Option<&Table> {
+    pub fn get(&self, host: &str) -> Option<&Arc<Table>> {
         let name = name(host);
         let below = || {
             // `*.example.com` is for what is below it, and not for a label of no length.
             let is_below = |end: &str| name.len() > end.len() && name.ends_with(end);
             self.below.iter().find(|(end, _)| is_below(end)).map(|(_, table)| table)
         };
-        self.named.get(name.as_ref()).or_else(below).map(Arc::as_ref).or(self.other())
+        self.named.get(name.as_ref()).or_else(below).or(self.other())
     }
 }
 

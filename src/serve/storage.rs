@@ -31,6 +31,8 @@ pub struct Policy {
     /// How much may be verified before the first answer, in bytes of bodies, each of which counts for 16 KiB at least. Of a
     /// larger build, a file is verified when it is asked for, and all of them behind.
     pub verified_first: u64,
+    /// Whether what the pages of an application behind the server are bound by is held too.
+    pub binds_answers: bool,
 }
 
 /// As many bytes are verified in the time that it takes to open a file.
@@ -53,6 +55,7 @@ impl Default for Policy {
             encodings: Encoding::ALL.to_vec(),
             // Half a second on one core.
             verified_first: 512 << 20,
+            binds_answers: false,
         }
     }
 }

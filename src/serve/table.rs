@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use rustc_hash::FxBuildHasher;
 
 use super::content::Content;
 use super::resource::{Bodies, Resource};
 use super::sites::Sites;
 use crate::asset::{is_hidden, url_path};
+use crate::page::Binder;
 use crate::release::ReleaseId;
 
 /// Every URL of a site. It is never changed: a new release is a new table, put in its place through a [`Handle`].
@@ -18,13 +19,15 @@ use crate::release::ReleaseId;
 pub struct Table {
     /// By a hash that is quick and no more: the paths are the site's own, so nobody can make them collide.
     routes: HashMap<Box<str>, Route, FxBuildHasher>,
-    not_found: Option<Resource>,
+    /// The bodies for what fails.
+    errors: Vec<(StatusCode, Resource)>,
     /// What begins with the first is also where the second leads; neither is a route of its own.
     alias: Option<(Box<str>, Box<str>)>,
     hsts: Option<HeaderValue>,
     release: ReleaseId,
     /// Bytes of bodies in memory.
     held: u64,
+    binder: Option<Arc<Binder>>,
 }
 
 /// How much a table holds.
@@ -77,7 +80,7 @@ impl Table {
     pub fn inventory(&self) -> Inventory {
         let (mut seen, mut inventory) = (HashSet::new(), Inventory { urls: self.routes.len(), ..Inventory::default() });
         let mut places = HashSet::new();
-        for resource in self.resources().map(|(_, resource)| resource).chain(&self.not_found) {
+        for resource in self.resources().map(|(_, resource)| resource).chain(self.errors.iter().map(|(_, page)| page)) {
             if !seen.insert(Arc::as_ptr(resource.bodies())) {
                 continue;
             }
@@ -94,9 +97,16 @@ impl Table {
         inventory
     }
 
-    /// The body for what is not there, if the site has one.
-    pub(super) fn not_found(&self) -> Option<&Resource> {
-        self.not_found.as_ref()
+    /// The site's own page for an error, if it has one.
+    pub(super) fn error_page(&self, status: StatusCode) -> Option<&Resource> {
+        let of = |status| self.errors.iter().find(|(other, _)| *other == status).map(|(_, page)| page);
+        let any = || of(StatusCode::INTERNAL_SERVER_ERROR).filter(|_| status.is_server_error());
+        of(status).or_else(any)
+    }
+
+    /// Binds what an application behind this server answers.
+    pub(super) fn binder(&self) -> Option<&Arc<Binder>> {
+        self.binder.as_ref()
     }
 
     /// The release that it was made of; empty if it was made of something else.
@@ -121,11 +131,12 @@ impl Table {
         };
         Table {
             routes: self.routes.iter().map(|(path, other)| (path.clone(), route(other))).collect(),
-            not_found: self.not_found.as_ref().map(change),
+            errors: self.errors.iter().map(|(status, page)| (*status, change(page))).collect(),
             alias: self.alias.clone(),
             hsts: self.hsts.clone(),
             release: self.release.clone(),
             held,
+            binder: self.binder.clone(),
         }
     }
 
@@ -162,7 +173,16 @@ impl TableBuilder {
 
     /// Takes a resource for the body of every 404; its validator and its caching are dropped.
     pub fn not_found(&mut self, resource: Resource) {
-        self.0.not_found = Some(resource.into_error());
+        self.error_page(StatusCode::NOT_FOUND, resource);
+    }
+
+    /// Takes a resource for the body of an error; the one of 500 is for every error of a server that has none of its own.
+    pub fn error_page(&mut self, status: StatusCode, resource: Resource) {
+        self.0.errors.push((status, resource.into_error()));
+    }
+
+    pub(super) fn binder(&mut self, binder: Arc<Binder>) {
+        self.0.binder = Some(binder);
     }
 
     pub(super) fn reserve(&mut self, paths: usize) {

@@ -60,6 +60,7 @@ fn is_fixture(path: &str) -> bool {
         "serve/connection/proof.rs"
             | "serve/fixture.rs"
             | "serve/model.rs"
+            | "serve/upstream/proof.rs"
             | "publish/purge/fixture.rs"
             | "publish/site.rs"
             | "publish/storms.rs"
@@ -105,15 +106,16 @@ fn each_foreign_crate_has_one_home() {
         ("aws_smithy", vec!["publish/s3.rs"]),
         ("clap", vec!["cli/"]),
         ("comfy_table", vec!["cli/terminal.rs"]),
+        ("encoding_rs", vec!["html/stream.rs"]),
         ("flate2", vec!["encoding.rs"]),
-        ("hyper_rustls", vec!["client.rs"]),
+        ("hyper_rustls", vec!["client.rs", "serve/upstream/origin.rs"]),
         ("imagesize", vec!["build/transform/image.rs"]),
         ("indicatif", vec!["cli/terminal.rs"]),
         ("codemap", vec!["build/transform/sass.rs"]),
         ("grass", vec!["build/transform/sass.rs"]),
         ("lightningcss", vec!["build/transform/css.rs", "build/transform/css/"]),
         ("parcel_sourcemap", vec!["build/transform/css/"]),
-        ("lol_html", vec!["html.rs", "html/tags.rs"]),
+        ("lol_html", vec!["html.rs", "html/stream.rs", "html/tags.rs"]),
         ("mime_guess", vec!["asset.rs"]),
         ("minify_html", vec!["build/transform/html.rs"]),
         ("minijinja", vec!["build/template.rs"]),

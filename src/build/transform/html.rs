@@ -24,11 +24,11 @@ pub struct Survey {
 }
 
 /// Looks through a rendered page. `known` tells whether a logical path names an asset or a bundle.
-pub fn survey(path: &str, page: &str, prefix: &str, known: &dyn Fn(&str) -> bool) -> Result<Survey> {
+pub fn survey(path: &str, page: &str, prefix: &str, known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Survey> {
     struct Looker<'a> {
         base: Option<String>,
         prefix: &'a str,
-        known: &'a dyn Fn(&str) -> bool,
+        known: &'a (dyn Fn(&str) -> bool + Sync),
         survey: Survey,
         invalid_map: Option<String>,
     }
@@ -76,7 +76,7 @@ fn logical<'a>(
     prefix: &str,
     place: Place,
     url: &'a str,
-    known: &dyn Fn(&str) -> bool,
+    known: &(dyn Fn(&str) -> bool + Sync),
 ) -> Option<(String, &'a str)> {
     let rooted = url.starts_with('/');
     if place == Place::Json && !rooted {

@@ -35,7 +35,7 @@ pub async fn content(
     if expected == actual {
         return Ok((length, None));
     }
-    let is_whole = unpack.is_some_and(|mut unpack| unpack.flush().is_ok());
+    let is_whole = unpack.is_some_and(|mut unpack| unpack.finish().is_ok());
     if is_whole && unpacked.content() == Content::of(resource.object) {
         return Ok((length, None));
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as _, Incoming};
@@ -19,6 +20,7 @@ use super::held::Held;
 use super::sendfile::{FileFrames, Files};
 use super::vitals::Vitals;
 use crate::serve::body::Body;
+use crate::serve::tunnel::Switch;
 
 /// What can go wrong with a body, as hyper takes it.
 pub type BodyError = Box<dyn StdError + Send + Sync>;
@@ -35,6 +37,8 @@ pub struct Exchange<S> {
 struct Connection {
     vitals: Arc<Vitals>,
     passage: Passage,
+    /// For what the connection may become, where it can become something.
+    switch: Option<Switch>,
 }
 
 /// What of a body goes past hyper, which hands on slices that stand for it.
@@ -48,8 +52,8 @@ pub enum Passage {
 }
 
 impl<S> Exchange<S> {
-    pub fn new(service: S, vitals: Arc<Vitals>, passage: Passage) -> Self {
-        Exchange { service: RefCell::new(service), connection: Arc::new(Connection { vitals, passage }) }
+    pub fn new(service: S, vitals: Arc<Vitals>, passage: Passage, switch: Option<Switch>) -> Self {
+        Exchange { service: RefCell::new(service), connection: Arc::new(Connection { vitals, passage, switch }) }
     }
 }
 
@@ -63,7 +67,10 @@ where
     type Error = Infallible;
     type Future = Answer<S::Future>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(switch) = self.connection.switch.as_ref().filter(|_| request.headers().contains_key(UPGRADE)) {
+            request.extensions_mut().insert(switch.clone());
+        }
         self.connection.vitals.begins(!request.body().is_end_stream());
         let turn = Turn { connection: Arc::clone(&self.connection), is_ours: true };
         // A service of this server is always ready: there is nobody to wait for it between two requests of a connection.

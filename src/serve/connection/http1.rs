@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -12,17 +12,20 @@ use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::exchange::{BodyError, Exchange, Passage};
+use super::framing::Framing;
 use super::lane::{Lane, Next};
 use super::sendfile::{Files, is_of_a_file, out_of_step};
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
 use crate::serve::quick::Quick;
+use crate::serve::tunnel::{self, Switch};
 
 pub fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -63,9 +66,11 @@ where
         ending: Ending::default(),
         lane,
         owed: 0,
+        framing: Framing::default(),
     };
     let passage = files.map_or(Passage::Nothing, Passage::Files);
-    let exchange = Exchange::new(service, Arc::clone(vitals), passage);
+    let switch = Switch::default();
+    let exchange = Exchange::new(service, Arc::clone(vitals), passage, Some(switch.clone()));
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
     let mut is_closing = false;
     let rests = poll_fn(|cx| {
@@ -85,14 +90,36 @@ where
         if vitals.take_rest() && vitals.is_idle() { Poll::Ready(true) } else { Poll::Pending }
     })
     .await;
-    if !rests {
+    let tunnel = switch.take().filter(|_| vitals.order() != Some(Order::Cut));
+    if !rests && tunnel.is_none() {
         return None;
     }
     let parts = Pin::into_inner(connection).into_parts();
     let wire = parts.io.into_inner();
     // hyper has asked for more than was left over, or it would not be idle. A copy, as even an empty part of its buffer keeps all of it.
     let unread = [&parts.read_buf[..], &wire.unread].concat().into();
-    Some(Resting { io: wire.io, unread })
+    let resting = Resting { io: wire.io, unread };
+    match tunnel {
+        None => Some(resting),
+        Some(other) => {
+            pass_on(resting, other, vitals).await;
+            None
+        }
+    }
+}
+
+/// The connection as a tunnel, until both sides have ended, or it is told to end now.
+async fn pass_on<T: Transport>(mut resting: Resting<T>, other: OnUpgrade, vitals: &Vitals) {
+    vitals.enter(Stage::Tunnel);
+    // Nobody notices otherwise that the client is gone. Where it can't be set, the application has to.
+    let _ = socket2::SockRef::from(resting.io.socket()).set_keepalive(true);
+    let mut passing = pin!(tunnel::run(&mut resting.io, &resting.unread, other));
+    poll_fn(|cx| match vitals.order() {
+        Some(Order::Cut) => Poll::Ready(()),
+        // How it fails concerns those at its ends, who see it.
+        _ => passing.as_mut().poll(cx).map(drop),
+    })
+    .await;
 }
 
 /// What hyper reads from and writes to.
@@ -105,6 +132,8 @@ struct Wire<T> {
     lane: Option<Lane>,
     /// So many bytes of what is unread are hyper's, as it has asked for them.
     owed: usize,
+    /// Of what hyper gets.
+    framing: Framing,
 }
 
 impl<T: Transport> Wire<T> {
@@ -206,6 +235,18 @@ impl<T: Transport> AsyncWrite for Wire<T> {
 impl<T: Transport> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = into.filled().len();
+        let read = this.poll_read_for_hyper(cx, into);
+        if let Some(bytes) = into.filled_mut().get_mut(before..) {
+            this.framing.follow(bytes);
+        }
+        read
+    }
+}
+
+impl<T: Transport> Wire<T> {
+    fn poll_read_for_hyper(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self;
         loop {
             let Some(lane) = &mut this.lane else {
                 let count = this.unread.len().min(into.remaining());

@@ -83,7 +83,7 @@ where
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
     })));
-    let exchange = Exchange::new(service, Arc::clone(vitals), Passage::Held(held));
+    let exchange = Exchange::new(service, Arc::clone(vitals), Passage::Held(held), None);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(wire.clone()), exchange));
     let (mut is_closing, mut is_over) = (false, false);
     let served = poll_fn(|cx| {

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 mod exchange;
+mod framing;
 mod held;
 mod http1;
 mod http2;

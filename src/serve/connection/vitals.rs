@@ -30,6 +30,8 @@ pub enum Stage {
     Http2,
     /// Answered for good; what the client still sends is thrown away.
     Leaving,
+    /// HTTP's no more.
+    Tunnel,
 }
 
 /// What a connection is told from outside. A greater one comes before a smaller one.
@@ -92,7 +94,8 @@ impl Vitals {
             1 => Stage::Waiting,
             2 => Stage::Http1,
             3 => Stage::Http2,
-            _ => Stage::Leaving,
+            4 => Stage::Leaving,
+            _ => Stage::Tunnel,
         }
     }
 
@@ -312,6 +315,8 @@ fn doing(vitals: &Vitals) -> Doing {
     match vitals.stage() {
         Stage::Shaking => Doing::Shaking,
         Stage::Waiting => Doing::Waiting,
+        // Both sides know how long they want to be silent.
+        Stage::Tunnel => Doing::Answering,
         Stage::Leaving if !is_blocked => Doing::Leaving,
         _ if vitals.open.load(Relaxed) >= OURS && !is_blocked => Doing::Answering,
         _ if vitals.open.load(Relaxed) > 0 || is_blocked => Doing::Sending,

@@ -1,0 +1,220 @@
+//! The fields of what is passed on, in both directions: what concerns one connection stays on it (RFC 9110 section 7.6.1).
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{Uri, Version};
+
+use crate::serve::client::{self, Client};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What a client asks a connection to become, `websocket` for one.
+pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers.get(UPGRADE)?;
+    tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")).then(|| asked.clone())
+}
+
+/// Takes out what is about the connection that it came by, and what is named there as such.
+pub fn end_of_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = tokens(headers, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
+    let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
+    // What says where a message ends, whom it is for or where it was is not the connection's, whatever is named.
+    for name in named.into_iter().filter(|name| *name != HOST && *name != http::header::CONTENT_LENGTH) {
+        headers.remove(name);
+    }
+    for name in [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        PROXY_CONNECTION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// Adds this server to those that a message has come by (RFC 9110 section 7.6.3).
+pub fn add_via(headers: &mut HeaderMap, version: Version, pseudonym: &str) {
+    let protocol = match version {
+        Version::HTTP_2 => "2.0",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    if let Ok(value) = HeaderValue::try_from(format!("{protocol} {pseudonym}")) {
+        headers.append(VIA, value);
+    }
+}
+
+/// Says who asks, and for what, in the fields that applications read. What came in them is kept only from a proxy that is trusted.
+pub fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: &Client, peer: Option<IpAddr>, is_trusted: bool) {
+    let host = client.host.clone().or_else(|| client::host(uri, headers).map(str::to_owned));
+    let scheme = if client.is_secure { "https" } else { "http" };
+    let mut element = String::new();
+    if let Some(address) = peer {
+        let _ = match address {
+            IpAddr::V4(address) => write!(element, "for={address}"),
+            IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
+        };
+    }
+    if let Some(host) = &host
+        && !host.contains(['"', '\\'])
+    {
+        let _ = write!(element, ";host=\"{host}\"");
+    }
+    let _ = write!(element, ";proto={scheme}");
+    let element = element.trim_start_matches(';');
+
+    let before = |name: &HeaderName| {
+        let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+        lines.join(", ")
+    };
+    let chain = |before: String, own: &str| match before.is_empty() || !is_trusted {
+        true => own.to_owned(),
+        false => format!("{before}, {own}"),
+    };
+    let chains = [
+        (FORWARDED, Some(chain(before(&FORWARDED), element))),
+        (FORWARDED_FOR, peer.map(|peer| chain(before(&FORWARDED_FOR), &peer.to_string()))),
+        (FORWARDED_HOST, host),
+        (FORWARDED_PROTO, Some(scheme.to_owned())),
+        (REAL_IP, client.address.map(|address| address.to_string())),
+    ];
+    for (name, value) in chains {
+        headers.remove(&name);
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    if !is_trusted {
+        for name in [FORWARDED_PORT, FORWARDED_PREFIX] {
+            headers.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields.iter().map(field) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    fn shown(headers: &HeaderMap) -> Vec<String> {
+        let mut all: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_is_about_a_connection_stays_on_it() {
+        let mut fields = headers(&[
+            ("connection", "close, X-Private"),
+            ("connection", "host, content-length"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("x-private", "1"),
+            ("x-public", "2"),
+            ("host", "a"),
+            ("content-length", "3"),
+            ("trailer", "x-sum"),
+        ]);
+        end_of_hop(&mut fields);
+        assert_eq!(shown(&fields), ["content-length: 3", "host: a", "te: trailers", "trailer: x-sum", "x-public: 2"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_in_two_fields() {
+        for (fields, want) in [
+            (&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")][..], Some("websocket")),
+            (&[("upgrade", "websocket")], None),
+            (&[("connection", "upgrade")], None),
+        ] {
+            assert_eq!(upgrade(&headers(fields)).as_ref().map(|value| value.to_str().unwrap()), want, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn who_asks_is_said_and_lies_are_not_passed_on() {
+        let lies = [
+            ("host", "www.example.com"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-real-ip", "1.1.1.1"),
+            ("forwarded", "for=1.1.1.1"),
+        ];
+        let address = "192.0.2.7".parse().ok();
+        let client = Client { address, is_secure: false, host: None };
+        let uri = Uri::from_static("/");
+        let mut fields = headers(&lies);
+        add_forwarded(&mut fields, &uri, &client, address, false);
+        assert_eq!(
+            shown(&fields),
+            [
+                "forwarded: for=192.0.2.7;host=\"www.example.com\";proto=http",
+                "host: www.example.com",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: www.example.com",
+                "x-forwarded-proto: http",
+                "x-real-ip: 192.0.2.7",
+            ]
+        );
+        // A trusted proxy at ::1 has seen 192.0.2.7.
+        let peer = "::1".parse().ok();
+        let client = Client { address, is_secure: true, host: Some("shop.example.com".into()) };
+        let mut fields = headers(&[("host", "10.0.0.1"), ("x-forwarded-for", "1.1.1.1, 192.0.2.7")]);
+        add_forwarded(&mut fields, &uri, &client, peer, true);
+        assert_eq!(
+            shown(&fields),
+            [
+                "forwarded: for=\"[::1]\";host=\"shop.example.com\";proto=https",
+                "host: 10.0.0.1",
+                "x-forwarded-for: 1.1.1.1, 192.0.2.7, ::1",
+                "x-forwarded-host: shop.example.com",
+                "x-forwarded-proto: https",
+                "x-real-ip: 192.0.2.7",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_says_whom_it_came_by() {
+        let mut fields = headers(&[("via", "1.0 fred")]);
+        add_via(&mut fields, Version::HTTP_11, "fingerpost");
+        add_via(&mut fields, Version::HTTP_2, "fingerpost");
+        assert_eq!(shown(&fields), ["via: 1.0 fred", "via: 1.1 fingerpost", "via: 2.0 fingerpost"]);
+    }
+}

@@ -1,0 +1,454 @@
+//! The application behind the server: what is in no table is asked of it, and its pages are bound to the environment on their way out.
+//!
+//! [`Gateway`] is the service: it answers from the table what is there, and passes on the rest. A request goes to one address, whatever
+//! it names, so that nobody is led elsewhere; it is written anew from what was understood of it, so that nobody behind understands it
+//! otherwise (RFC 9112 section 11.2).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
+    HOST, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RANGE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, UPGRADE,
+    VARY,
+};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy;
+
+mod breaker;
+mod conversion;
+mod fields;
+mod gateway;
+mod origin;
+#[cfg(test)]
+mod proof;
+mod transfer;
+mod validators;
+
+use breaker::{Breaker, Leave};
+use conversion::{Conversion, Converted, Pack, Unpack};
+use origin::Connections;
+use transfer::{Download, Pulse, Silent, Upload};
+
+use super::asked::Asked;
+use super::body::Body;
+use super::client::Client;
+use super::handler::error_page;
+use super::loops;
+use super::negotiate::Accepted;
+use super::peer::Peer;
+use super::table::Table;
+use super::tunnel::Switch;
+use crate::asset::is_compressible;
+use crate::client::reason;
+use crate::config::{self, UpstreamHost};
+use crate::encoding::Encoding;
+use crate::error::Result;
+use crate::page::Binder;
+
+pub use gateway::Gateway;
+
+/// What an answer is compressed with where the client likes several equally: the quickest first.
+const CODINGS: [Encoding; 3] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip];
+
+/// Bytes of a body below which a coding makes it longer.
+const SMALLEST: u64 = 256;
+
+/// Digests of content as it was.
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// An application, and how it fares.
+#[derive(Debug)]
+pub struct Upstream {
+    connections: Connections,
+    breaker: Breaker,
+    settings: config::Upstream,
+    /// What this server calls itself to others.
+    pseudonym: String,
+}
+
+/// Whom a request comes from, and what it is answered with as far as that is known.
+#[derive(Debug)]
+struct Visit {
+    table: Arc<Table>,
+    client: Client,
+    peer: Option<Peer>,
+    /// Whether the peer is a proxy that is believed.
+    is_trusted: bool,
+}
+
+/// Why an application has not answered.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no connection: {}", reason(.0))]
+    Connect(legacy::Error),
+    #[error("no answer: {}", reason(.0))]
+    Broken(legacy::Error),
+    #[error("no answer in time")]
+    Silent,
+    #[error("the client's request was cut short")]
+    Client,
+    #[error("the client's request came no further")]
+    ClientSilent,
+    #[error("the request can't be written: {0}")]
+    Request(#[from] http::Error),
+    #[error("it has failed too often just now")]
+    Open(Duration),
+}
+
+impl Failure {
+    fn status(&self) -> StatusCode {
+        match self {
+            Failure::Connect(_) | Failure::Broken(_) => StatusCode::BAD_GATEWAY,
+            Failure::Silent => StatusCode::GATEWAY_TIMEOUT,
+            Failure::Client | Failure::Request(_) => StatusCode::BAD_REQUEST,
+            Failure::ClientSilent => StatusCode::REQUEST_TIMEOUT,
+            Failure::Open(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Whether another attempt may go better. Not after a long wait: who waits has waited for long enough.
+    fn is_passing(&self) -> bool {
+        matches!(self, Failure::Connect(_) | Failure::Broken(_))
+    }
+}
+
+impl Upstream {
+    pub fn new(settings: config::Upstream, pseudonym: &str) -> Result<Self> {
+        let connections = Connections::new(&settings.origin, settings.connect_timeout)?;
+        Ok(Upstream { connections, breaker: Breaker::default(), settings, pseudonym: pseudonym.to_owned() })
+    }
+
+    /// Passes a request on, and its answer back.
+    async fn forward(self: Arc<Self>, request: Request<Incoming>, visit: Visit) -> Response<Body> {
+        let mut response = match self.answer(request, &visit).await {
+            Ok(response) => response,
+            Err(failure) => refuse(&failure, &visit.table),
+        };
+        // RFC 6797 section 7.2: in the clear it must not be sent.
+        if visit.client.is_secure
+            && let Some(hsts) = visit.table.hsts()
+            && !response.headers().contains_key(STRICT_TRANSPORT_SECURITY)
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        response
+    }
+
+    async fn answer(&self, request: Request<Incoming>, visit: &Visit) -> Result<Response<Body>, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let switch = parts.extensions.remove::<Switch>();
+        let upgrade = fields::upgrade(&parts.headers).filter(|_| switch.is_some());
+        let accepted = Accepted::of(&Asked::of(&parts.headers));
+        let binder = visit.table.binder().filter(|_| self.settings.rewrite);
+        let is_marked = binder.is_some_and(|binder| validators::restore(&mut parts.headers, binder.mark()));
+        self.prepare(&mut parts, visit, upgrade.as_ref())?;
+
+        let pulse = Pulse::new();
+        let mut response = self.ask(&parts, Upload::new(Some(body), &pulse), &pulse).await?;
+        // A part of a page as it was is no part of it as it is sent.
+        if response.status() == StatusCode::PARTIAL_CONTENT && is_page(response.headers()) && binder.is_some() {
+            parts.headers.remove(RANGE);
+            response = self.ask(&parts, Upload::new(None, &pulse), &pulse).await?;
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(response, upgrade.zip(switch));
+        }
+        let exchange = Exchange { method: &parts.method, path: parts.uri.path(), accepted, is_marked };
+        Ok(self.pass(response, &exchange, binder))
+    }
+
+    /// Makes of a request what is sent.
+    fn prepare(&self, parts: &mut Parts, visit: &Visit, upgrade: Option<&HeaderValue>) -> Result<(), Failure> {
+        let peer = visit.peer.map(|peer| peer.address.ip().to_canonical());
+        fields::end_of_hop(&mut parts.headers);
+        // hyper asks for the body once the application reads it.
+        parts.headers.remove(EXPECT);
+        fields::add_forwarded(&mut parts.headers, &parts.uri, &visit.client, peer, visit.is_trusted);
+        fields::add_via(&mut parts.headers, parts.version, &self.pseudonym);
+        loops::append(&mut parts.headers, &self.pseudonym);
+        let host = match self.settings.host {
+            UpstreamHost::Client => super::client::host(&parts.uri, &parts.headers).map(str::to_owned),
+            UpstreamHost::Upstream => None,
+        };
+        let host = host.unwrap_or_else(|| self.connections.authority.to_string());
+        if let Ok(host) = HeaderValue::try_from(host) {
+            parts.headers.insert(HOST, host);
+        }
+        if let Some(protocol) = upgrade {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(UPGRADE, protocol.clone());
+        }
+        if self.settings.rewrite {
+            restrict_codings(&mut parts.headers);
+        }
+        parts.uri = self.connections.uri(&parts.uri)?;
+        parts.version = Version::HTTP_11;
+        Ok(())
+    }
+
+    /// Sends a request, again if it may be and that may help.
+    async fn ask(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Incoming>, Failure> {
+        // RFC 9110 section 9.2.2. What has a body is read from the client once.
+        let may_repeat = parts.method.is_idempotent() && body.is_end_stream();
+        let mut left = if may_repeat { self.settings.retries } else { 0 };
+        let mut body = Some(body);
+        loop {
+            let body = body.take().unwrap_or_else(|| Upload::new(None, pulse));
+            match self.ask_once(parts, body, pulse).await {
+                Err(failure) if left > 0 && failure.is_passing() => left -= 1,
+                asked => return asked,
+            }
+        }
+    }
+
+    async fn ask_once(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Incoming>, Failure> {
+        if let Leave::Refused(after) = self.breaker.ask(Instant::now()) {
+            return Err(Failure::Open(after));
+        }
+        let leave = OnLeave(&self.breaker);
+        let sending = self.connections.send(Request::from_parts(parts.clone(), body));
+        let sent = pulse.unless_silent(self.settings.timeout, sending).await;
+        std::mem::forget(leave);
+        let failure = match sent {
+            Ok(Ok(response)) => {
+                if self.breaker.answered() {
+                    tracing::info!("the application answers again");
+                }
+                return Ok(response);
+            }
+            Ok(Err(error)) if transfer::is_clients_fault(&error) => Failure::Client,
+            Ok(Err(error)) if error.is_connect() => Failure::Connect(error),
+            Ok(Err(error)) => Failure::Broken(error),
+            Err(Silent::Client) => Failure::ClientSilent,
+            Err(Silent::Application) => Failure::Silent,
+        };
+        match failure {
+            Failure::Client | Failure::ClientSilent => self.breaker.gave_up(),
+            _ => {
+                let opens = self.breaker.failed(Instant::now());
+                tracing::warn!(%failure, uri = %parts.uri, "the application failed");
+                if opens {
+                    tracing::error!("the application failed too often, and is left alone for a while");
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Lets a connection become what both sides have agreed on (RFC 9110 section 7.8).
+    fn switch(
+        &self,
+        mut response: Response<Incoming>,
+        agreed: Option<(HeaderValue, Switch)>,
+    ) -> Result<Response<Body>, Failure> {
+        let Some((_, switch)) = agreed else {
+            // Nobody has asked for it.
+            return Ok(super::error(StatusCode::BAD_GATEWAY));
+        };
+        let protocol = response.headers().get(UPGRADE).cloned();
+        switch.set(hyper::upgrade::on(&mut response));
+        let mut response = response.map(|_| Body::default());
+        fields::end_of_hop(response.headers_mut());
+        fields::add_via(response.headers_mut(), Version::HTTP_11, &self.pseudonym);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            response.headers_mut().insert(UPGRADE, protocol);
+        }
+        Ok(response)
+    }
+
+    /// Makes of the application's answer what is sent to the client.
+    fn pass(
+        &self,
+        response: Response<Incoming>,
+        exchange: &Exchange<'_>,
+        binder: Option<&Arc<Binder>>,
+    ) -> Response<Body> {
+        let (mut parts, body) = response.into_parts();
+        let (version, headers) = (parts.version, &mut parts.headers);
+        fields::end_of_hop(headers);
+        fields::add_via(headers, version, &self.pseudonym);
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        // Events may be far between.
+        let patience = (!is_of_type(headers, "text/event-stream")).then_some(self.settings.timeout);
+        let exact = body.size_hint().exact();
+        let download = Download::new(body, patience);
+        if parts.status == StatusCode::NOT_MODIFIED {
+            if let Some(binder) = binder.filter(|_| exchange.is_marked) {
+                validators::derive(headers, binder.mark());
+            }
+            return Response::from_parts(parts, Body::stream(download));
+        }
+        let mut conversion = Conversion::default();
+        if let Some(binder) = binder.filter(|_| may_change(headers)) {
+            edit(headers, exchange.path, binder, &mut conversion);
+        }
+        let length = exact.filter(|_| conversion.is_nothing());
+        if self.settings.compress && is_worth_packing(parts.status, headers, length) {
+            pack(headers, exchange.accepted, &mut conversion);
+        }
+        if conversion.is_nothing() || exchange.method == Method::HEAD {
+            return Response::from_parts(parts, Body::stream(download));
+        }
+        Response::from_parts(parts, Body::stream(Converted::new(download, conversion)))
+    }
+}
+
+/// What of a request its answer depends on.
+struct Exchange<'r> {
+    method: &'r Method,
+    path: &'r str,
+    accepted: Accepted,
+    /// Whether it named a page by the tag that was given to it here.
+    is_marked: bool,
+}
+
+/// Says that nothing came of leave that was granted, should its request be given up.
+struct OnLeave<'b>(&'b Breaker);
+
+impl Drop for OnLeave<'_> {
+    fn drop(&mut self) {
+        self.0.gave_up();
+    }
+}
+
+fn refuse(failure: &Failure, table: &Table) -> Response<Body> {
+    let mut response = error_page(table, failure.status());
+    match failure {
+        Failure::Open(after) => {
+            let seconds = after.as_secs() + 1;
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // The rest of the request would be taken for another one.
+        Failure::Client | Failure::ClientSilent => {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// Prepares a page for being bound, if it is one.
+fn edit(headers: &mut HeaderMap, path: &str, binder: &Arc<Binder>, conversion: &mut Conversion) {
+    let Some(charset) = page_charset(headers) else { return };
+    let coding = match coding(headers) {
+        Ok(coding) => coding.map(Unpack::new),
+        // One that is not known can't be undone.
+        Err(()) => return,
+    };
+    let Some(page) = binder.stream(path, charset.as_deref()) else { return };
+    match coding.transpose() {
+        Ok(unpack) => conversion.unpack = unpack,
+        Err(_) => return,
+    }
+    conversion.edit = Some(page);
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES, LAST_MODIFIED].iter().chain(&DIGESTS) {
+        headers.remove(name);
+    }
+    validators::derive(headers, binder.mark());
+    binder.fields(path, headers);
+}
+
+fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion) {
+    let varies = headers.get_all(VARY).iter().filter_map(|line| line.to_str().ok()).any(|line| {
+        line.split(',').any(|name| name.trim() == "*" || name.trim().eq_ignore_ascii_case("accept-encoding"))
+    });
+    if !varies {
+        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    let Some(encoding) = accepted.best_of(&CODINGS) else { return };
+    let Ok(packing) = Pack::new(encoding) else { return };
+    conversion.pack = Some(packing);
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
+    for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
+        headers.remove(name);
+    }
+    // RFC 9110 section 8.8.3.3: what is in another coding has another strong tag.
+    weaken(headers);
+}
+
+fn weaken(headers: &mut HeaderMap) {
+    let tag = headers.get(http::header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.starts_with('"'));
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(format!("W/{tag}")).ok()) {
+        headers.insert(http::header::ETAG, tag);
+    }
+}
+
+/// RFC 9110 section 7.7.
+fn may_change(headers: &HeaderMap) -> bool {
+    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    !directives.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-transform"))
+}
+
+fn is_worth_packing(status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> bool {
+    let has_body = !status.is_informational() && status != StatusCode::NO_CONTENT;
+    let is_text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_compressible);
+    has_body
+        && is_text
+        && status != StatusCode::PARTIAL_CONTENT
+        && length.is_none_or(|length| length >= SMALLEST)
+        && coding(headers) == Ok(None)
+        && may_change(headers)
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "text/html")
+}
+
+fn is_of_type(headers: &HeaderMap, kind: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+}
+
+/// Of a page, the `charset` that its media type names; none if it is no page.
+fn page_charset(headers: &HeaderMap) -> Option<Option<String>> {
+    if !is_page(headers) {
+        return None;
+    }
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let charset = value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    Some(charset)
+}
+
+/// The coding that an answer is in, if it is one that can be undone.
+fn coding(headers: &HeaderMap) -> Result<Option<Encoding>, ()> {
+    let mut lines = headers.get_all(CONTENT_ENCODING).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return if headers.contains_key(CONTENT_ENCODING) { Err(()) } else { Ok(None) };
+    };
+    match line.to_str().map(str::trim).map(str::to_ascii_lowercase).as_deref() {
+        Ok("" | "identity") => Ok(None),
+        Ok("x-gzip") => Ok(Some(Encoding::Gzip)),
+        Ok(token) => Encoding::of_token(token).map(Some).ok_or(()),
+        Err(_) => Err(()),
+    }
+}
+
+/// Of the codings that a client takes, those that can be undone here.
+fn restrict_codings(headers: &mut HeaderMap) {
+    let Some(accepted) = headers.get_all(ACCEPT_ENCODING).iter().next().map(|_| Accepted::of(&Asked::of(headers)))
+    else {
+        return;
+    };
+    let known: Vec<&str> = CODINGS
+        .iter()
+        .filter(|encoding| accepted.best_of(std::slice::from_ref(encoding)).is_some())
+        .map(|encoding| encoding.token())
+        .collect();
+    let value = if known.is_empty() { "identity".to_owned() } else { known.join(", ") };
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(ACCEPT_ENCODING, value);
+    }
+}

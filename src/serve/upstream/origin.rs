@@ -1,0 +1,105 @@
+//! Connections to the application: kept, and used again.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::UnixStream;
+
+use super::transfer::Upload;
+use crate::client;
+use crate::config::Origin;
+use crate::error::{Error, Result};
+
+/// How long a connection is kept that nothing is asked on. gunicorn's are closed after 2 s; a request that comes to one just then is
+/// sent again on another.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// The application, as requests are sent to it.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    client: Kind,
+    scheme: Scheme,
+    /// What its `Host` is called where it is asked by its own name.
+    pub authority: Authority,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Network(Client<HttpsConnector<HttpConnector>, Upload>),
+    Unix(Client<Socket, Upload>),
+}
+
+impl Connections {
+    pub fn new(origin: &Origin, patience: Duration) -> Result<Self> {
+        let builder = |is_h2c| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder.pool_idle_timeout(KEPT).pool_timer(TokioTimer::new()).set_host(false).http2_only(is_h2c);
+            builder
+        };
+        Ok(match origin {
+            Origin::Network { scheme, authority, is_h2c } => {
+                let connector = client::connector(patience).map_err(|error| Error::Usage {
+                    message: format!("TLS to the application can't be had: {error}"),
+                    help: "ask it in the clear, by `http://`".to_owned(),
+                })?;
+                let client = Kind::Network(builder(*is_h2c).build(connector));
+                Connections { client, scheme: scheme.clone(), authority: authority.clone() }
+            }
+            Origin::Unix(path) => {
+                let client = Kind::Unix(builder(false).build(Socket { path: path.as_path().into(), patience }));
+                Connections { client, scheme: Scheme::HTTP, authority: Authority::from_static("localhost") }
+            }
+        })
+    }
+
+    /// The URL of what a client asks for, at the application.
+    pub fn uri(&self, asked: &Uri) -> Result<Uri, http::Error> {
+        let target = asked.path_and_query().map_or("/", |target| target.as_str());
+        Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target).build()
+    }
+
+    pub async fn send(&self, request: Request<Upload>) -> Result<Response<Incoming>, legacy::Error> {
+        match &self.client {
+            Kind::Network(client) => client.request(request).await,
+            Kind::Unix(client) => client.request(request).await,
+        }
+    }
+}
+
+/// Connects to a socket in the file system, whatever the URL.
+#[derive(Debug, Clone)]
+struct Socket {
+    path: Arc<Path>,
+    patience: Duration,
+}
+
+impl tower::Service<Uri> for Socket {
+    type Response = TokioIo<UnixStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<UnixStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Socket { path, patience } = self.clone();
+        Box::pin(async move {
+            match tokio::time::timeout(patience, UnixStream::connect(&path)).await {
+                Ok(connected) => connected.map(TokioIo::new),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        })
+    }
+}
