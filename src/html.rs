@@ -65,6 +65,11 @@ pub trait Editor: Send {
     /// The URL to put in this one's place; `None` leaves it as it is.
     fn url(&mut self, place: Place, url: &str) -> Option<Link>;
 
+    /// HTML to insert before the element that loads what is at this URL.
+    fn before(&mut self, _place: Place, _url: &str) -> Option<String> {
+        None
+    }
+
     /// The page has a `<base>` with this `href`, for the URLs after it.
     fn base(&mut self, _href: &str) {}
 
@@ -348,7 +353,11 @@ impl Walk<'_> {
 
     fn attribute(&mut self, element: &mut Element<'_, '_>, name: &str, place: Place) -> HandlerResult {
         let Some(value) = element.get_attribute(name) else { return Ok(()) };
-        let Some(link) = self.editor.url(place, references::decode(value.trim()).as_str()) else { return Ok(()) };
+        let url = references::decode(value.trim());
+        if let Some(html) = self.editor.before(place, url.as_str()) {
+            element.before(&html, ContentType::Html);
+        }
+        let Some(link) = self.editor.url(place, url.as_str()) else { return Ok(()) };
         element.set_attribute(name, &link.url.replace('&', "&amp;"))?;
         let takes_integrity = matches!(place, Place::Script { .. } | Place::Stylesheet | Place::Preload);
         if takes_integrity && (link.other_origin || element.has_attribute("integrity")) {
@@ -455,6 +464,10 @@ impl Editor for Inner<'_> {
 impl Editor for &mut dyn Editor {
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
         (**self).url(place, url)
+    }
+
+    fn before(&mut self, place: Place, url: &str) -> Option<String> {
+        (**self).before(place, url)
     }
 
     fn base(&mut self, href: &str) {

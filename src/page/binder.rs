@@ -1,15 +1,18 @@
 //! Binds what an application answers, as [`bind`](super::bind) does with the pages of a release.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, HeaderMap, HeaderValue, LINK};
+use serde_json::{Map, Value, json};
 
 use super::csp;
 use super::rewrite::Rewriter;
+use crate::asset::LogicalPath;
 use crate::environment::Environment;
 use crate::fingerprint::Digest;
-use crate::html::{self, Editor, Place};
-use crate::manifest::Manifest;
+use crate::html::{self, Editor, Link, Place};
+use crate::manifest::{Entry, Manifest};
 
 /// A release in an environment, for pages that are not its own.
 #[derive(Debug)]
@@ -17,6 +20,12 @@ pub struct Binder {
     manifest: Arc<Manifest>,
     environment: Arc<Environment>,
     mark: String,
+    /// Which of the entries are modules, by file.
+    modules: BTreeMap<String, LogicalPath>,
+    /// All chunks: a page that comes piece by piece does not say before its first module which of them it will need.
+    import_map: Map<String, Value>,
+    /// Of the map by itself, as a source of a policy.
+    map_hash: Option<String>,
 }
 
 impl Binder {
@@ -24,7 +33,23 @@ impl Binder {
         let Environment { name, asset_base, .. } = &environment;
         let mark = Digest::of(format!("{} {name} {}", manifest.release, asset_base.as_str()).as_bytes());
         let mark = mark.fingerprint().as_str().get(..8).unwrap_or_default().to_owned();
-        Binder { manifest, environment: Arc::new(environment), mark }
+        let modules = manifest.entries.iter().filter(|(_, entry)| entry.module);
+        let modules = modules.map(|(logical, entry)| (entry.file.clone(), logical.clone())).collect();
+        let chunks = manifest.chunks.iter();
+        let imports: Map<String, Value> =
+            chunks.map(|(stable, file)| (asset_base.url(stable), asset_base.url(file).into())).collect();
+        let integrity =
+            |file: &String| Some((asset_base.url(file), manifest.files.get(file)?.integrity.as_str().into()));
+        let integrity: Map<String, Value> = manifest.chunks.values().filter_map(integrity).collect();
+        let import_map = match imports.is_empty() {
+            true => Map::new(),
+            false => {
+                Map::from_iter([("imports".to_owned(), imports.into()), ("integrity".to_owned(), integrity.into())])
+            }
+        };
+        let map_hash = (!import_map.is_empty())
+            .then(|| format!("'{}'", Digest::of(map_text(&import_map).as_bytes()).integrity().as_str()));
+        Binder { environment: Arc::new(environment), mark, modules, import_map, map_hash, manifest }
     }
 
     /// What tells a page that was bound by this from the same page bound by another.
@@ -33,25 +58,106 @@ impl Binder {
     }
 
     /// The page at `path` (absolute, as it was asked for), to be written piece by piece; none in a charset that can't be read.
-    pub fn stream(&self, path: &str, charset: Option<&str>) -> Option<html::Stream> {
-        html::Stream::new(charset, Box::new(self.rewriter(path)))
+    pub fn stream(self: &Arc<Self>, path: &str, charset: Option<&str>) -> Option<html::Stream> {
+        let editor = Application {
+            rewriter: self.rewriter(path),
+            binder: Arc::clone(self),
+            has_map: self.import_map.is_empty(),
+            given: BTreeSet::new(),
+        };
+        html::Stream::new(charset, Box::new(editor))
     }
 
     /// Binds what a page's headers say of its assets.
     pub fn fields(&self, path: &str, headers: &mut HeaderMap) {
         let mut rewriter = self.rewriter(path);
         edit(headers, LINK, |links| link(links, &mut rewriter));
-        let base = &self.environment.asset_base;
-        if base.is_other_origin() {
-            for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
-                edit(headers, name, |policy| csp::admit(policy, base));
-            }
+        let assets = Some(&self.environment.asset_base).filter(|base| base.is_other_origin());
+        for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
+            edit(headers, name, |policy| csp::admit(policy, assets, self.map_hash.as_deref()));
         }
     }
 
     fn rewriter(&self, path: &str) -> Rewriter<Arc<Manifest>, Arc<Environment>> {
         let path = path.strip_prefix('/').unwrap_or(path);
         Rewriter::new(Arc::clone(&self.manifest), Arc::clone(&self.environment), path)
+    }
+
+    /// What a browser has to know before it loads a module; what was given already is left out.
+    fn needs(&self, entry: &Entry, given: &mut BTreeSet<String>) -> String {
+        let base = &self.environment.asset_base;
+        let mut html = String::new();
+        let mut add = |start: &str, file: &String| {
+            if !given.insert(file.clone()) {
+                return;
+            }
+            html.push_str(start);
+            html.push_str(&format!(" href=\"{}\"", base.url(file).replace('&', "&amp;")));
+            if let Some(file) = self.manifest.files.get(file) {
+                html.push_str(&format!(" integrity=\"{}\"", file.integrity.as_str()));
+            }
+            html.push_str(if base.is_other_origin() { " crossorigin=\"anonymous\">" } else { ">" });
+        };
+        entry.css.iter().for_each(|file| add("<link rel=\"stylesheet\"", file));
+        entry.imports.iter().for_each(|file| add("<link rel=\"modulepreload\"", file));
+        html
+    }
+}
+
+/// As it stands in a page; no end tag may appear in it.
+fn map_text(map: &Map<String, Value>) -> String {
+    json!(map).to_string().replace('<', "\\u003c")
+}
+
+/// Edits an application's page.
+struct Application {
+    rewriter: Rewriter<Arc<Manifest>, Arc<Environment>>,
+    binder: Arc<Binder>,
+    /// Whether the page has the import map, or needs none.
+    has_map: bool,
+    /// Files that are loaded already.
+    given: BTreeSet<String>,
+}
+
+impl Editor for Application {
+    fn before(&mut self, place: Place, url: &str) -> Option<String> {
+        let file = match place {
+            Place::Script { module: true } | Place::Stylesheet | Place::Preload => self.rewriter.file(url)?,
+            _ => return None,
+        };
+        self.given.insert(file.to_owned());
+        let entry = self.binder.manifest.entries.get(self.binder.modules.get(file)?)?;
+        let mut html = String::new();
+        if !std::mem::replace(&mut self.has_map, true) {
+            html = format!("<script type=\"importmap\">{}</script>", map_text(&self.binder.import_map));
+        }
+        html.push_str(&self.binder.needs(entry, &mut self.given));
+        (!html.is_empty()).then_some(html)
+    }
+
+    fn base(&mut self, href: &str) {
+        self.rewriter.base(href);
+    }
+
+    fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+        self.rewriter.url(place, url)
+    }
+
+    fn meta(&mut self, name: &str) -> Option<String> {
+        self.rewriter.meta(name)
+    }
+
+    /// A page's own map takes in the one that it needs.
+    fn script(&mut self, kind: &str, text: &str) -> Option<String> {
+        if kind != "importmap" || std::mem::replace(&mut self.has_map, true) {
+            return None;
+        }
+        let mut own = serde_json::from_str::<Map<String, Value>>(text).ok()?;
+        for (section, entries) in &self.binder.import_map {
+            let object = own.entry(section).or_insert_with(|| json!({}));
+            object.as_object_mut()?.extend(entries.as_object()?.clone());
+        }
+        Some(map_text(&own))
     }
 }
 
@@ -89,7 +195,7 @@ fn link(value: &str, editor: &mut impl Editor) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::Link;
+    use crate::manifest::{File, Kind, Mode};
 
     struct Moves;
 
@@ -97,6 +203,81 @@ mod tests {
         fn url(&mut self, _: Place, url: &str) -> Option<Link> {
             url.starts_with("/static/").then(|| format!("https://c{url}").into())
         }
+    }
+
+    fn binder(base: &str) -> Arc<Binder> {
+        let mut manifest = Manifest::new(Mode::Production, "assets");
+        for (name, file) in [
+            ("app.js", "assets/app-1.js"),
+            ("main.css", "assets/main-1.css"),
+            ("", "assets/c-1.js"),
+            ("", "assets/s-1.css"),
+        ] {
+            manifest.files.insert(file.into(), File::new(Kind::Asset, file, b"x"));
+            if let Ok(name) = LogicalPath::new(name) {
+                manifest.entries.insert(name, Entry { module: file.ends_with("app-1.js"), ..Entry::new(file.into()) });
+            }
+        }
+        let entry = manifest.entries.get_mut(&LogicalPath::new("app.js").unwrap()).unwrap();
+        (entry.imports, entry.css) =
+            (vec!["assets/c-1.js".into()], vec!["assets/main-1.css".into(), "assets/s-1.css".into()]);
+        manifest.chunks.insert("assets/c~1.js".into(), "assets/c-1.js".into());
+        let mut environment = Environment::new("production");
+        environment.asset_base = base.parse().unwrap();
+        Arc::new(Binder::new(Arc::new(manifest), environment))
+    }
+
+    fn bound(base: &str, html: &str) -> String {
+        let mut stream = binder(base).stream("/a/b", Some("utf-8")).unwrap();
+        let mut out: Vec<u8> = html.as_bytes().chunks(7).flat_map(|piece| stream.write(piece)).collect();
+        out.extend(stream.end());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_module_is_given_what_it_needs() {
+        let x = Digest::of(b"x").integrity();
+        let x = x.as_str();
+        let (app, main) =
+            ("<script type=module src=/static/app.js></script>", "<link rel=stylesheet href=/static/main.css>");
+        let map =
+            format!(r#"{{"imports":{{"/assets/c~1.js":"/assets/c-1.js"}},"integrity":{{"/assets/c-1.js":"{x}"}}}}"#);
+        let module = r#"<script type=module src="/assets/app-1.js"></script>"#;
+        let sheet = r#"<link rel=stylesheet href="/assets/main-1.css">"#;
+        let rest = format!(
+            "<link rel=\"stylesheet\" href=\"/assets/s-1.css\" integrity=\"{x}\"><link rel=\"modulepreload\" href=\"/assets/c-1.js\" integrity=\"{x}\">"
+        );
+        assert_eq!(
+            bound("/", &format!("{main}{app}{app}")),
+            format!("{sheet}<script type=\"importmap\">{map}</script>{rest}{module}{module}")
+        );
+        let own = bound("/", &format!("<script type=importmap>{{\"imports\":{{\"x\":\"/y\"}}}}</script>{main}{app}"));
+        assert!(own.starts_with("<script type=importmap>{\"imports\":{\"x\":\"/y\",\"/assets/c~1.js\":"), "{own}");
+        assert_eq!(own.matches("importmap").count(), 1);
+        assert!(bound("https://c/", app).contains("href=\"https://c/assets/c-1.js\" integrity=\""));
+        assert_eq!(bound("/", main), sheet, "what has no module needs no map");
+    }
+
+    #[test]
+    fn a_policy_lets_in_what_was_added() {
+        let hash = binder("/").map_hash.clone().unwrap();
+        for (base, policy, want) in [
+            ("/", "script-src 'self'", format!("script-src 'self' {hash}")),
+            ("/", "default-src 'self'; script-src 'unsafe-inline'", String::new()),
+            ("/", "script-src 'unsafe-inline' 'nonce-1'", format!("script-src 'unsafe-inline' 'nonce-1' {hash}")),
+            ("/", "default-src 'none'", String::new()),
+            ("/", "img-src 'self'", String::new()),
+        ] {
+            let mut headers = HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, policy.parse().unwrap())]);
+            binder(base).fields("/", &mut headers);
+            let want = if want.is_empty() { policy } else { &want };
+            assert_eq!(headers[CONTENT_SECURITY_POLICY], want);
+        }
+        let hash = binder("https://c/").map_hash.clone().unwrap();
+        let mut headers =
+            HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"))]);
+        binder("https://c/").fields("/", &mut headers);
+        assert_eq!(headers[CONTENT_SECURITY_POLICY], format!("default-src 'self' https://c/ {hash}"));
     }
 
     #[test]

@@ -34,36 +34,52 @@ pub fn policy(survey: &Survey, surroundings: &Surroundings, environment: &Enviro
     policy.to_value()
 }
 
-/// An application's own policy, in which assets of another origin may come from where it lets its own come from. None if it says
-/// nothing of that.
-pub fn admit(policy: &str, assets: &AssetBase) -> Option<String> {
-    const KINDS: [&str; 9] = [
-        "default-src",
-        "font-src",
-        "img-src",
-        "manifest-src",
-        "media-src",
-        "script-src",
-        "script-src-elem",
-        "style-src",
-        "style-src-elem",
-    ];
-    let source = source(assets.as_str());
+/// An application's own policy, with what its page has come to need by being bound: assets of another origin may come from where it
+/// lets its own come from, and an import map in the page has its hash (with quotes) wherever scripts in it need one. None if that changes nothing.
+pub fn admit(policy: &str, assets: Option<&AssetBase>, map_hash: Option<&str>) -> Option<String> {
+    let assets = assets.map(|base| source(base.as_str()));
+    let has = |name: &str| policy.split(';').any(|directive| name_of(directive).eq_ignore_ascii_case(name));
+    // The most special that there is counts: https://www.w3.org/TR/CSP3/#directive-fallback-list
+    let of_scripts = ["script-src-elem", "script-src", "default-src"].into_iter().find(|name| has(name));
     let mut is_changed = false;
     let admitted = policy.split(';').map(|directive| {
-        let mut words = directive.split_ascii_whitespace();
-        let is_of_assets = words.next().is_some_and(|name| KINDS.iter().any(|kind| name.eq_ignore_ascii_case(kind)));
-        let lets_own_in = words.clone().any(|word| word.eq_ignore_ascii_case("'self'"));
-        match is_of_assets && lets_own_in && !words.any(|word| word == source) {
-            true => {
-                is_changed = true;
-                format!("{} {source}", directive.trim_end())
-            }
-            false => directive.to_owned(),
+        let (name, words) = (name_of(directive), || directive.split_ascii_whitespace().skip(1));
+        let is_of_assets = OF_ASSETS.iter().any(|kind| name.eq_ignore_ascii_case(kind));
+        let lets_own_in = words().any(|word| word.eq_ignore_ascii_case("'self'"));
+        let is_strict = words().any(|word| word.starts_with("'nonce-") || word.starts_with("'sha"));
+        let lets_all_in = words().any(|word| word.eq_ignore_ascii_case("'unsafe-inline'")) && !is_strict;
+        let lets_none_in = words().all(|word| word.eq_ignore_ascii_case("'none'"));
+        let is_of_scripts = of_scripts.is_some_and(|kind| name.eq_ignore_ascii_case(kind));
+        let assets = assets.as_deref().filter(|_| is_of_assets && lets_own_in);
+        let hash = map_hash.filter(|_| is_of_scripts && !lets_all_in && !lets_none_in);
+        let mut admitted = directive.to_owned();
+        for more in assets.into_iter().chain(hash).filter(|more| !words().any(|word| word == *more)) {
+            is_changed = true;
+            admitted.truncate(admitted.trim_end().len());
+            admitted.push(' ');
+            admitted.push_str(more);
         }
+        admitted
     });
     let admitted = admitted.collect::<Vec<_>>().join(";");
     is_changed.then_some(admitted)
+}
+
+/// The directives that let assets in.
+const OF_ASSETS: [&str; 9] = [
+    "default-src",
+    "font-src",
+    "img-src",
+    "manifest-src",
+    "media-src",
+    "script-src",
+    "script-src-elem",
+    "style-src",
+    "style-src-elem",
+];
+
+fn name_of(directive: &str) -> &str {
+    directive.split_ascii_whitespace().next().unwrap_or_default()
 }
 
 fn fetches(policy: &mut Policy<'_>, survey: &Survey, surroundings: &Surroundings, environment: &Environment) {

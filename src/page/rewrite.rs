@@ -30,6 +30,15 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
         Rewriter { manifest, environment, base: Some(format!("/{path}")) }
     }
 
+    /// The fingerprinted file that a URL of the page stands for.
+    pub fn file(&self, url: &str) -> Option<&str> {
+        let (path, _) = local_path(self.base.as_deref()?, url)?;
+        match self.target(&path)? {
+            Target::Asset(file) => Some(file),
+            Target::Document(_) | Target::Chunk(_) => None,
+        }
+    }
+
     fn target(&self, path: &str) -> Option<Target<'_>> {
         let below = path.strip_prefix('/')?;
         if let Some((stable, _)) = self.manifest.chunks.get_key_value(below) {
