@@ -1,0 +1,406 @@
+"""The Flask extension: `url_for('static', …)` leads to the built file, wherever the environment keeps it."""
+
+import logging
+import posixpath
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from flask import (
+    Flask,
+    current_app,
+    g,
+    has_app_context,
+    has_request_context,
+    request,
+)
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from .elements import Attribute, Elements
+from .errors import AssetNotFound, FingerpostError, ManifestError
+from .jinja import AssetsExtension
+from .manifest import Entry, Manifest
+from .pages import CLIENT, Completer, name_module
+from .reload import DevServer, Dist
+from .sending import Sender
+from .settings import Settings
+from .unbuilt import Unbuilt
+from .urls import url_path
+
+log = logging.getLogger("fingerpost")
+
+# The endpoint of built files that the app sends itself.
+ENDPOINT = "fingerpost_asset"
+
+# Where a template's context keeps whether it has its import map.
+_RENDERING = "_fingerpost"
+
+# Names of this machine for itself: a page's browser takes them for different sites, so what belongs together
+# has to use one.
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+# As Flask has it.
+_ANCHOR = "%!#$&'()*+,/:;=?@"
+
+
+class Fingerpost:
+    """Connects apps to their builds: `Fingerpost(app)`, or `Fingerpost().init_app(app)`.
+
+    Raises `ConfigError` if `app.config`, or `fingerpost.toml`, has something that can't be used. The build
+    itself may come later.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        if "fingerpost" in app.extensions:
+            raise RuntimeError("this app has a `Fingerpost` already")
+        settings = Settings.of(app.config, app.root_path)
+        assets = AppAssets(app, settings)
+        app.extensions["fingerpost"] = assets
+        # `flask.url_for` asks the app, so this is the one place; templates have got hold of the method
+        # before.
+        app.url_for = assets.url_for  # type: ignore[method-assign]
+        jinja = app.jinja_env
+        jinja.globals["url_for"] = assets.url_for
+        for name in ("asset_url", "asset_url_for", "cdn_url_for", "cloud_url_for"):
+            jinja.globals[name] = assets.asset_url
+        jinja.globals["asset_integrity"] = assets.asset_integrity
+        jinja.globals["asset_tags"] = _in_template(assets.asset_tags)
+        jinja.globals["asset_import_map"] = _in_template(assets.asset_import_map)
+        jinja.add_extension(AssetsExtension)
+        jinja.fingerpost_bundles = assets.bundles  # type: ignore[attr-defined]
+        # A mark of its own for each template that is rendered, since an error page may follow half of
+        # another.
+        app.context_processor(lambda: {_RENDERING: {}})
+        if settings.serve and not settings.dev_server:
+            prefix = f"{settings.base.text}{settings.site.prefix}"
+            app.add_url_rule(f"{prefix}/<path:filename>", ENDPOINT, Sender(settings.out, assets).send)
+        app.after_request(Completer(assets).complete)
+
+
+class AppAssets:
+    """The assets of one app: `app.extensions["fingerpost"]`."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self._dist = Dist(settings.out, settings.interval)
+        self._dev = DevServer(settings.dev_server, settings.interval) if settings.dev_server else None
+        self._unbuilt = Unbuilt.of(settings.site) if settings.dev_server else None
+        self._flask_url_for = app.url_for
+        self._told: set[str] = set()
+
+    @property
+    def manifest(self) -> Manifest:
+        """The build as it is now; raises `ManifestError` if there is none."""
+        if self._dev is None:
+            return self._dist.current()
+        try:
+            return self._dev.current()
+        except ManifestError:
+            assert self._unbuilt is not None
+            return self._unbuilt
+
+    # URLs
+
+    def url_for(
+        self,
+        /,
+        endpoint: str,
+        *,
+        _anchor: str | None = None,
+        _method: str | None = None,
+        _scheme: str | None = None,
+        _external: bool | None = None,
+        **values: Any,
+    ) -> str:
+        """As Flask's, but that endpoints of static files, the app's and blueprints', lead to built files.
+
+        What the build doesn't have leads where Flask has it, or raises `AssetNotFound`, as
+        `FINGERPOST_MISSING` says.
+        """
+        filename = values.get("filename")
+        path = self._static(endpoint, filename) if isinstance(filename, str) else None
+        if path is None:
+            return self._flask_url_for(
+                endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
+            )
+        if _scheme is not None and _external is False:
+            raise ValueError("When specifying '_scheme', '_external' must be True.")
+        if _external is None:
+            _external = _scheme is not None or not has_request_context()
+        # Arguments of the static route (a subdomain, a language in the prefix) are no part of the built
+        # file's URL.
+        taken = {
+            name for rule in self.app.url_map.iter_rules(self._absolute(endpoint)) for name in rule.arguments
+        }
+        query = {name: value for name, value in values.items() if name not in taken and value is not None}
+        url = self._href(path, external=_external, scheme=_scheme)
+        if query:
+            url += f"?{urlencode(query, doseq=True)}"
+        if _anchor is not None:
+            url += f"#{quote(_anchor, safe=_ANCHOR)}"
+        return url
+
+    def asset_url(self, name: str, /, **values: Any) -> str:
+        """The URL of an asset by its logical path, or a bundle by its name; `_external=True` makes it
+        absolute.
+
+        With `filename`, as Flask-CDN has it, the name is an endpoint, and this is `url_for`.
+        """
+        if "filename" in values:
+            return self.url_for(name, **values)
+        name = name.lstrip("/")
+        try:
+            path = self._file(name)
+        except (AssetNotFound, ManifestError) as error:
+            self._missing(error)
+            path = None
+        if path is None:
+            return self._own_url(name, **values)
+        external = bool(values.pop("_external", False))
+        if values:
+            raise TypeError(
+                f"`asset_url` takes `_external`, and not {', '.join(f'`{key}`' for key in sorted(values))}"
+            )
+        return self._href(path, external=external)
+
+    def asset_integrity(self, name: str) -> str:
+        """The `integrity` of an asset; empty while it may change under its name. Raises `AssetNotFound` and
+        `ManifestError`.
+        """
+        manifest = self.manifest
+        entry = manifest.entry(name.lstrip("/"))
+        if entry is None:
+            raise manifest.missing(name)
+        return manifest.integrity(entry.file) or ""
+
+    def asset_tags(
+        self, *names: str, import_map: bool = True, nonce: str | None = None, **attributes: Attribute
+    ) -> Markup:
+        """The elements that load scripts and stylesheets, with all that they need: see `Elements.load`.
+
+        Further arguments are attributes: `asset_tags('js/site.js', defer=True)`; `data_page='x'` is
+        `data-page="x"`. Raises `AssetNotFound` and `ManifestError`: nothing that could stand in for it is
+        known.
+        """
+        written = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
+        elements = self._elements(nonce)
+        wanted = [name.lstrip("/") for name in names]
+        return Markup(elements.load(wanted, import_map=import_map, attributes=written))
+
+    def asset_import_map(self, *, import_map: bool = True, nonce: str | None = None) -> Markup:
+        """The import map by itself, for pages whose inline modules come first."""
+        return Markup(self._elements(nonce).import_map() if import_map else "")
+
+    def bundles(self, names: Iterable[str], output: str | None) -> list[tuple[str, str, dict[str, Any]]]:
+        """What `{% assets %}` puts out: for each file its URL, its integrity and the bundle's `extra`.
+
+        A name is one of `FINGERPOST_BUNDLES`, a bundle registered with Flask-Assets, or an asset. Files that
+        are given with an `output` are that bundle, if the build has it.
+        """
+        manifest = self.manifest
+        wanted = list(names)
+        if output is not None and manifest.entry(_output(output)) is not None:
+            wanted = [_output(output)]
+        found = []
+        for name in wanted:
+            asset, extra = self._bundle(name)
+            entry = manifest.entry(asset)
+            integrity = manifest.integrity(entry.file) if entry is not None else None
+            found.append((self.asset_url(asset), integrity or "", extra))
+        return found
+
+    def _bundle(self, name: str) -> tuple[str, dict[str, Any]]:
+        known = self.settings.bundles.get(name)
+        if known is not None:
+            return known, {}
+        registered = getattr(self.app.jinja_env, "assets_environment", None)
+        if registered is not None and name in registered:
+            bundle = registered[name]
+            return _output(bundle.output or name), dict(bundle.extra or {})
+        return name, {}
+
+    def _file(self, name: str) -> str | None:
+        """The path of an asset's file below the asset base; none for a document, which has no place there."""
+        manifest = self.manifest
+        entry = manifest.entry(name)
+        if entry is None:
+            raise manifest.missing(name)
+        return self._named(manifest, name, entry)
+
+    def _named(self, manifest: Manifest, name: str, entry: Entry) -> str | None:
+        if entry.module:
+            name_module(name)
+        return entry.file if manifest.kind(entry.file) == "asset" else None
+
+    def _static(self, endpoint: str, filename: str) -> str | None:
+        """The built file that a static endpoint's file became, if Flask's own URL is not to be used."""
+        endpoint = self._absolute(endpoint)
+        if endpoint == "static":
+            folder, blueprint = self.app.static_folder, None
+        elif endpoint.endswith(".static"):
+            blueprint = endpoint.removesuffix(".static")
+            known = self.app.blueprints.get(blueprint)
+            folder = known.static_folder if known is not None else None
+        else:
+            return None
+        # A folder is named by who puts the rest of a path together in a script.
+        if folder is None or not filename or filename.endswith("/"):
+            return None
+        name = posixpath.normpath(filename.lstrip("/"))
+        if name.startswith(".."):
+            return None
+        source = Path(folder, name)
+        logical = self.settings.site.below_assets(source)
+        below = self.settings.site.below_root(source)
+        try:
+            manifest = self.manifest
+            names = [logical, f"{blueprint.replace('.', '/')}/{name}" if blueprint else None]
+            for candidate in filter(None, names):
+                entry = manifest.entry(candidate)
+                if entry is not None:
+                    return self._named(manifest, candidate, entry)
+            path = manifest.by_source.get(below) if below is not None else None
+            if path is not None:
+                return path if manifest.kind(path) == "asset" else None
+            if logical is None:
+                # A blueprint that is installed, and none of the site's.
+                return None
+            raise manifest.missing(logical)
+        except (AssetNotFound, ManifestError) as error:
+            self._missing(error)
+            return None
+
+    def _missing(self, error: FingerpostError) -> None:
+        policy = self.settings.missing or ("raise" if self.app.debug else "fallback")
+        if policy == "raise":
+            raise error
+        text = str(error)
+        if text not in self._told:
+            # Once each, and not for ever more of them.
+            if len(self._told) < 1000:
+                self._told.add(text)
+            log.warning("%s; Flask's own URL is used", text)
+
+    def _own_url(self, name: str, **values: Any) -> str:
+        """Flask's own URL of an asset, or where a server in front has it."""
+        folder = self.app.static_folder
+        file = self.settings.site.assets / name
+        if folder is not None:
+            relative = posixpath.relpath(file.as_posix(), Path(folder).as_posix())
+            if not relative.startswith("../"):
+                name = relative
+            if has_request_context() or values.get("_external") or self.app.config["SERVER_NAME"]:
+                return self._flask_url_for("static", filename=name, **values)
+            return f"{self.app.static_url_path}/{quote(name)}"
+        return f"/{quote(name)}"
+
+    def _absolute(self, endpoint: str) -> str:
+        """An endpoint as it is after Flask has looked whose page it is named in."""
+        if not endpoint.startswith("."):
+            return endpoint
+        blueprint = request.blueprint if has_request_context() else None
+        return f"{blueprint}{endpoint}" if blueprint else endpoint[1:]
+
+    def _href(self, path: str, *, external: bool = False, scheme: str | None = None) -> str:
+        """The URL of a built file where the environment has it."""
+        settings = self.settings
+        if settings.dev_server:
+            return f"{self._dev_url()}/{url_path(path)}"
+        base = settings.base
+        if base.is_other_origin:
+            url = base.url(path)
+            if url.startswith("//") and external:
+                url = f"{scheme or self._scheme()}:{url}"
+            return url
+        prefix = f"{settings.site.prefix}/"
+        if settings.serve and path.startswith(prefix) and (has_request_context() or external):
+            # The app may be mounted somewhere, which Flask knows.
+            return self._flask_url_for(
+                ENDPOINT,
+                filename=path.removeprefix(prefix),
+                _external=external,
+                _scheme=scheme if external else None,
+            )
+        if external:
+            own = urlsplit(self._flask_url_for("static", filename="x", _external=True, _scheme=scheme))
+            return f"{own.scheme}://{own.netloc}{base.url(path)}"
+        return base.url(path)
+
+    def _scheme(self) -> str:
+        return request.scheme if has_request_context() else self.app.config["PREFERRED_URL_SCHEME"]
+
+    def _elements(self, nonce: str | None) -> Elements:
+        return Elements(
+            self.manifest,
+            self._href,
+            other_origin=self.settings.base.is_other_origin and not self.settings.dev_server,
+            external=self.settings.site.external,
+            nonce=nonce,
+        )
+
+    def needs(self, modules: list[str], body: bytes) -> tuple[str, str]:
+        """What belongs first and last into the head of a page that names these modules, as far as it isn't
+        there.
+        """
+        return self._elements(None).needs(modules, lambda text: text.encode() in body)
+
+    # The development server
+
+    def client_url(self) -> str | None:
+        """What hears of changes in a page. Only of a server that has a manifest.
+
+        An older one takes each page that it hasn't built for one that is gone, and has it reload without end.
+        """
+        return f"{self._dev_url()}{CLIENT}" if self._dev is not None and self._dev.has_manifest else None
+
+    def _dev_url(self) -> str:
+        """Where the browser finds `fingerpost dev`: by the name that it has for this app, if both are on this
+        machine.
+        """
+        url = self.settings.dev_server or ""
+        if has_request_context():
+            parts = urlsplit(url)
+            own = urlsplit(f"//{request.host}").hostname
+            if own in _LOOPBACK and parts.hostname in _LOOPBACK and own != parts.hostname:
+                port = f":{parts.port}" if parts.port else ""
+                return f"{parts.scheme}://{own}{port}"
+        return url
+
+
+def _output(output: str) -> str:
+    """A bundle's output as the name of one: what webassets puts its version into has none here."""
+    return re.sub(r"[.-]?%\(version\)s", "", output)
+
+
+def _in_template(function: Callable[..., Markup]) -> Callable[..., Markup]:
+    """Lets a function write the import map once in what is rendered together."""
+
+    @pass_context
+    def call(context: Context, *names: str, **values: Any) -> Markup:
+        # In a macro that was imported without the context, there is only the request's.
+        rendering = context.get(_RENDERING)
+        if rendering is None:
+            rendering = g.setdefault(_RENDERING, {}) if has_app_context() else {}
+        markup = function(*names, import_map=not rendering.get("import_map"), **values)
+        if 'type="importmap"' in markup:
+            rendering["import_map"] = True
+        return markup
+
+    return call
+
+
+def assets_of(app: Flask | None = None) -> AppAssets:
+    """The assets of an app, or of the current one; raises `LookupError` if it has no `Fingerpost`."""
+    extensions = (app or current_app).extensions
+    if "fingerpost" not in extensions:
+        raise LookupError("this app has no `Fingerpost`: call `Fingerpost(app)`")
+    return extensions["fingerpost"]  # type: ignore[no-any-return]
