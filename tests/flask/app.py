@@ -182,10 +182,12 @@ def stream():
 def events():
     """Server-sent events: <https://html.spec.whatwg.org/#server-sent-events>."""
 
+    count, pause = int(request.args.get("count", "3")), float(request.args.get("pause", "0.2"))
+
     def lines() -> Iterator[str]:
-        for number in range(int(request.args.get("count", "3"))):
+        for number in range(count):
             yield f"id: {number}\ndata: {json.dumps({'number': number})}\n\n"
-            time.sleep(float(request.args.get("pause", "0.2")))
+            time.sleep(pause)
 
     return Response(lines(), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
 
