@@ -39,6 +39,9 @@ ENDPOINT = "fingerpost_asset"
 # Where a template's context keeps whether it has its import map.
 _RENDERING = "_fingerpost"
 
+# Where a request keeps the build that its pages are of.
+_MANIFEST = "_fingerpost_manifest"
+
 # Names of this machine for itself: a page's browser takes them for different sites, so what belongs together
 # has to use one.
 _LOOPBACK = ("localhost", "127.0.0.1")
@@ -80,8 +83,10 @@ class Fingerpost:
         # another.
         app.context_processor(lambda: {_RENDERING: {}})
         if settings.serve and not settings.dev_server:
-            prefix = f"{settings.base.text}{settings.site.prefix}"
-            app.add_url_rule(f"{prefix}/<path:filename>", ENDPOINT, Sender(settings.out, assets).send)
+            # A CDN asks for what it doesn't have by the path that it was asked for.
+            below = "/" if settings.base.is_other_origin else settings.base.text
+            sender = Sender(settings.out, assets, shares=settings.base.is_other_origin)
+            app.add_url_rule(f"{below}{settings.site.prefix}/<path:filename>", ENDPOINT, sender.send)
         app.after_request(Completer(assets).complete)
 
 
@@ -99,13 +104,21 @@ class AppAssets:
 
     @property
     def manifest(self) -> Manifest:
-        """The build as it is now; raises `ManifestError` if there is none."""
-        if self._dev is None:
+        """The build as it is now, the same for all of a request; raises `ManifestError` if there is none."""
+        if not has_request_context():
+            return self._current()
+        manifest: Manifest | None = g.get(_MANIFEST)
+        if manifest is None:
+            manifest = self._current()
+            setattr(g, _MANIFEST, manifest)
+        return manifest
+
+    def _current(self) -> Manifest:
+        if self._dev is None or self._unbuilt is None:
             return self._dist.current()
         try:
             return self._dev.current()
         except ManifestError:
-            assert self._unbuilt is not None
             return self._unbuilt
 
     # URLs

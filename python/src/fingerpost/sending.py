@@ -19,11 +19,15 @@ class HasManifest(Protocol):
 
 
 class Sender:
-    """A view of the files in an output folder: those that its manifest has, and nothing else."""
+    """A view of the files in an output folder: those that its manifest has, and nothing else.
 
-    def __init__(self, out: Path, build: HasManifest) -> None:
+    `shares` lets pages of any origin read them, as they have to where a CDN passes them on.
+    """
+
+    def __init__(self, out: Path, build: HasManifest, *, shares: bool = False) -> None:
         self.out = out
         self.build = build
+        self.shares = shares
 
     def send(self, filename: str) -> Response:
         """A built file, in a content coding that the client takes."""
@@ -57,6 +61,8 @@ class Sender:
             response.cache_control.immutable = True
         else:
             response.cache_control.no_cache = True
+        if self.shares:
+            response.access_control_allow_origin = "*"
         for name, value in file.headers.items():
             # An empty value leaves a header out.
             response.headers.pop(name, None)

@@ -44,7 +44,7 @@ class Settings:
     dev_server: str | None
     # `None` leaves it to whether the app is debugged.
     missing: Missing | None
-    # Whether the app sends the built files itself.
+    # Whether the app sends the built files itself: to browsers, or to a CDN that asks it for them.
     serve: bool
     # From the names that `{% assets %}` uses to those of bundles.
     bundles: Mapping[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Settings:
             base=base,
             dev_server=dev_server.rstrip("/") if dev_server else None,
             missing=missing,
-            serve=_truth("FINGERPOST_SERVE", setting("SERVE", not base.is_other_origin)),
+            serve=_truth("FINGERPOST_SERVE", setting("SERVE", True)),
             bundles=dict(config.get("FINGERPOST_BUNDLES") or {}),
             interval=float(setting("INTERVAL", 1.0)),
         )

@@ -91,8 +91,11 @@ class Site:
 
 
 def find_root(start: Path) -> Path | None:
-    """The nearest folder, `start` or one above it, that has a `fingerpost.toml`."""
-    return next((folder for folder in [start, *start.parents] if (folder / NAME).is_file()), None)
+    """The nearest folder that has a `fingerpost.toml`: `start`, or one of the two above it.
+
+    An app is a package in a project, or in its `src`; what lies further up is somebody else's.
+    """
+    return next((folder for folder in [start, *start.parents][:3] if (folder / NAME).is_file()), None)
 
 
 def _below(folder: Path, file: Path) -> str | None:

@@ -138,7 +138,7 @@ def load(target: str, root: Path, assets: Path | None = None) -> Found:
     folder = assets or root
     if not attribute:
         # An app is preferred: an environment may not know whose it is.
-        values = sorted(vars(module).values(), key=lambda value: not hasattr(value, "jinja_env"))
+        values = sorted(vars(module).values(), key=lambda value: not _is_app(value))
         found = next(filter(None, (_found(value, folder) for value in values)), None)
         if found is None:
             raise LoadError(
@@ -153,12 +153,25 @@ def load(target: str, root: Path, assets: Path | None = None) -> Found:
         value = getattr(value, part)
     found = _found(value, folder)
     if found is None and callable(value):
-        found = _found(value(), folder)
+        try:
+            found = _found(value(), folder)
+        except Exception as error:  # whatever the function does
+            raise LoadError(f"`{target}()` failed: {type(error).__name__}: {error}") from error
     if found is None:
         raise LoadError(
-            f"`{target}` is neither an environment of webassets, nor an app with one, nor a bundle"
+            f"`{target}` is neither an environment of webassets, nor an app with one, "
+            "nor a bundle with an output",
         )
+    if found.app is None:
+        # That of Flask-Assets may not know whose it is.
+        apps = (_found(value, folder) for value in vars(module).values() if _is_app(value))
+        found = next((app for app in apps if app and app.environment is found.environment), found)
     return found
+
+
+def _is_app(value: Any) -> bool:
+    # Of the type, since what stands for the current request or app can't be asked without one.
+    return hasattr(type(value), "jinja_env") and hasattr(type(value), "app_context")
 
 
 def _found(value: Any, folder: Path) -> Found | None:
@@ -167,16 +180,16 @@ def _found(value: Any, folder: Path) -> Found | None:
     from webassets import Environment
     from webassets.env import BaseEnvironment
 
-    if isinstance(value, BaseEnvironment):
+    if issubclass(type(value), BaseEnvironment):
         return Found(value, getattr(value, "app", None))
-    if isinstance(value, Source) and value.output:
+    if issubclass(type(value), Source) and value.output:
         value = {value.output: value}
-    if isinstance(value, dict) and value and all(isinstance(bundle, Source) for bundle in value.values()):
+    if type(value) is dict and value and all(isinstance(bundle, Source) for bundle in value.values()):
         made = Environment(directory=str(folder), url="/")
         for name, bundle in value.items():
             made.register(name, bundle)
         return Found(made)
-    if hasattr(value, "jinja_env") and hasattr(value, "app_context"):
+    if _is_app(value):
         own = getattr(value.jinja_env, "assets_environment", None)
         return Found(own, value) if own is not None else None
     return None
