@@ -219,6 +219,18 @@ def test_blueprints_of_others_stay_theirs(module_site, tmp_path_factory):
         assert url_for("toolbar.static", filename="css/site.css") == "/_t/static/css/site.css"
 
 
+def test_arguments_of_a_static_route_are_no_query(load_app, app_site):
+    app = load_app()
+    folder = str(app_site.root / "admin" / "static")
+    app.register_blueprint(
+        Blueprint("ad", "ad", static_folder=folder, static_url_path="/s", url_prefix="/<lang>/ad")
+    )
+    with app.test_request_context():
+        url = url_for("ad.static", lang="de", filename="css/site.css", v=1)
+        assert re.fullmatch(rf"/assets/admin/css/site-{HEX}\.css\?v=1", url)
+        assert url_for("ad.static", lang="de", filename="none.css") == "/de/ad/s/none.css"
+
+
 def test_names_are_normalised(module_site):
     app = module_site.app(DEBUG=True)
     assert (
