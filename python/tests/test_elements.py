@@ -6,7 +6,7 @@ import re
 import pytest
 from flask import render_template_string
 
-from fingerpost import AssetNotFound, FingerpostError
+from fingerpost import AssetNotFound, FingerpostError, ManifestError
 
 CDN = {"FINGERPOST_ENV": "production"}
 
@@ -86,7 +86,34 @@ def test_what_no_element_loads_is_an_error(module_site):
     with pytest.raises(FingerpostError, match=r"knows no element for `img/a b.png`.*use `asset_url`"):
         _tags(module_site, "img/a b.png")
     with pytest.raises(AssetNotFound, match=r"no asset `js/aa.js` in the build; did you mean `js/a.js`"):
-        _tags(module_site, "js/aa.js")
+        _tags(module_site, "js/aa.js", config={"DEBUG": True})
+
+
+def test_what_is_missing_is_loaded_where_flask_has_it(module_site, site, caplog):
+    with pytest.raises(AssetNotFound, match=r"`css/none\.css`"):
+        _tags(module_site, "css/site.css", "css/none.css", config={"DEBUG": True})
+    config = {"FINGERPOST_ENV": "production"}
+    tags = _tags(
+        module_site, "css/none.css", "js/none.js", "js/none.ts", "css/site.css", config=config, defer=True
+    )
+    assert tags.splitlines()[:3] == [
+        '<link rel="stylesheet" href="/static/css/none.css" defer>',
+        '<script src="/static/js/none.js" defer></script>',
+        '<script type="module" src="/static/js/none.ts" defer></script>',
+    ]
+    assert "https://cdn.example.com/v1/assets/css/site-" in tags
+    # And where there is no build at all.
+    app = site.app()
+    with app.test_request_context():
+        assets = app.extensions["fingerpost"]
+        assert assets.asset_tags("css/a.css") == '<link rel="stylesheet" href="/static/css/a.css">'
+        assert assets.asset_integrity("css/a.css") == ""
+        assert assets.asset_import_map() == ""
+        template = "{% assets 'css/a.css' %}{{ ASSET_URL }}{% endassets %}"
+        assert render_template_string(template) == "/static/css/a.css"
+    app = site.app(DEBUG=True)
+    with app.test_request_context(), pytest.raises(ManifestError, match="run `fingerpost build`"):
+        app.extensions["fingerpost"].asset_tags("css/a.css")
 
 
 def test_a_map_can_not_end_its_script(module_site):

@@ -85,6 +85,12 @@ def test_nothing_else_is_sent(big, path):
     assert "immutable" not in answer.headers.get("Cache-Control", "")
 
 
+def test_what_keeps_its_name_is_not_kept_for_ever(big):
+    app = big.file("assets/public/assets/kept.txt", "x").build().app()
+    assert (big.dist / "assets" / "kept.txt").is_file()
+    assert app.test_client().get("/assets/kept.txt").status_code == 404
+
+
 def test_a_development_build_is_not_kept_by_browsers(big):
     app = big.build("--mode", "development").app()
     answer = app.test_client().get("/assets/css/a.css")

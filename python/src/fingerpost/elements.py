@@ -6,9 +6,9 @@ import html
 import json
 from collections.abc import Callable, Iterable, Mapping
 
-from .errors import FingerpostError
+from .errors import AssetNotFound, FingerpostError
 from .manifest import Entry, Manifest
-from .names import is_script, is_style
+from .names import is_module, is_script, is_style
 
 # What an element's attribute is: `True` is one without a value, `None` and `False` are none.
 Attribute = str | bool | None
@@ -30,27 +30,31 @@ class Elements:
         other_origin: bool,
         external: Mapping[str, str] | None = None,
         nonce: str | None = None,
+        stand_in: Callable[[AssetNotFound], str] | None = None,
     ) -> None:
         self.manifest = manifest
         self.href = href
         self.other_origin = other_origin
         self.external = external or {}
         self.nonce = nonce
+        self.stand_in = stand_in
 
     def load(
         self, names: Iterable[str], *, import_map: bool, attributes: Mapping[str, Attribute] | None = None
     ) -> str:
         """The elements for these names, a line each: what has to come first comes first.
 
-        `attributes` are for the elements of the names themselves. Raises `AssetNotFound`, and
-        `FingerpostError` for what no element loads.
+        `attributes` are for the elements of the names themselves. What is missing is loaded from the URL that
+        `stand_in` gives, if there is one. Raises `AssetNotFound`, and `FingerpostError` for what no element
+        loads.
         """
-        entries = [(name, self._entry(name)) for name in dict.fromkeys(names)]
-        modules = [entry for _, entry in entries if entry.module]
+        entries = [(name, self.manifest.entry(name)) for name in dict.fromkeys(names)]
+        known = [entry for _, entry in entries if entry is not None]
+        modules = [entry for entry in known if entry.module]
         lines = []
         if modules and import_map:
             lines.append(self.import_map())
-        own = {entry.file for _, entry in entries}
+        own = {entry.file for entry in known}
         for path in dict.fromkeys(path for entry in modules for path in entry.css):
             if path not in own:
                 lines.append(self._link("stylesheet", path))
@@ -63,9 +67,9 @@ class Elements:
     def needs(self, modules: Iterable[str], has: Callable[[str], bool]) -> tuple[str, str]:
         """What a page that only names modules has to have first and last in its head.
 
-        `has` tells whether the page has a text already. Raises `AssetNotFound`.
+        `has` tells whether the page has a text already.
         """
-        entries = [self._entry(name) for name in modules]
+        entries = [entry for entry in map(self.manifest.entry, modules) if entry is not None]
         first = "" if has('"importmap"') else self.import_map()
         for path in dict.fromkeys(path for entry in entries for path in entry.imports):
             if not has(self.href(path)):
@@ -89,34 +93,35 @@ class Elements:
         text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         return f"<script{_attributes({'type': 'importmap', 'nonce': self.nonce})}>{text}</script>"
 
-    def _entry(self, name: str) -> Entry:
-        entry = self.manifest.entry(name)
-        if entry is None:
-            raise self.manifest.missing(name)
-        return entry
-
-    def _element(self, name: str, entry: Entry, attributes: Mapping[str, Attribute]) -> str:
-        if is_style(name):
-            return self._link("stylesheet", entry.file, attributes)
-        if not is_script(name):
+    def _element(self, name: str, entry: Entry | None, attributes: Mapping[str, Attribute]) -> str:
+        if not (is_style(name) or is_script(name)):
             raise FingerpostError(
                 f"`asset_tags` knows no element for `{name}`: it is for scripts and stylesheets; "
                 "use `asset_url` for others",
             )
+        if entry is None:
+            error = self.manifest.missing(name)
+            if self.stand_in is None:
+                raise error
+            url, origin, module = self.stand_in(error), {}, is_module(name)
+        else:
+            url, origin, module = self.href(entry.file), self._origin(entry.file), entry.module
+        if is_style(name):
+            return f"<link{_attributes({'rel': 'stylesheet', 'href': url, **origin, **attributes})}>"
         own: dict[str, Attribute] = {
-            "type": "module" if entry.module else None,
-            "src": self.href(entry.file),
-            **self._origin(entry.file),
+            "type": "module" if module else None,
+            "src": url,
+            **origin,
             "nonce": self.nonce,
         }
         return f"<script{_attributes({**own, **attributes})}></script>"
 
-    def _link(self, rel: str, path: str, attributes: Mapping[str, Attribute] | None = None) -> str:
+    def _link(self, rel: str, path: str) -> str:
         own: dict[str, Attribute] = {"rel": rel, "href": self.href(path), **self._origin(path)}
         if rel == "modulepreload" and "integrity" not in own:
             # It has to say what the import map says, or the module is fetched twice.
             own["integrity"] = self.manifest.integrity(path)
-        return f"<link{_attributes({**own, **(attributes or {})})}>"
+        return f"<link{_attributes(own)}>"
 
     def _origin(self, path: str) -> dict[str, Attribute]:
         if not self.other_origin:

@@ -113,6 +113,14 @@ class AppAssets:
             setattr(g, _MANIFEST, manifest)
         return manifest
 
+    def _built(self) -> Manifest:
+        """As `manifest`; where there is none and may be none, one that has nothing in it."""
+        try:
+            return self.manifest
+        except ManifestError as error:
+            self._missing(error)
+            return Manifest("", "production", self.settings.site.prefix, {}, {}, {}, {})
+
     def _current(self) -> Manifest:
         if self._dev is None or self._unbuilt is None:
             return self._dist.current()
@@ -186,13 +194,12 @@ class AppAssets:
         return self._href(path, external=external)
 
     def asset_integrity(self, name: str) -> str:
-        """The `integrity` of an asset; empty while it may change under its name. Raises `AssetNotFound` and
-        `ManifestError`.
-        """
-        manifest = self.manifest
+        """The `integrity` of an asset; empty while it may change under its name, or if it may be missing."""
+        manifest = self._built()
         entry = manifest.entry(name.lstrip("/"))
         if entry is None:
-            raise manifest.missing(name)
+            self._missing(manifest.missing(name))
+            return ""
         return manifest.integrity(entry.file) or ""
 
     def asset_tags(
@@ -201,8 +208,7 @@ class AppAssets:
         """The elements that load scripts and stylesheets, with all that they need: see `Elements.load`.
 
         Further arguments are attributes: `asset_tags('js/site.js', defer=True)`; `data_page='x'` is
-        `data-page="x"`. Raises `AssetNotFound` and `ManifestError`: nothing that could stand in for it is
-        known.
+        `data-page="x"`. What is missing is loaded where Flask has it, or is an error, as for `url_for`.
         """
         written = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
         elements = self._elements(nonce)
@@ -219,7 +225,7 @@ class AppAssets:
         A name is one of `FINGERPOST_BUNDLES`, a bundle registered with Flask-Assets, or an asset. Files that
         are given with an `output` are that bundle, if the build has it.
         """
-        manifest = self.manifest
+        manifest = self._built()
         wanted = list(names)
         if output is not None and manifest.entry(_output(output)) is not None:
             wanted = [_output(output)]
@@ -352,12 +358,17 @@ class AppAssets:
         return request.scheme if has_request_context() else self.app.config["PREFERRED_URL_SCHEME"]
 
     def _elements(self, nonce: str | None) -> Elements:
+        def stand_in(error: AssetNotFound) -> str:
+            self._missing(error)
+            return self._own_url(error.name)
+
         return Elements(
-            self.manifest,
+            self._built(),
             self._href,
             other_origin=self.settings.base.is_other_origin and not self.settings.dev_server,
             external=self.settings.site.external,
             nonce=nonce,
+            stand_in=stand_in,
         )
 
     def needs(self, modules: list[str], body: bytes) -> tuple[str, str]:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, has_app_context
 
-from .errors import FingerpostError
-
 if TYPE_CHECKING:
     from .flask import AppAssets
 
@@ -45,11 +43,7 @@ class Completer:
         head = _HEAD.search(body)
         if head is None:
             return response
-        try:
-            first, last = self.assets.needs(list(modules), body) if modules else ("", "")
-        except FingerpostError:
-            # Another build has just taken the place of the one that the page names.
-            first = last = ""
+        first, last = self.assets.needs(list(modules), body) if modules else ("", "")
         if client and CLIENT.encode() not in body:
             first = f'<script src="{client}"></script>{first}'
         end = _HEAD_END.search(body, head.end())
@@ -58,6 +52,9 @@ class Completer:
         parts = [body[: head.end()], first.encode(), body[head.end() : at], last.encode(), body[at:]]
         if first or last:
             response.set_data(b"".join(parts))
+            # A page may stay the same while a chunk of its map gets another name.
+            response.headers.pop("ETag", None)
+            response.headers.pop("Last-Modified", None)
         return response
 
 
