@@ -86,6 +86,31 @@ def test_what_a_module_needs_is_put_into_the_page_that_names_it(load_app):
     assert "importmap" not in client.get("/about").text
 
 
+def test_so_is_what_a_blueprints_module_needs(module_site):
+    config = (module_site.root / "fingerpost.toml").read_text()
+    module_site.file(
+        "fingerpost.toml", config + '[[bundle]]\nname = "x/y.js"\ninputs = ["chat/static/main.js"]\n'
+    )
+    module_site.file(
+        "chat/static/main.js", "import '../../assets/js/a.css';\nimport('../../assets/js/lazy.js');\n"
+    )
+    app = module_site.build().app()
+    chat = Blueprint(
+        "chat", "chat", root_path=str(module_site.root / "chat"), static_folder="static", url_prefix="/c"
+    )
+
+    @chat.get("/")
+    def page():
+        return f"<head></head><script type=module src={url_for('.static', filename='main.js')}></script>"
+
+    app.register_blueprint(chat)
+    html = app.test_client().get("/c/").text
+    assert re.search(rf"src=/assets/x/y-{HEX}\.js", html)
+    assert (
+        html.index("importmap") < html.index('<link rel="stylesheet" href="/assets/') < html.index("</head>")
+    )
+
+
 def test_a_page_that_is_completed_has_no_validator_of_what_it_was(module_site):
     app = module_site.app()
 
@@ -372,6 +397,22 @@ def test_the_configuration_may_lie_above_the_app(site):
     url = _static(app, "css/a.css")
     assert re.fullmatch(rf"/x/css/a-{HEX}\.css", url)
     assert app.test_client().get(url).status_code == 200
+
+
+def test_the_root_may_be_named(module_site, tmp_path_factory, monkeypatch):
+    app = Flask(
+        "elsewhere", root_path=str(module_site.root / "assets"), static_folder=".", static_url_path="/static"
+    )
+    app.config["FINGERPOST_ROOT"] = ".."
+    Fingerpost(app)
+    assert _static(app, "css/site.css").startswith("/assets/css/site-")
+    # A variable as it is for the program: from the folder that the process runs in.
+    elsewhere = str(tmp_path_factory.mktemp("elsewhere"))
+    app = Flask("elsewhere", root_path=elsewhere, static_folder=str(module_site.root / "assets"))
+    monkeypatch.chdir(module_site.root.parent)
+    monkeypatch.setenv("FINGERPOST_ROOT", module_site.root.name)
+    Fingerpost(app)
+    assert _static(app, "css/site.css").startswith("/assets/css/site-")
 
 
 def test_only_one_for_each_app(module_site):

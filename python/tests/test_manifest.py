@@ -71,4 +71,4 @@ def test_what_is_missing_names_what_is_like_it(module_site):
     assert manifest.missing("styles/site.css").near[0] == "css/site.css"
     far = manifest.missing("0123456789")
     assert far.near == []
-    assert str(far).endswith("build again if it is new")
+    assert str(far).endswith("name a file below the assets folder, or a bundle")

@@ -70,7 +70,8 @@ class Elements:
         `has` tells whether the page has a text already.
         """
         entries = [entry for entry in map(self.manifest.entry, modules) if entry is not None]
-        first = "" if has('"importmap"') else self.import_map()
+        own = any(has(text) for text in ('"importmap"', "'importmap'", "=importmap"))
+        first = "" if own else self.import_map()
         for path in dict.fromkeys(path for entry in entries for path in entry.imports):
             if not has(self.href(path)):
                 first += self._link("modulepreload", path)

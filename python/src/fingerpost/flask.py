@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from flask import (
     Flask,
-    current_app,
     g,
     has_app_context,
     has_request_context,
@@ -23,28 +22,21 @@ from markupsafe import Markup
 from .elements import Attribute, Elements
 from .errors import AssetNotFound, FingerpostError, ManifestError
 from .jinja import AssetsExtension
+from .location import ENDPOINT, Location
 from .manifest import Entry, Manifest
 from .pages import CLIENT, Completer, name_module
 from .reload import DevServer, Dist
 from .sending import Sender
 from .settings import Settings
 from .unbuilt import Unbuilt
-from .urls import url_path
 
 log = logging.getLogger("fingerpost")
-
-# The endpoint of built files that the app sends itself.
-ENDPOINT = "fingerpost_asset"
 
 # Where a template's context keeps whether it has its import map.
 _RENDERING = "_fingerpost"
 
 # Where a request keeps the build that its pages are of.
 _MANIFEST = "_fingerpost_manifest"
-
-# Names of this machine for itself: a page's browser takes them for different sites, so what belongs together
-# has to use one.
-_LOOPBACK = ("localhost", "127.0.0.1")
 
 # As Flask has it.
 _ANCHOR = "%!#$&'()*+,/:;=?@"
@@ -100,6 +92,7 @@ class AppAssets:
         self._dev = DevServer(settings.dev_server, settings.interval) if settings.dev_server else None
         self._unbuilt = Unbuilt.of(settings.site) if settings.dev_server else None
         self._flask_url_for = app.url_for
+        self._location = Location(app, settings, app.url_for)
         self._told: set[str] = set()
 
     @property
@@ -119,7 +112,7 @@ class AppAssets:
             return self.manifest
         except ManifestError as error:
             self._missing(error)
-            return Manifest("", "production", self.settings.site.prefix, {}, {}, {}, {})
+            return Manifest("", "production", self.settings.site.prefix, {}, {}, {}, {}, {})
 
     def _current(self) -> Manifest:
         if self._dev is None or self._unbuilt is None:
@@ -163,7 +156,7 @@ class AppAssets:
             name for rule in self.app.url_map.iter_rules(self._absolute(endpoint)) for name in rule.arguments
         }
         query = {name: value for name, value in values.items() if name not in taken and value is not None}
-        url = self._href(path, external=_external, scheme=_scheme)
+        url = self._location.url(path, external=_external, scheme=_scheme)
         if query:
             url += f"?{urlencode(query, doseq=True)}"
         if _anchor is not None:
@@ -191,7 +184,7 @@ class AppAssets:
             raise TypeError(
                 f"`asset_url` takes `_external`, and not {', '.join(f'`{key}`' for key in sorted(values))}"
             )
-        return self._href(path, external=external)
+        return self._location.url(path, external=external)
 
     def asset_integrity(self, name: str) -> str:
         """The `integrity` of an asset; empty while it may change under its name, or if it may be missing."""
@@ -289,7 +282,8 @@ class AppAssets:
                     return self._named(manifest, candidate, entry)
             path = manifest.by_source.get(below) if below is not None else None
             if path is not None:
-                return path if manifest.kind(path) == "asset" else None
+                entry = manifest.entry(manifest.by_file.get(path, ""))
+                return self._named(manifest, manifest.by_file.get(path, ""), entry or Entry(path))
             if logical is None:
                 # A blueprint that is installed, and none of the site's.
                 return None
@@ -302,12 +296,11 @@ class AppAssets:
         policy = self.settings.missing or ("raise" if self.app.debug else "fallback")
         if policy == "raise":
             raise error
-        text = str(error)
-        if text not in self._told:
-            # Once each, and not for ever more of them.
-            if len(self._told) < 1000:
-                self._told.add(text)
-            log.warning("%s; Flask's own URL is used", text)
+        told = error.name if isinstance(error, AssetNotFound) else str(error)
+        # Once each; names may come from requests, so there may be ever more of them.
+        if told not in self._told and len(self._told) < 1000:
+            self._told.add(told)
+            log.warning("%s; Flask's own URL is used", error)
 
     def _own_url(self, name: str, **values: Any) -> str:
         """Flask's own URL of an asset, or where a server in front has it."""
@@ -329,34 +322,6 @@ class AppAssets:
         blueprint = request.blueprint if has_request_context() else None
         return f"{blueprint}{endpoint}" if blueprint else endpoint[1:]
 
-    def _href(self, path: str, *, external: bool = False, scheme: str | None = None) -> str:
-        """The URL of a built file where the environment has it."""
-        settings = self.settings
-        if settings.dev_server:
-            return f"{self._dev_url()}/{url_path(path)}"
-        base = settings.base
-        if base.is_other_origin:
-            url = base.url(path)
-            if url.startswith("//") and external:
-                url = f"{scheme or self._scheme()}:{url}"
-            return url
-        prefix = f"{settings.site.prefix}/"
-        if settings.serve and path.startswith(prefix) and (has_request_context() or external):
-            # The app may be mounted somewhere, which Flask knows.
-            return self._flask_url_for(
-                ENDPOINT,
-                filename=path.removeprefix(prefix),
-                _external=external,
-                _scheme=scheme if external else None,
-            )
-        if external:
-            own = urlsplit(self._flask_url_for("static", filename="x", _external=True, _scheme=scheme))
-            return f"{own.scheme}://{own.netloc}{base.url(path)}"
-        return base.url(path)
-
-    def _scheme(self) -> str:
-        return request.scheme if has_request_context() else self.app.config["PREFERRED_URL_SCHEME"]
-
     def _elements(self, nonce: str | None) -> Elements:
         def stand_in(error: AssetNotFound) -> str:
             self._missing(error)
@@ -364,8 +329,8 @@ class AppAssets:
 
         return Elements(
             self._built(),
-            self._href,
-            other_origin=self.settings.base.is_other_origin and not self.settings.dev_server,
+            self._location.url,
+            other_origin=self._location.is_other_origin,
             external=self.settings.site.external,
             nonce=nonce,
             stand_in=stand_in,
@@ -384,20 +349,9 @@ class AppAssets:
 
         An older one takes each page that it hasn't built for one that is gone, and has it reload without end.
         """
-        return f"{self._dev_url()}{CLIENT}" if self._dev is not None and self._dev.has_manifest else None
-
-    def _dev_url(self) -> str:
-        """Where the browser finds `fingerpost dev`: by the name that it has for this app, if both are on this
-        machine.
-        """
-        url = self.settings.dev_server or ""
-        if has_request_context():
-            parts = urlsplit(url)
-            own = urlsplit(f"//{request.host}").hostname
-            if own in _LOOPBACK and parts.hostname in _LOOPBACK and own != parts.hostname:
-                port = f":{parts.port}" if parts.port else ""
-                return f"{parts.scheme}://{own}{port}"
-        return url
+        if self._dev is None or not self._dev.has_manifest:
+            return None
+        return f"{self._location.dev_server()}{CLIENT}"
 
 
 def _output(output: str) -> str:
@@ -420,11 +374,3 @@ def _in_template(function: Callable[..., Markup]) -> Callable[..., Markup]:
         return markup
 
     return call
-
-
-def assets_of(app: Flask | None = None) -> AppAssets:
-    """The assets of an app, or of the current one; raises `LookupError` if it has no `Fingerpost`."""
-    extensions = (app or current_app).extensions
-    if "fingerpost" not in extensions:
-        raise LookupError("this app has no `Fingerpost`: call `Fingerpost(app)`")
-    return extensions["fingerpost"]  # type: ignore[no-any-return]

@@ -1,6 +1,5 @@
 """`.fingerpost/manifest.json`: which file each asset became, and all that a page has to say of it."""
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,8 +74,9 @@ class Manifest:
     entries: Mapping[str, Entry]
     # The import map: from the stable path of a chunk to its file.
     chunks: Mapping[str, str]
-    # The path of the one file that was made from a source.
+    # The path of the one file that was made from a source, and the name of a file's entry.
     by_source: Mapping[str, str]
+    by_file: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: bytes | str, where: str = PATH) -> "Manifest":
@@ -137,6 +137,7 @@ class Manifest:
             entries=entries,
             chunks=dict(data["chunks"]),
             by_source={file.source: path for path, file in files.items() if file.source is not None},
+            by_file={entry.file: name for name, entry in entries.items()},
         )
 
     @property
@@ -159,8 +160,4 @@ class Manifest:
 
     def missing(self, name: str) -> AssetNotFound:
         """The error for a name that is not there."""
-        last = name.rsplit("/", 1)[-1]
-        same = [other for other in self.entries if other.rsplit("/", 1)[-1] == last]
-        near = same + difflib.get_close_matches(name, self.entries, n=3)
-        hint = "name a file below the assets folder, or a bundle, and build again if it is new"
-        return AssetNotFound(name, list(dict.fromkeys(near))[:3], hint)
+        return AssetNotFound(name, self.entries)

@@ -68,8 +68,13 @@ class Settings:
             return value if value is not None else variables.get(key) or default
 
         start = Path(root_path).absolute()
-        given = setting("ROOT")
-        root = Path(os.path.abspath(start / given)) if given else find_root(start) or start
+        # A variable is relative to where the process runs, as the program has it.
+        given = (
+            start / config["FINGERPOST_ROOT"]
+            if config.get("FINGERPOST_ROOT")
+            else variables.get("FINGERPOST_ROOT")
+        )
+        root = Path(os.path.abspath(given)) if given else find_root(start) or start
         file = setting("CONFIG")
         site = Site.load(root, root / file if file else None)
         environment = setting("ENV", DEVELOPMENT)

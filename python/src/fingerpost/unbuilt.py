@@ -31,6 +31,7 @@ class Unbuilt(Manifest):
             entries={name: Entry(f"{site.prefix}/{name}") for name in site.bundles},
             chunks={},
             by_source={source: f"{site.prefix}/{name}" for source, name in own.items()},
+            by_file={f"{site.prefix}/{name}": name for name in own.values()},
         )
         object.__setattr__(manifest, "site", site)
         return manifest
