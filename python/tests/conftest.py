@@ -43,6 +43,8 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("FINGERPOST_"):
             monkeypatch.delenv(name)
+    # All servers of these tests are here.
+    monkeypatch.setenv("no_proxy", "*")
 
 
 class Client(FlaskClient):
