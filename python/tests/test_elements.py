@@ -117,10 +117,11 @@ def test_what_is_missing_is_loaded_where_flask_has_it(module_site, site, caplog)
 
 
 def test_a_map_can_not_end_its_script(module_site):
-    config = (module_site.root / "fingerpost.toml").read_text().replace("vue.js", "</script>.js")
+    config = (module_site.root / "fingerpost.toml").read_text().replace("vue.js", "</script>ü.js")
     tags = _tags(module_site.file("fingerpost.toml", config), "js/b.js")
     assert tags.count("</script>") == 2
-    assert _map(tags)["imports"]["vue"].endswith("</script>.js")
+    assert _map(tags)["imports"]["vue"].endswith("</script>ü.js")
+    assert tags.isascii()
 
 
 def test_each_rendering_has_its_own_map(module_site):

@@ -91,7 +91,8 @@ class Elements:
         known = ((path, self.manifest.integrity(path)) for path in sorted(set(self.manifest.chunks.values())))
         integrity = {self.href(path): value for path, value in known if value}
         table = {"imports": imports, **({"integrity": integrity} if integrity else {})}
-        text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+        # In ASCII, so that it can be put into a page of any charset.
+        text = json.dumps(table, separators=(",", ":")).replace("<", "\\u003c")
         return f"<script{_attributes({'type': 'importmap', 'nonce': self.nonce})}>{text}</script>"
 
     def _element(self, name: str, entry: Entry | None, attributes: Mapping[str, Attribute]) -> str:

@@ -36,8 +36,10 @@ class Completer:
 
     def complete(self, response: Response) -> Response:
         modules = g.pop(_NAMED, {})
+        if not _can_be_changed(response):
+            return response
         client = self.assets.client_url()
-        if not (modules or client) or not _can_be_changed(response):
+        if not (modules or client):
             return response
         body = response.get_data()
         head = _HEAD.search(body)
