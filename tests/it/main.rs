@@ -15,6 +15,7 @@ mod dev;
 mod environment;
 mod events;
 mod faults;
+mod flask;
 mod follow;
 mod fuzzing;
 mod github;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         environment::trials(),
         events::trials(),
         faults::trials(),
+        flask::trials(),
         follow::trials(),
         fuzzing::trials(),
         github::trials(),

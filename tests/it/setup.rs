@@ -13,6 +13,8 @@ pub enum Need {
     Browser,
     /// The daemons of a Ceph cluster and its S3 gateway, for `tests/ceph/run`.
     Ceph,
+    /// Flask, gunicorn and pytest, for the Python package and the app of `tests/flask`.
+    Flask,
     /// moto, which plays the part of AWS.
     Moto,
     /// The packages of `tests/packages`, by npm.
@@ -33,6 +35,7 @@ impl Need {
     fn met(self) -> &'static Result<(), String> {
         static BROWSER: OnceLock<Result<(), String>> = OnceLock::new();
         static CEPH: OnceLock<Result<(), String>> = OnceLock::new();
+        static FLASK: OnceLock<Result<(), String>> = OnceLock::new();
         static MOTO: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
         static SMALL_DISK: OnceLock<Result<(), String>> = OnceLock::new();
@@ -50,6 +53,7 @@ impl Need {
                     ["ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "curl", "python3", "setpriv"];
                 debian(&programs, &["ceph-mon", "ceph-osd", "radosgw", "curl", "python3", "util-linux"])
             }),
+            Need::Flask => FLASK.get_or_init(|| pip(&flask("pytest"), &["--requirement", FLASK_LOCK])),
             Need::Moto => MOTO.get_or_init(|| pip(&moto(), &["--requirement", MOTO_LOCK])),
             Need::Packages => PACKAGES.get_or_init(npm),
             Need::SmallDisk => SMALL_DISK.get_or_init(|| SmallDisk::mount().map(drop)),
@@ -170,6 +174,14 @@ const MOTO_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/mot
 /// The program of moto's server, in an environment of its own.
 pub fn moto() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto/bin/moto_server")
+}
+
+/// All that the app of `tests/flask` needs, and the tests of the Python package, by version.
+const FLASK_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/flask/requirements.txt");
+
+/// A program of the environment that has Flask, gunicorn and pytest.
+pub fn flask(program: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("flask/bin").join(program)
 }
 
 /// Installs Python packages into an environment that has the program afterwards, unless it is there.

@@ -1,0 +1,2 @@
+export const start = 0;
+export const step = 1;

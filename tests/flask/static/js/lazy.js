@@ -1,0 +1,3 @@
+import { step } from "./count.js";
+
+export const say = (count) => `${count} of ${step}`;
