@@ -221,6 +221,8 @@ pub struct Upstream {
     pub retries: Option<u8>,
     pub rewrite: Option<bool>,
     pub compress: Option<bool>,
+    #[serde(default, rename = "static")]
+    pub statics: BTreeMap<String, String>,
 }
 
 /// `true` and `false` turn it on and off.

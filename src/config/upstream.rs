@@ -1,5 +1,6 @@
 //! `[serve.upstream]`: the application behind the server.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub struct Upstream {
     pub rewrite: bool,
     /// Whether what it has not compressed is compressed.
     pub compress: bool,
+    /// Where it has static files outside of the assets folder: from URL folders (`/admin/static/`) to folders below the root
+    /// (`admin/static/`).
+    pub statics: BTreeMap<String, String>,
 }
 
 /// Where an application listens.
@@ -61,6 +65,7 @@ impl Upstream {
             retries: 1,
             rewrite: true,
             compress: true,
+            statics: BTreeMap::new(),
         }
     }
 
@@ -80,9 +85,30 @@ impl Upstream {
             retries: written.retries.unwrap_or(default.retries),
             rewrite: written.rewrite.unwrap_or(default.rewrite),
             compress: written.compress.unwrap_or(default.compress),
+            statics: statics(text, &written.statics)?,
             ..default
         })
     }
+}
+
+fn statics(text: &Text, written: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Fault> {
+    let folder = |path: &str| format!("{}/", path.trim_end_matches('/'));
+    let mut statics = BTreeMap::new();
+    for (url, path) in written {
+        if !url.starts_with('/') || url.trim_matches('/').is_empty() {
+            return Err(text
+                .fault(format!("`{url}` is no URL folder of the application"), url)
+                .hint("write it as its pages do, such as `/admin/static`"));
+        }
+        let path = path.strip_prefix("./").unwrap_or(path);
+        if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.trim_matches('/').is_empty() {
+            return Err(text
+                .fault(format!("`{path}` is no folder below the root"), path)
+                .hint("write where its files are, from the root, such as `admin/static`"));
+        }
+        statics.insert(folder(url), folder(path));
+    }
+    Ok(statics)
 }
 
 /// The URLs that an application can have.

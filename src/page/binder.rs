@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::csp;
 use super::rewrite::Rewriter;
+use super::statics::Statics;
 use crate::asset::LogicalPath;
 use crate::environment::Environment;
 use crate::fingerprint::Digest;
@@ -20,6 +21,7 @@ pub struct Binder {
     manifest: Arc<Manifest>,
     environment: Arc<Environment>,
     mark: String,
+    statics: Arc<Statics>,
     /// Which of the entries are modules, by file.
     modules: BTreeMap<String, LogicalPath>,
     /// All chunks: a page that comes piece by piece does not say before its first module which of them it will need.
@@ -29,7 +31,7 @@ pub struct Binder {
 }
 
 impl Binder {
-    pub fn new(manifest: Arc<Manifest>, environment: Environment) -> Self {
+    pub fn new(manifest: Arc<Manifest>, environment: Environment, statics: Arc<Statics>) -> Self {
         let Environment { name, asset_base, .. } = &environment;
         let mark = Digest::of(format!("{} {name} {}", manifest.release, asset_base.as_str()).as_bytes());
         let mark = mark.fingerprint().as_str().get(..8).unwrap_or_default().to_owned();
@@ -49,7 +51,7 @@ impl Binder {
         };
         let map_hash = (!import_map.is_empty())
             .then(|| format!("'{}'", Digest::of(map_text(&import_map).as_bytes()).integrity().as_str()));
-        Binder { environment: Arc::new(environment), mark, modules, import_map, map_hash, manifest }
+        Binder { environment: Arc::new(environment), mark, statics, modules, import_map, map_hash, manifest }
     }
 
     /// What tells a page that was bound by this from the same page bound by another.
@@ -80,7 +82,8 @@ impl Binder {
 
     fn rewriter(&self, path: &str) -> Rewriter<Arc<Manifest>, Arc<Environment>> {
         let path = path.strip_prefix('/').unwrap_or(path);
-        Rewriter::new(Arc::clone(&self.manifest), Arc::clone(&self.environment), path)
+        let rewriter = Rewriter::new(Arc::clone(&self.manifest), Arc::clone(&self.environment), path);
+        rewriter.with_statics(Arc::clone(&self.statics))
     }
 
     /// What a browser has to know before it loads a module; what was given already is left out.
@@ -224,7 +227,10 @@ mod tests {
         manifest.chunks.insert("assets/c~1.js".into(), "assets/c-1.js".into());
         let mut environment = Environment::new("production");
         environment.asset_base = base.parse().unwrap();
-        Arc::new(Binder::new(Arc::new(manifest), environment))
+        manifest.files.get_mut("assets/s-1.css").unwrap().source = Some("admin/static/s.css".into());
+        let folders = BTreeMap::from([("/admin/files/".to_owned(), "admin/static/".to_owned())]);
+        let statics = Statics::new(&manifest, &folders);
+        Arc::new(Binder::new(Arc::new(manifest), environment, Arc::new(statics)))
     }
 
     fn bound(base: &str, html: &str) -> String {
@@ -256,6 +262,19 @@ mod tests {
         assert_eq!(own.matches("importmap").count(), 1);
         assert!(bound("https://c/", app).contains("href=\"https://c/assets/c-1.js\" integrity=\""));
         assert_eq!(bound("/", main), sheet, "what has no module needs no map");
+    }
+
+    #[test]
+    fn an_application_has_static_files_elsewhere() {
+        for (url, want) in [
+            ("/admin/files/s.css", "/assets/s-1.css"),
+            ("../admin/files/s.css?v=1", "/assets/s-1.css?v=1"),
+            ("/admin/static/s.css", "/admin/static/s.css"),
+            ("/admin/files/other.css", "/admin/files/other.css"),
+        ] {
+            let html = |url: &str| format!("<img src=\"{url}\">");
+            assert_eq!(bound("/", &html(url)), html(want));
+        }
     }
 
     #[test]

@@ -5,11 +5,13 @@ mod csp;
 mod headers;
 mod links;
 mod rewrite;
+mod statics;
 mod surroundings;
 mod survey;
 
 pub use binder::Binder;
 pub use headers::headers;
+pub use statics::{Folders, Statics};
 pub use surroundings::Surroundings;
 
 use crate::environment::Environment;

@@ -1,7 +1,9 @@
 //! Points a page's asset URLs to where the environment keeps them.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
+use super::statics::Statics;
 use crate::asset::{document_base, local_path, url_path};
 use crate::environment::Environment;
 use crate::html::{Editor, Link, Place};
@@ -13,6 +15,8 @@ pub struct Rewriter<M, E> {
     environment: E,
     /// The page's absolute URL path, for its relative URLs.
     base: Option<String>,
+    /// What an application calls its own.
+    statics: Arc<Statics>,
 }
 
 /// What a path in a page stands for.
@@ -27,7 +31,12 @@ enum Target<'a> {
 
 impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> Rewriter<M, E> {
     pub fn new(manifest: M, environment: E, path: &str) -> Self {
-        Rewriter { manifest, environment, base: Some(format!("/{path}")) }
+        Rewriter { manifest, environment, base: Some(format!("/{path}")), statics: Arc::default() }
+    }
+
+    /// Knows files by an application's own URLs, too.
+    pub fn with_statics(self, statics: Arc<Statics>) -> Self {
+        Rewriter { statics, ..self }
     }
 
     /// The fingerprinted file that a URL of the page stands for.
@@ -45,7 +54,9 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
             return Some(Target::Chunk(stable));
         }
         let named = || self.manifest.resolve(self.manifest.logical(path)?);
-        let file = self.manifest.files.get_key_value(below).map(|(file, _)| file.as_str()).or_else(named)?;
+        let own = || self.statics.file(path);
+        let file =
+            self.manifest.files.get_key_value(below).map(|(file, _)| file.as_str()).or_else(named).or_else(own)?;
         match self.manifest.files.get(file)?.kind {
             Kind::Asset => Some(Target::Asset(file)),
             Kind::Page | Kind::Public => Some(Target::Document(file)),

@@ -22,7 +22,7 @@ use crate::asset::decode_url_path;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::{File, Kind, Manifest};
-use crate::page::{Binder, Surroundings};
+use crate::page::{Binder, Statics, Surroundings};
 
 /// The page that is the body of every 404, and has no URL of its own.
 const NOT_FOUND: &str = "404.html";
@@ -105,12 +105,14 @@ impl Release {
         let shares_assets = environments.iter().any(Environment::shares_assets);
         let mut retention = Retention::new(policy, &loaded.storage);
         let shared = policy.binds_answers.then(|| Arc::new(manifest.clone()));
+        let statics = Arc::new(Statics::new(manifest, &policy.statics));
         let (mut tables, mut by_headers) = (Vec::with_capacity(environments.len()), ByHeaders::new());
         for (index, environment) in environments.iter().enumerate() {
-            let dist = Dist { out: files.out(), environment, manifest, surroundings: &surroundings, shares_assets };
+            let (surroundings, statics) = (&surroundings, &statics);
+            let dist = Dist { out: files.out(), environment, manifest, surroundings, statics, shares_assets };
             let mut table = dist.table(&dist.resources(&loaded, index, &mut by_headers)?)?;
             if let Some(manifest) = &shared {
-                table.binder(Arc::new(Binder::new(Arc::clone(manifest), environment.clone())));
+                table.binder(Arc::new(Binder::new(Arc::clone(manifest), environment.clone(), Arc::clone(statics))));
             }
             if let Some(before) = before.get(index) {
                 retention.keep(&mut table, before, &manifest.release);
@@ -130,6 +132,7 @@ struct Dist<'a> {
     environment: &'a Environment,
     manifest: &'a Manifest,
     surroundings: &'a Surroundings,
+    statics: &'a Statics,
     shares_assets: bool,
 }
 
@@ -263,6 +266,9 @@ impl<'a> Dist<'a> {
         for (logical, entry) in &self.manifest.entries {
             let resource = stable(&entry.file)?;
             table.resource(format!("/{}/{logical}", self.manifest.prefix), resource);
+        }
+        for (path, file) in self.statics.iter() {
+            table.resource(path, stable(file)?);
         }
         for (name, file) in &self.manifest.chunks {
             let resource = stable(file)?;

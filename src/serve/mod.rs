@@ -196,7 +196,9 @@ pub async fn run_and_follow(
     let Options { out, environments, other, mut policy, .. } = options.clone();
     let pseudonym = options.front.cdn_id.as_deref().unwrap_or("fingerpost");
     let upstream = options.upstream.clone().map(|settings| Upstream::new(settings, pseudonym)).transpose()?;
-    policy.binds_answers = options.upstream.as_ref().is_some_and(|settings| settings.rewrite);
+    if let Some(settings) = &options.upstream {
+        (policy.binds_answers, policy.statics) = (settings.rewrite, settings.statics.clone());
+    }
     let current = Current::load(out, environments, other, policy).await?;
     let mut server = match Server::from_system()? {
         Some(server) => server,

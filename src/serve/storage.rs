@@ -16,6 +16,7 @@ use super::resource::Part;
 use super::stored::{Identity, Stored, Verified, changed, place};
 use crate::encoding::Encoding;
 use crate::fingerprint::Digest;
+use crate::page::Folders;
 
 /// How much is held where.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Policy {
     pub verified_first: u64,
     /// Whether what the pages of an application behind the server are bound by is held too.
     pub binds_answers: bool,
+    /// Where that application has static files of its own.
+    pub statics: Folders,
 }
 
 /// As many bytes are verified in the time that it takes to open a file.
@@ -56,6 +59,7 @@ impl Default for Policy {
             // Half a second on one core.
             verified_first: 512 << 20,
             binds_answers: false,
+            statics: Folders::new(),
         }
     }
 }
