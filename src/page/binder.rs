@@ -59,10 +59,12 @@ impl Binder {
         &self.mark
     }
 
-    /// The page at `path` (absolute, as it was asked for), to be written piece by piece; none in a charset that can't be read.
-    pub fn stream(self: &Arc<Self>, path: &str, charset: Option<&str>) -> Option<html::Stream> {
+    /// The page at `path` (absolute, as it was asked for, of this host), to be written piece by piece; none in a charset that can't be
+    /// read.
+    pub fn stream(self: &Arc<Self>, host: Option<&str>, path: &str, charset: Option<&str>) -> Option<html::Stream> {
         let editor = Application {
             rewriter: self.rewriter(path),
+            host: host.unwrap_or_default().to_owned(),
             binder: Arc::clone(self),
             has_map: self.import_map.is_empty(),
             given: BTreeSet::new(),
@@ -115,6 +117,8 @@ fn map_text(map: &Map<String, Value>) -> String {
 /// Edits an application's page.
 struct Application {
     rewriter: Rewriter<Arc<Manifest>, Arc<Environment>>,
+    /// That of the page, by which it may call its own files.
+    host: String,
     binder: Arc<Binder>,
     /// Whether the page has the import map, or needs none.
     has_map: bool,
@@ -122,10 +126,24 @@ struct Application {
     given: BTreeSet<String>,
 }
 
+impl Application {
+    /// The origin that an absolute URL of the page's own begins with, and the path that follows.
+    fn own<'u>(&self, url: &'u str) -> (&'u str, &'u str) {
+        let own = || {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+            let path = rest.strip_prefix(self.host.as_str()).filter(|path| path.starts_with('/'))?;
+            url.split_at_checked(url.len() - path.len())
+        };
+        own().filter(|_| !self.host.is_empty()).unwrap_or(("", url))
+    }
+}
+
 impl Editor for Application {
     fn before(&mut self, place: Place, url: &str) -> Option<String> {
         let file = match place {
-            Place::Script { module: true } | Place::Stylesheet | Place::Preload => self.rewriter.file(url)?,
+            Place::Script { module: true } | Place::Stylesheet | Place::Preload => {
+                self.rewriter.file(self.own(url).1)?
+            }
             _ => return None,
         };
         self.given.insert(file.to_owned());
@@ -143,7 +161,13 @@ impl Editor for Application {
     }
 
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
-        self.rewriter.url(place, url)
+        let (origin, path) = self.own(url);
+        let mut link = self.rewriter.url(place, path)?;
+        // What was absolute may have to be: feeds and images are fetched from elsewhere.
+        if link.url.starts_with('/') && !link.url.starts_with("//") {
+            link.url.insert_str(0, origin);
+        }
+        Some(link)
     }
 
     fn meta(&mut self, name: &str) -> Option<String> {
@@ -234,7 +258,7 @@ mod tests {
     }
 
     fn bound(base: &str, html: &str) -> String {
-        let mut stream = binder(base).stream("/a/b", Some("utf-8")).unwrap();
+        let mut stream = binder(base).stream(Some("www.a:80"), "/a/b", Some("utf-8")).unwrap();
         let mut out: Vec<u8> = html.as_bytes().chunks(7).flat_map(|piece| stream.write(piece)).collect();
         out.extend(stream.end());
         String::from_utf8(out).unwrap()
@@ -262,6 +286,19 @@ mod tests {
         assert_eq!(own.matches("importmap").count(), 1);
         assert!(bound("https://c/", app).contains("href=\"https://c/assets/c-1.js\" integrity=\""));
         assert_eq!(bound("/", main), sheet, "what has no module needs no map");
+    }
+
+    #[test]
+    fn a_page_may_call_its_own_by_its_host() {
+        for (base, url, want) in [
+            ("/", "http://www.a:80/static/main.css?v", "http://www.a:80/assets/main-1.css?v"),
+            ("https://c/", "https://www.a:80/static/main.css", "https://c/assets/main-1.css"),
+            ("/", "http://www.a/static/main.css", "http://www.a/static/main.css"),
+            ("/", "http://www.a:80.evil/static/main.css", "http://www.a:80.evil/static/main.css"),
+        ] {
+            let html = |url: &str| format!("<meta property=og:image content=\"{url}\">");
+            assert_eq!(bound(base, &html(url)), html(want));
+        }
     }
 
     #[test]

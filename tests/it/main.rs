@@ -44,6 +44,7 @@ mod storage;
 mod stores;
 mod styles;
 mod transport;
+mod upstream;
 mod watch;
 mod wire;
 
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         stores::trials(),
         styles::trials(),
         transport::trials(),
+        upstream::trials(),
         watch::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

@@ -147,6 +147,7 @@ impl Upstream {
         let switch = parts.extensions.remove::<Switch>();
         let upgrade = fields::upgrade(&parts.headers).filter(|_| switch.is_some());
         let accepted = Accepted::of(&Asked::of(&parts.headers));
+        let host = super::client::host(&parts.uri, &parts.headers).map(str::to_owned);
         let binder = visit.table.binder().filter(|_| self.settings.rewrite);
         let is_marked = binder.is_some_and(|binder| validators::restore(&mut parts.headers, binder.mark()));
         self.prepare(&mut parts, visit, upgrade.as_ref())?;
@@ -161,7 +162,8 @@ impl Upstream {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, upgrade.zip(switch));
         }
-        let exchange = Exchange { method: &parts.method, path: parts.uri.path(), accepted, is_marked };
+        let host = visit.client.host.as_deref().or(host.as_deref());
+        let exchange = Exchange { method: &parts.method, host, path: parts.uri.path(), accepted, is_marked };
         Ok(self.pass(response, &exchange, binder))
     }
 
@@ -290,7 +292,7 @@ impl Upstream {
         }
         let mut conversion = Conversion::default();
         if let Some(binder) = binder.filter(|_| may_change(headers)) {
-            edit(headers, exchange.path, binder, &mut conversion);
+            edit(headers, exchange, binder, &mut conversion);
         }
         let length = exact.filter(|_| conversion.is_nothing());
         if self.settings.compress && is_worth_packing(parts.status, headers, length) {
@@ -306,6 +308,8 @@ impl Upstream {
 /// What of a request its answer depends on.
 struct Exchange<'r> {
     method: &'r Method,
+    /// As the client knows it.
+    host: Option<&'r str>,
     path: &'r str,
     accepted: Accepted,
     /// Whether it named a page by the tag that was given to it here.
@@ -338,14 +342,14 @@ fn refuse(failure: &Failure, table: &Table) -> Response<Body> {
 }
 
 /// Prepares a page for being bound, if it is one.
-fn edit(headers: &mut HeaderMap, path: &str, binder: &Arc<Binder>, conversion: &mut Conversion) {
+fn edit(headers: &mut HeaderMap, exchange: &Exchange<'_>, binder: &Arc<Binder>, conversion: &mut Conversion) {
     let Some(charset) = page_charset(headers) else { return };
     let coding = match coding(headers) {
         Ok(coding) => coding.map(Unpack::new),
         // One that is not known can't be undone.
         Err(()) => return,
     };
-    let Some(page) = binder.stream(path, charset.as_deref()) else { return };
+    let Some(page) = binder.stream(exchange.host, exchange.path, charset.as_deref()) else { return };
     match coding.transpose() {
         Ok(unpack) => conversion.unpack = unpack,
         Err(_) => return,
@@ -355,7 +359,7 @@ fn edit(headers: &mut HeaderMap, path: &str, binder: &Arc<Binder>, conversion: &
         headers.remove(name);
     }
     validators::derive(headers, binder.mark());
-    binder.fields(path, headers);
+    binder.fields(exchange.path, headers);
 }
 
 fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion) {
