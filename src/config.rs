@@ -26,6 +26,7 @@ mod text;
 mod tool;
 mod transport;
 mod upstream;
+mod worker;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
@@ -39,6 +40,7 @@ pub use text::nearest;
 pub use tool::{Tool, fixed_part};
 pub use transport::{Certificate, Transport};
 pub use upstream::{Origin, URLS as UPSTREAM_URLS, Upstream, UpstreamHost};
+pub use worker::{Pages, Worker};
 
 use resolve::{cache_folder, inside, resolve};
 use text::{Text, quoted};
@@ -78,6 +80,7 @@ pub struct Config {
     pub headers: Vec<HeaderRule>,
     pub serve: Serve,
     pub budgets: Vec<Budget>,
+    pub worker: Option<Worker>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }

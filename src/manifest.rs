@@ -217,6 +217,11 @@ impl File {
     }
 
     /// `Cache-Control` by what the file is, in a production build.
+    /// A service worker: bound to an environment as a page is, and asked for anew each time, of whoever has it.
+    pub fn is_worker(&self) -> bool {
+        self.kind == Kind::Page && self.media_type.starts_with("text/javascript")
+    }
+
     pub fn cache_control(&self) -> &'static str {
         match self.kind {
             Kind::Asset => "public, max-age=31536000, immutable",

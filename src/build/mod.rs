@@ -45,6 +45,7 @@ mod tools;
 mod transform;
 mod variables;
 mod vite;
+mod worker;
 
 pub use budget::Breach;
 pub use changes::{Cause, Changes, Explained};
@@ -170,6 +171,7 @@ fn make(
     progress: &dyn Progress,
 ) -> Result<Made> {
     config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
+    let head = &format!("{head}{}", worker::registration(config, mode));
     progress.stage("discover", 0);
     let sources = match memory.trust(told) {
         Some(sources) => sources,
@@ -228,6 +230,7 @@ fn stages(site: &Site<'_>, sources: &Sources) -> Result<Outputs> {
     images.tell(progress);
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
+    worker::add(config, mode, progress, &mut outputs)?;
     Ok(outputs)
 }
 

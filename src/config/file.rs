@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::access_log::LogFormat;
 use super::budget::Size;
-use super::{Images, ProxyHeaders, SourceMaps, UpstreamHost, nearest, quoted};
+use super::{Images, Pages, ProxyHeaders, SourceMaps, UpstreamHost, nearest, quoted};
 use crate::environment::{By, Enforcement, TagHeader};
 use crate::error::Fault;
 
@@ -28,6 +28,37 @@ pub struct File {
     pub security: Security,
     pub budget: Vec<Budget>,
     pub serve: Serve,
+    pub worker: Option<Worker>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    pub name: String,
+    pub pages: Pages,
+    pub wait: f64,
+    pub keep: u32,
+    pub offline: Option<String>,
+    pub precache: Vec<String>,
+    pub list: Option<String>,
+    pub register: bool,
+    pub kill: bool,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Worker {
+            name: "sw.js".to_owned(),
+            pages: Pages::default(),
+            wait: 3.0,
+            keep: 50,
+            offline: None,
+            precache: ["*.css", "*.js", "*.woff2"].map(str::to_owned).to_vec(),
+            list: None,
+            register: true,
+            kill: false,
+        }
+    }
 }
 
 #[derive(Deserialize)]

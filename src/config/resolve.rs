@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::text::Text;
 use super::{
-    Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, cdn, failover, file, front, security, tool,
+    Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, Worker, cdn, failover, file, front, security,
+    tool,
 };
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
@@ -99,6 +100,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
     let serve = Serve::resolve(root, text, file.serve, &environments)?;
+    let worker = file.worker.map(|worker| Worker::resolve(text, worker)).transpose()?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -124,6 +126,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         headers,
         serve,
         budgets,
+        worker,
         warnings,
     })
 }

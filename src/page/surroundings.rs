@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::survey::origin;
 use crate::html;
-use crate::manifest::{Kind, Manifest};
+use crate::manifest::{File, Kind, Manifest};
 
 /// A release as its documents' policies see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +41,9 @@ impl Surroundings {
 fn vouches_for_scripts(manifest: &Manifest) -> bool {
     let chunks = manifest.chunks.values().map(String::as_str);
     let known: BTreeSet<&str> = chunks.chain(manifest.entries.values().map(|entry| entry.file.as_str())).collect();
-    let mut scripts = manifest.files.iter().filter(|(_, file)| file.media_type.starts_with("text/javascript"));
+    // A service worker is no script to that policy.
+    let is_script = |file: &File| file.media_type.starts_with("text/javascript") && !file.is_worker();
+    let mut scripts = manifest.files.iter().filter(|(_, file)| is_script(file));
     scripts.all(|(path, file)| file.kind == Kind::Asset && known.contains(path.as_str()))
 }
 
@@ -49,7 +51,7 @@ fn vouches_for_scripts(manifest: &Manifest) -> bool {
 mod tests {
     use super::*;
     use crate::asset::LogicalPath;
-    use crate::manifest::{Entry, File, Mode};
+    use crate::manifest::{Entry, Mode};
 
     fn manifest() -> Manifest {
         Manifest::new(Mode::Production, "assets")

@@ -253,14 +253,14 @@ fn anew(page: Vec<u8>, encodings: impl Iterator<Item = Encoding>) -> io::Result<
 /// What the site's headers come to in a store. Policies and the like are an HTTP server's: no store has a place for them.
 fn headers(file: &File, environment: &Environment) -> BTreeMap<String, String> {
     let cache_control = match file.kind {
-        Kind::Page => environment.page_cache_control(),
-        Kind::Asset | Kind::Public => file.cache_control().to_owned(),
+        Kind::Page if !file.is_worker() => environment.page_cache_control(),
+        _ => file.cache_control().to_owned(),
     };
     let mut headers = BTreeMap::from([
         ("content-type".to_owned(), file.media_type.clone()),
         ("cache-control".to_owned(), cache_control),
     ]);
-    if let (Kind::Page, Some(value)) = (file.kind, &environment.cdn_cache_control) {
+    if let (Kind::Page, false, Some(value)) = (file.kind, file.is_worker(), &environment.cdn_cache_control) {
         headers.insert("cdn-cache-control".to_owned(), value.clone());
     }
     headers.extend(file.headers.clone());

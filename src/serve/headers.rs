@@ -49,6 +49,8 @@ impl Terms<'_> {
             (name("cross-origin-resource-policy"), self.resource_policy(file).to_owned()),
         ];
         match file.kind {
+            // An old one would keep an old release alive wherever it is kept.
+            Kind::Page if file.is_worker() => fields.push((CACHE_CONTROL, "no-cache".to_owned())),
             Kind::Page => {
                 fields.push((CACHE_CONTROL, environment.page_cache_control()));
                 let directives = [

@@ -47,6 +47,7 @@ mod transport;
 mod upstream;
 mod watch;
 mod wire;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         transport::trials(),
         upstream::trials(),
         watch::trials(),
+        worker::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
