@@ -31,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         what_is_no_socket_is_not_taken_over,
         the_service_manager_is_told,
         a_stop_waits_for_the_drain_alone,
+        a_stop_does_not_wait_for_a_reload,
         idle_connections_cost_little,
     ]
 }
@@ -242,6 +243,36 @@ fn a_stop_waits_for_the_drain_alone() {
     let mut rest = Vec::new();
     let _ = slow.read_to_end(&mut rest);
     assert!(rest.len() < 20_000_000, "it was cut off");
+}
+
+/// A file that nobody can open, as on a disk that does not answer.
+fn a_stop_does_not_wait_for_a_reload() {
+    for stuck in ["about.html", "large.bin"] {
+        let site = site().asset("public/large.bin", vec![b'x'; 200_000]).template("about.html", "<!doctype html>about");
+        site.build(&["--no-compress"]);
+        let path = site.root().join("notify");
+        let manager = notices(&path);
+        let mut command = site.command(&LISTEN);
+        command.env("NOTIFY_SOCKET", &path);
+        let mut server = Server::start(command);
+        let file = site.root().join("dist").join(stuck);
+        std::fs::remove_file(&file).expect("it was built");
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().expect("mkfifo").success());
+        server.signal(Signal::HUP);
+        let mut notice = [0; 500];
+        while !notice.starts_with(b"RELOADING") {
+            manager.recv(&mut notice).expect("a notice");
+        }
+        assert_eq!(get(&server.address, "/", &[]).status, 200, "what was served still is");
+        server.signal(Signal::TERM);
+        server.wait_for("finishing the requests");
+        let late = Instant::now() + Duration::from_secs(8);
+        while !server.has_ended() {
+            assert!(Instant::now() < late, "{stuck}: it waits for what nobody wants any more");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(server.wait(), Some(0));
+    }
 }
 
 /// Bytes of memory that the process has to itself.
