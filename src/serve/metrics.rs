@@ -113,6 +113,12 @@ impl Counted {
         }
     }
 
+    /// Of what was refused before it was a request.
+    pub fn unheard(status: StatusCode) -> Self {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        Counted { class, kind: Kind::Error, encoding: None, is_not_modified: false }
+    }
+
     pub fn kind(self) -> &'static str {
         self.kind.as_str()
     }

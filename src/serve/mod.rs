@@ -62,6 +62,7 @@ mod stored;
 mod system;
 mod table;
 mod tls;
+mod unheard;
 
 use operate::Operator;
 use system::Notice;

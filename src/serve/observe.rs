@@ -19,6 +19,7 @@ use super::log_line::Record;
 use super::metrics::{Counted, Metrics};
 use super::peer::Peer;
 use super::status::Status;
+use super::unheard::Unheard;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -78,6 +79,20 @@ impl Observed<Handler> {
                 Some((&self.service, duties.metrics.as_ref()))
             }
             Some(_) => None,
+        }
+    }
+}
+
+impl<S> Observed<S> {
+    /// Counts and logs what no service has seen.
+    pub(super) fn unheard(&self, unheard: Unheard) {
+        let Some(duties) = &self.observer.0 else { return };
+        if let Some(metrics) = &duties.metrics {
+            metrics.count(Counted::unheard(unheard.status), 0, unheard.took);
+        }
+        if let Some(log) = duties.log.as_ref().filter(|log| log.wants()) {
+            let release = duties.status.with_live(|live| live.release.clone());
+            log.hand_over(Box::new(Record { release, ..Record::unheard(&unheard, self.peer) }));
         }
     }
 }

@@ -32,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         the_service_manager_is_told,
         a_stop_waits_for_the_drain_alone,
         a_stop_does_not_wait_for_a_reload,
+        a_client_of_http_2_that_is_gone_is_noticed,
         idle_connections_cost_little,
     ]
 }
@@ -273,6 +274,45 @@ fn a_stop_does_not_wait_for_a_reload() {
         }
         assert_eq!(server.wait(), Some(0));
     }
+}
+
+/// It holds the connection open, and says nothing any more: not even to PING (RFC 9113 section 6.7).
+fn a_client_of_http_2_that_is_gone_is_noticed() {
+    let site = site().config("[serve]\nidle_timeout = 12\nheader_timeout = 2\n");
+    site.build(&[]);
+    let server = site.serve(&LISTEN);
+    let address = server.address.as_str();
+    std::thread::scope(|scope| {
+        let (there, gone) = (scope.spawn(|| until_closed(address, true)), scope.spawn(|| until_closed(address, false)));
+        let (pings, lasted) = there.join().expect("a client");
+        assert!(pings > 0 && lasted >= Duration::from_secs(12), "idle, and there: {pings}, {lasted:?}");
+        let (pings, lasted) = gone.join().expect("a client");
+        assert!(pings > 0 && lasted < Duration::from_secs(12), "{pings}, {lasted:?}");
+    });
+}
+
+/// How often a client is asked whether it is there, and when it is hung up on.
+fn until_closed(address: &str, answers: bool) -> (usize, Duration) {
+    const PING: u8 = 6;
+    let mut client = TcpStream::connect(address).expect("a connection");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let get = [&[0, 0, 6, 1, 5, 0, 0, 0, 1][..], b"\x82\x86\x84\x41\x01a"].concat();
+    let start = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(), get].concat();
+    client.write_all(&start).expect("a request");
+    let begun = Instant::now();
+    let (mut pings, mut head) = (0, [0; 9]);
+    while client.read_exact(&mut head).is_ok() {
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        client.read_exact(&mut payload).expect("a payload");
+        if head[3] == PING && head[4] == 0 {
+            pings += 1;
+            head[4] = 1;
+            if answers {
+                client.write_all(&[&head[..], &payload].concat()).expect("an answer");
+            }
+        }
+    }
+    (pings, begun.elapsed())
 }
 
 /// Bytes of memory that the process has to itself.
