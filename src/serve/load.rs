@@ -258,8 +258,7 @@ impl<'a> Loaded<'a> {
                 });
             }
         }
-        let work: u64 = candidates.iter().map(|candidate| candidate.length.max(LEAST)).sum();
-        self.is_provisional = matches!(self.scrutiny, Scrutiny::Later) && work > self.policy.verified_first;
+        self.is_provisional = matches!(self.scrutiny, Scrutiny::Later) && is_large(self.manifest, self.policy);
         let held: Vec<Part> = match self.is_provisional {
             true => sources.iter().map(Source::leave).collect(),
             false => {
@@ -341,8 +340,14 @@ impl<'a> Loaded<'a> {
     }
 }
 
+/// Whether a build is too large to be verified before it is served.
+pub(super) fn is_large(manifest: &Manifest, policy: &Policy) -> bool {
+    let lengths = manifest.files.values().flat_map(parts).map(|(_, length, _)| length.max(LEAST));
+    lengths.sum::<u64>() > policy.verified_first
+}
+
 /// The representations of a file: coding, bytes, digest.
-fn parts(file: &File) -> impl Iterator<Item = (Option<Encoding>, u64, Digest)> {
+pub(super) fn parts(file: &File) -> impl Iterator<Item = (Option<Encoding>, u64, Digest)> {
     let variants: &BTreeMap<_, _> = &file.variants;
     let encoded = variants.iter().map(|(encoding, variant)| (Some(*encoding), variant.length, variant.digest));
     std::iter::once((None, file.length, file.digest)).chain(encoded)
