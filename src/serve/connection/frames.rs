@@ -39,6 +39,19 @@ impl Frames {
             if bytes.is_empty() {
                 return;
             }
+            // Most heads come as a whole, and tell all there is to know.
+            if self.known == 0
+                && let Some((head, rest)) = bytes.split_first_chunk::<HEAD>()
+                && !matches!(head[3], RST_STREAM | GOAWAY)
+            {
+                let [a, b, c, kind, _, stream @ ..] = *head;
+                if kind == HEADERS {
+                    self.answer(u32::from_be_bytes(stream), answers);
+                }
+                self.rest = length([a, b, c]);
+                bytes = rest;
+                continue;
+            }
             let wanted = self.wanted();
             let missing = self.begun.get_mut(self.known..wanted).unwrap_or_default();
             let count = missing.len().min(bytes.len());
@@ -72,7 +85,7 @@ impl Frames {
 
     fn length(&self) -> usize {
         let [a, b, c, ..] = self.begun;
-        usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
+        length([a, b, c])
     }
 
     /// Bytes of the frame that have to be known.
@@ -86,6 +99,17 @@ impl Frames {
         HEAD + self.length().min(of_payload)
     }
 
+    /// The head of an answer.
+    fn answer(&mut self, stream: u32, answers: u64) {
+        self.heads += 1;
+        self.last = stream;
+        if self.heads > answers {
+            // Nobody has answered but h2. It does so for one reason: the fields are too large.
+            self.heads = answers;
+            self.refused.push(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+    }
+
     fn judge(&mut self, answers: u64) {
         let number = |at: usize| {
             let bytes = self.begun.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
@@ -93,15 +117,7 @@ impl Frames {
         };
         let stream = number(5);
         match self.begun[3] {
-            // What nobody has answered but h2. It does so for one reason: the fields are too large.
-            HEADERS => {
-                self.heads += 1;
-                self.last = stream;
-                if self.heads > answers {
-                    self.heads = answers;
-                    self.refused.push(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-                }
-            }
+            HEADERS => self.answer(stream, answers),
             // Malformed (RFC 9113 section 8.1.1). After an answer it ends what is left of the stream.
             RST_STREAM if number(HEAD) == PROTOCOL_ERROR && stream != self.last => {
                 self.refused.push(StatusCode::BAD_REQUEST);
@@ -110,6 +126,10 @@ impl Frames {
             _ => {}
         }
     }
+}
+
+fn length([a, b, c]: [u8; 3]) -> usize {
+    usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
 }
 
 #[cfg(test)]
