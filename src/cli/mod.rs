@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -199,5 +200,12 @@ fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     if let Some(give_back) = GIVE_BACK.get() {
         threads.on_thread_park(|| crate::serve::slack::give_back(*give_back));
     }
-    threads.build().map_err(Error::io("start threads in", "."))?.block_on(work)
+    let runtime = threads.build().map_err(Error::io("start threads in", "."))?;
+    let done = runtime.block_on(work);
+    // A load that was given up may be in the middle of a large file, or wait for a disk that does not answer. It changes nothing.
+    runtime.shutdown_timeout(LAST_WORK);
+    done
 }
+
+/// How long threads that still read or compress something are waited for, when nobody wants it any more.
+const LAST_WORK: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
 //! `fingerpost serve`
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::terminal::Terminal;
@@ -183,8 +183,18 @@ fn policy(config: &Config, args: &Args) -> Policy {
         memory: args.memory.unwrap_or(storage.memory),
         largest_in_memory: storage.largest_in_memory.unwrap_or(largest),
         keep_releases: storage.keep_releases,
+        keep_in: storage.keep_in.as_ref().and_then(|folder| kept(config, args, folder)),
         encodings: if storage.compress { config.encodings.clone() } else { Vec::new() },
         ..Policy::default()
+    }
+}
+
+/// Where files of earlier releases are kept: of what comes from a store, beside that.
+fn kept(config: &Config, args: &Args, folder: &Path) -> Option<PathBuf> {
+    match (&args.store, &args.store_cache) {
+        (None, _) => Some(folder.to_owned()),
+        (Some(_), Some(cache)) => Some(below(config, Some(cache), cache).join("kept")),
+        (Some(_), None) => None,
     }
 }
 
@@ -224,6 +234,10 @@ fn tell(event: &Event, scheme: &str, terminal: &Terminal) {
         Event::Listening(address) => terminal.must_say(&format!("listening on {scheme}://{address}")),
         Event::Reloaded => terminal.say("reloaded"),
         Event::ReloadFailed(error) | Event::Unsound(error) => terminal.complain(error),
+        Event::NotKept(error) => {
+            terminal.must_say("warning: files of this release are not kept for the next start of the server");
+            terminal.complain(error);
+        }
         Event::Failover(Change::Failed { base, failures, error }) => terminal
             .must_say(&format!("warning: assets are served from here, as `{base}` failed {failures} times: {error}")),
         Event::Failover(Change::Recovered { base, successes, after }) => terminal.must_say(&format!(

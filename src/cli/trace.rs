@@ -11,6 +11,11 @@ pub fn start(filter: &str, terminal: &Terminal) -> Result<()> {
         message: format!("`{filter}` is no filter for traces: {error}"),
         help: "write a level such as `info`, or `fingerpost=debug`; `--log` and `RUST_LOG` take the same".to_owned(),
     })?;
+    // h2 warns of answers to questions that it has not asked itself: `serve::connection` asks whether a silent client is there.
+    let filter = match "h2::proto::ping_pong=error".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let traces = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match terminal.json() {
         true => traces.json().try_init(),

@@ -233,6 +233,7 @@ pub struct Serve {
     pub memory: Option<Size>,
     pub largest_in_memory: Option<Size>,
     pub keep_releases: Option<u8>,
+    pub keep_in: Option<String>,
     pub compress: Option<bool>,
     pub unknown_host: Option<String>,
     pub trusted_proxies: Vec<String>,

@@ -99,8 +99,19 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     }
     let headers = file.headers.into_iter().map(|rule| resolve_headers(text, rule)).collect::<Result<_, _>>()?;
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
+    let written = file.serve.keep_in.clone().unwrap_or_default();
     let serve = Serve::resolve(root, text, file.serve, &environments)?;
     let worker = file.worker.map(|worker| Worker::resolve(text, worker)).transpose()?;
+    let others =
+        [("out", Some(&out)), ("assets", Some(&assets)), ("templates", Some(&templates)), ("cache", cache.as_ref())];
+    for (what, other) in others {
+        let kept = serve.storage.keep_in.as_ref().zip(other);
+        if kept.is_some_and(|(kept, other)| kept.starts_with(other) || other.starts_with(kept)) {
+            return Err(text
+                .fault(format!("the folder for files of earlier releases and `{what}` overlap"), &written)
+                .hint("name a folder of their own in `keep_in`, or none (`none`)"));
+        }
+    }
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }

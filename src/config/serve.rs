@@ -28,7 +28,7 @@ impl Serve {
     ) -> Result<Self, Fault> {
         let front = front::resolve(text, &serve, environments)?;
         let transport = Transport::resolve(root, text, &serve)?;
-        let storage = Storage::resolve(text, &serve)?;
+        let storage = Storage::resolve(root, text, &serve)?;
         let access_log = serve.access_log.map(|written| AccessLog::resolve(root, text, written)).transpose()?;
         let upstream = serve.upstream.as_ref().map(|written| Upstream::resolve(root, text, written)).transpose()?;
         Ok(Serve { front, transport, storage, access_log, server_timing: serve.server_timing, upstream })

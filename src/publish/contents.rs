@@ -81,6 +81,18 @@ pub struct Attempt {
     pub record: Digest,
 }
 
+/// Keys of the release's assets, in order; nearly all that a store holds of one.
+pub fn expected(build: &Build<'_>) -> Vec<String> {
+    let assets = build.manifest.files.iter().filter(|(path, file)| file.kind == Kind::Asset && !is_hidden(path));
+    let keys = assets.flat_map(|(path, file)| {
+        let variants = file.variants.keys().filter(|_| build.environment.encoding.is_none());
+        std::iter::once(path.clone()).chain(variants.map(|encoding| File::sidecar(path, *encoding)))
+    });
+    let mut keys: Vec<String> = keys.collect();
+    keys.sort_unstable();
+    keys
+}
+
 /// All objects of a release but the bookkeeping, in the order of writing.
 ///
 /// Pages are bound to the environment here, and compressed anew if that changed them.

@@ -11,6 +11,7 @@ mod fetch;
 pub mod folder;
 mod guard;
 mod history;
+mod listing;
 mod maps;
 mod open;
 mod pace;
@@ -40,7 +41,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::contents::{Build, Stage};
-use self::contents::{Item, bookkeeping, contents, pointer, record_key};
+use self::contents::{Item, bookkeeping, contents, expected, pointer, record_key};
 pub use self::drift::{Difference, Drift, Found, drift};
 pub use self::fetch::{Absent, Fetched, Published};
 pub use self::folder::Folder;
@@ -51,7 +52,7 @@ pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
 use self::plan::{Held, plan};
 use self::pointer::Pointer;
-use self::preflight::keeps_conditions;
+use self::preflight::{beside, keeps_conditions};
 pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
 use self::publication::Publication;
@@ -158,10 +159,10 @@ impl<'a, S: Store> Prepared<'a, S> {
                 help: "run `fingerpost build`, and publish that".to_owned(),
             });
         }
-        store.preflight().await?;
         let release = &build.manifest.release;
         let website = build.environment.website.unwrap_or_else(|| store.is_website());
-        let surveyed = survey(store, release).await?;
+        let expected = expected(&build);
+        let surveyed = beside(store, survey(store, release, &expected)).await?;
         let noted = surveyed.held.listing.contains_key(PENDING);
         let mut purge = Purge::prepare(store, noted, build.environment, options.purge, options.dry_run).await?;
         let mut items = contents(&build, website)?;

@@ -65,6 +65,13 @@ impl Store for AnyStore<'_> {
         }
     }
 
+    async fn admit(&self) -> Result<()> {
+        match self {
+            AnyStore::Folder(store) => store.admit().await,
+            AnyStore::S3(store) => store.admit().await,
+        }
+    }
+
     async fn preflight(&self) -> Result<()> {
         match self {
             AnyStore::Folder(store) => store.preflight().await,
@@ -76,6 +83,13 @@ impl Store for AnyStore<'_> {
         match self {
             AnyStore::Folder(store) => store.entries().await,
             AnyStore::S3(store) => store.entries().await,
+        }
+    }
+
+    async fn entries_near(&self, expected: &[&str]) -> Result<Entries> {
+        match self {
+            AnyStore::Folder(store) => store.entries_near(expected).await,
+            AnyStore::S3(store) => store.entries_near(expected).await,
         }
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::listing;
 use super::pace::Pace;
-use super::store::{Body, Condition, Entries, Page, Put, Seen, Store, Stored, all_pages};
+use super::store::{Body, Condition, Entries, Page, Put, Seen, Start, Store, Stored};
 use crate::error::{Error, Outlook, Result};
 use crate::progress::Progress;
 use crate::release::Object;
@@ -164,16 +165,24 @@ impl<S: Store> Store for Patient<'_, S> {
         self.store.place(key)
     }
 
+    async fn admit(&self) -> Result<()> {
+        self.persist(|| self.store.admit()).await
+    }
+
     async fn preflight(&self) -> Result<()> {
         self.persist(|| self.store.preflight()).await
     }
 
     async fn entries(&self) -> Result<Entries> {
-        all_pages(self).await
+        listing::all(self).await
     }
 
-    async fn page(&self, mark: Option<&str>) -> Result<Page> {
-        self.persist(|| self.store.page(mark)).await
+    async fn entries_near(&self, expected: &[&str]) -> Result<Entries> {
+        listing::near(self, expected).await
+    }
+
+    async fn page(&self, from: Start<'_>) -> Result<Page> {
+        self.persist(|| self.store.page(from)).await
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {

@@ -1,6 +1,10 @@
 //! A publish that is under way: a plan is carried out, stage by stage.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::SemaphorePermit;
 
 use super::CONCURRENCY;
 use super::contents::{Item, Stage};
@@ -8,7 +12,7 @@ use super::guard::Guard;
 use super::plan::{Action, Step};
 use super::pointer::{Pointer, point};
 use super::purge::Purge;
-use super::store::{Condition, Put, Room, Store, put_if_known};
+use super::store::{Body, Condition, Put, Room, Store, checked, lengths, put_if_known};
 use super::website::settle;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -24,6 +28,34 @@ pub struct Publication<'a, S> {
     pub room: Room,
     pub purge: Option<&'a Purge<'a>>,
     pub progress: &'a dyn Progress,
+}
+
+/// Files that are read at once by one thread, and bytes of these.
+const READ_AT_ONCE: usize = 16;
+const BYTES_AT_ONCE: u64 = 256 << 10;
+
+/// Threads that read.
+const READERS: usize = 2;
+
+/// An item that is to be written, and the bytes for it.
+struct Ready<'i, 'r> {
+    item: &'i Item,
+    step: &'i mut Step,
+    body: Body,
+    /// Until all that were read with it are written.
+    _room: Option<Arc<SemaphorePermit<'r>>>,
+}
+
+/// The next items that are worth being read together: many small ones, or one large one.
+fn batch<'i>(left: &mut VecDeque<(&'i Item, &'i mut Step)>) -> Vec<(&'i Item, &'i mut Step)> {
+    let (mut batch, mut length) = (Vec::new(), 0);
+    while let Some((item, _)) = left.front()
+        && (batch.is_empty() || batch.len() < READ_AT_ONCE && length + item.object.length <= BYTES_AT_ONCE)
+    {
+        length += item.object.length;
+        batch.extend(left.pop_front());
+    }
+    batch
 }
 
 impl<S: Store> Publication<'_, S> {
@@ -68,24 +100,42 @@ impl<S: Store> Publication<'_, S> {
 
     /// The first failure ends it; what is under way then is given up.
     async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<()> {
-        let mut left = items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep);
-        let mut under_way = FuturesUnordered::new();
+        let mut left: VecDeque<_> = items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep).collect();
+        let (mut reading, mut under_way) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let mut ready: VecDeque<Ready> = VecDeque::new();
         loop {
             // Each is many kilobytes, so they are made as they are wanted.
             while under_way.len() < CONCURRENCY
-                && let Some((item, step)) = left.next()
+                && let Some(ready) = ready.pop_front()
             {
-                under_way.push(self.write_step(item, step));
+                under_way.push(self.write_step(ready));
             }
-            match under_way.next().await {
-                Some(written) => written?,
-                None => return Ok(()),
+            while reading.len() < READERS && ready.len() < READ_AT_ONCE && !left.is_empty() {
+                reading.push(self.read(batch(&mut left)));
+            }
+            tokio::select! {
+                Some(read) = reading.next() => ready.extend(read?),
+                Some(written) = under_way.next() => written?,
+                else => return Ok(()),
             }
         }
     }
 
-    async fn write_step(&self, item: &Item, step: &mut Step) -> Result<()> {
-        if self.write(item, step.action).await? == Put::Refused {
+    /// Reads the bodies of some items, and makes sure that they are what was built.
+    async fn read<'i>(&self, batch: Vec<(&'i Item, &'i mut Step)>) -> Result<Vec<Ready<'i, '_>>> {
+        let room = self.room.checked(batch.iter().map(|(item, _)| item.object.length).sum()).await.map(Arc::new);
+        let bodies = batch.iter().map(|(item, _)| (item.body.clone(), item.object.length, item.object.digest));
+        let bodies = checked(bodies.collect::<Vec<_>>()).await?;
+        let ready =
+            batch.into_iter().zip(bodies).map(|((item, step), body)| Ready { item, step, body, _room: room.clone() });
+        Ok(ready.collect())
+    }
+
+    async fn write_step(&self, ready: Ready<'_, '_>) -> Result<()> {
+        let Ready { item, step, body, _room } = ready;
+        let fresh = item.stage == Stage::Asset && step.action == Action::Upload;
+        let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
+        if put_if_known(self.store, &item.key, &body, &item.object, &condition).await? == Put::Refused {
             // Its name says what it holds, so whoever was first wrote the same.
             step.action = Action::Keep;
             step.reason = "another publish wrote it meanwhile".into();
@@ -94,19 +144,11 @@ impl<S: Store> Publication<'_, S> {
         Ok(())
     }
 
-    async fn write(&self, item: &Item, action: Action) -> Result<Put> {
-        let (body, length, digest) = (item.body.clone(), item.object.length, item.object.digest);
-        // Until it is written.
-        let _room = self.room.checked(length).await;
-        let body = body.checked(length, digest).await?;
-        let fresh = item.stage == Stage::Asset && action == Action::Upload;
-        let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
-        put_if_known(self.store, &item.key, &body, &item.object, &condition).await
-    }
-
     /// Nothing refers to an asset before the store has told that it holds all of them.
     async fn verify(&self, items: &[Item]) -> Result<()> {
-        let listing = self.store.list().await?;
+        let mut expected: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
+        expected.sort_unstable();
+        let listing = lengths(self.store.entries_near(&expected).await?);
         match items.iter().find(|item| listing.get(&item.key) != Some(&item.object.length)) {
             None => Ok(()),
             Some(item) => Err(Error::Publish {

@@ -490,7 +490,7 @@ mod tests {
         let (one, two) = (case.site("one").build(), case.site("two").build());
         case.publish(&one, Options::default()).await;
         let from = case.cache.asked().len();
-        let held = super::super::survey(&case.store, two.release()).await.unwrap().held;
+        let held = super::super::survey(&case.store, two.release(), &[]).await.unwrap().held;
         let mut purge =
             Purge::prepare(&case.store, true, &two.environment, Options::default(), false).await.unwrap().unwrap();
         let items = super::super::contents::contents(&two.as_build(), true).unwrap();

@@ -37,6 +37,21 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// Where a part of a listing begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start<'a> {
+    First,
+    /// After this key, which need not be there.
+    After(&'a str),
+    /// After the part that gave this mark.
+    Mark(&'a str),
+}
+
+/// What a listing tells, for who only needs the lengths.
+pub fn lengths(entries: Entries) -> Listing {
+    entries.into_iter().map(|(key, entry)| (key, entry.length)).collect()
+}
+
 /// Where releases are published to. Keys are paths with `/` between their parts, below the folder or the bucket's prefix.
 ///
 /// Every failure is an [`Error::Store`] that names the key and the way out.
@@ -47,7 +62,12 @@ pub trait Store: Send + Sync {
     /// The key as people know it: a path, or `s3://bucket/prefix/key`; the store itself for an empty key.
     fn place(&self, key: &str) -> String;
 
-    /// Fails within seconds, with what to do about it, where nothing can be asked of the store.
+    /// Fails within seconds, with what to do about it, where this user has nothing to show the store. Asks nothing of it.
+    fn admit(&self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// As [`Store::admit`], and where nothing can be asked of the store.
     fn preflight(&self) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
@@ -55,15 +75,22 @@ pub trait Store: Send + Sync {
     /// All objects of the store.
     fn entries(&self) -> impl Future<Output = Result<Entries>> + Send;
 
-    /// A part of [`Store::entries`], so that one that fails is asked for again alone: what follows on the part that gave the mark.
-    fn page(&self, mark: Option<&str>) -> impl Future<Output = Result<Page>> + Send {
-        let _ = mark;
+    /// As [`Store::entries`], for who knows some of the keys that are probably there, in order: where a listing comes in parts, several
+    /// are asked for at once.
+    fn entries_near(&self, expected: &[&str]) -> impl Future<Output = Result<Entries>> + Send {
+        let _ = expected;
+        self.entries()
+    }
+
+    /// A part of [`Store::entries`], so that one that fails is asked for again alone.
+    fn page(&self, from: Start<'_>) -> impl Future<Output = Result<Page>> + Send {
+        let _ = from;
         async { Ok(Page { entries: self.entries().await?, next: None }) }
     }
 
     /// As [`Store::entries`], for who only needs the lengths.
     fn list(&self) -> impl Future<Output = Result<Listing>> + Send {
-        async { Ok(self.entries().await?.into_iter().map(|(key, entry)| (key, entry.length)).collect()) }
+        async { Ok(lengths(self.entries().await?)) }
     }
 
     /// The object, or `None` if there is none.
@@ -106,17 +133,6 @@ pub async fn tidy<S: Store>(store: &S, progress: &dyn Progress) {
             progress.note(format!("removed {count} files from `{}` that a killed publish has left", store.place("")))
         }
     }
-}
-
-/// All objects, page by page.
-pub async fn all_pages<S: Store>(store: &S) -> Result<Entries> {
-    let Page { mut entries, mut next } = store.page(None).await?;
-    while let Some(mark) = next {
-        let page = store.page(Some(&mark)).await?;
-        entries.extend(page.entries);
-        next = page.next;
-    }
-    Ok(entries)
 }
 
 /// Writes under a condition where the store knows it, and anyway where it does not.
@@ -199,22 +215,34 @@ impl Body {
     ///
     /// A larger file is only looked at: it is compared while it is sent.
     pub async fn checked(self, length: u64, digest: Digest) -> Result<Body> {
-        let Body::File(path) = self else { return Ok(self) };
-        // Made where it is let go of: each thread keeps what others free of its own.
-        let mut buffer = Vec::with_capacity(if length <= IN_MEMORY { length as usize } else { 0 });
-        blocking(move || {
-            if length > IN_MEMORY {
-                return match std::fs::metadata(&path).map_err(unreadable(&path))?.len() == length {
-                    true => Ok(Body::File(path)),
-                    false => Err(changed(&path)),
-                };
-            }
-            let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut buffer));
-            read.map_err(unreadable(&path))?;
-            if Digest::of(&buffer) == digest { Ok(Body::Bytes(buffer.into())) } else { Err(changed(&path)) }
-        })
-        .await
+        let checked = checked([(self, length, digest)]).await?;
+        // One of one.
+        checked.into_iter().next().map_or_else(|| Ok(Body::Bytes(Bytes::new())), Ok)
     }
+}
+
+/// As [`Body::checked`], of several at once: to have another thread do something takes longer than to read a small file.
+pub async fn checked(bodies: impl IntoIterator<Item = (Body, u64, Digest)>) -> Result<Vec<Body>> {
+    // Room is made where it is let go of: each thread keeps what others free of its own.
+    let room = |length| Vec::with_capacity(if length <= IN_MEMORY { length as usize } else { 0 });
+    let bodies: Vec<_> =
+        bodies.into_iter().map(|(body, length, digest)| (body, room(length), length, digest)).collect();
+    if bodies.iter().all(|(body, ..)| matches!(body, Body::Bytes(_))) {
+        return Ok(bodies.into_iter().map(|(body, ..)| body).collect());
+    }
+    let check = |(body, mut buffer, length, digest): (Body, Vec<u8>, u64, Digest)| {
+        let Body::File(path) = body else { return Ok(body) };
+        if length > IN_MEMORY {
+            return match std::fs::metadata(&path).map_err(unreadable(&path))?.len() == length {
+                true => Ok(Body::File(path)),
+                false => Err(changed(&path)),
+            };
+        }
+        let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut buffer));
+        read.map_err(unreadable(&path))?;
+        if Digest::of(&buffer) == digest { Ok(Body::Bytes(buffer.into())) } else { Err(changed(&path)) }
+    };
+    blocking(move || bodies.into_iter().map(check).collect()).await
 }
 
 /// The bytes of a file that the build made, which have to be those of `digest`. It blocks.

@@ -25,9 +25,10 @@ pub struct Surveyed {
 
 /// What the store holds.
 ///
-/// The listing comes first: it proves that the store is there and lets this user in, before any work is done.
-pub async fn survey<S: Store>(store: &S, release: &ReleaseId) -> Result<Surveyed> {
-    let entries = store.entries().await?;
+/// The listing comes first, and is quicker if about these keys are there: it proves that the store is there and lets this user in, before any work is done.
+pub async fn survey<S: Store>(store: &S, release: &ReleaseId, expected: &[String]) -> Result<Surveyed> {
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    let entries = store.entries_near(&expected).await?;
     let guard = Guard::enter(store, &entries).await?;
     let attempt = entries.get(ATTEMPT).and_then(|attempt| attempt.modified.checked_add(SKEW));
     let is_later = |entry: &Entry| attempt.is_some_and(|attempt| entry.modified > attempt);

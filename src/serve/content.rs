@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -156,6 +157,13 @@ impl Closed {
     pub(super) fn is_unchanged(&self) -> bool {
         let now = std::fs::metadata(self.verified.path()).map(|data| Identity::of(&data));
         now.is_ok_and(|now| self.verified.standing(&now) == Standing::Same)
+    }
+
+    /// The same file where it is kept when the build's folder is gone, if it is.
+    pub(super) fn kept_in(&self, folder: &Path) -> Option<Self> {
+        let verified = Arc::new(self.verified.elsewhere(folder));
+        let is_there = std::fs::metadata(verified.path()).is_ok_and(|data| data.len() == verified.length());
+        is_there.then(|| Closed { verified, range: self.range.clone() })
     }
 
     /// The part of a file that is open by now, if it is this one.

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use super::completion::complete;
 use super::dist::Release;
 use super::failover::{Change, Probe, watch};
+use super::kept::Staged;
 use super::load::Scrutiny;
 use super::sites::Sites;
 use super::storage::{Policy, Storage};
@@ -48,11 +49,15 @@ struct State {
     probes: Arc<[Probe]>,
     /// By environment.
     has_failed_over: Vec<bool>,
+    /// What is to be kept for the next start, as it is served now.
+    staged: Option<Result<Staged>>,
 }
 
 impl State {
-    fn of(out: PathBuf, tables: Vec<Table>, probes: Vec<Probe>, has_failed_over: Vec<bool>) -> Self {
-        State { out, tables: tables.into_iter().map(Arc::new).collect(), probes: probes.into(), has_failed_over }
+    fn of(out: PathBuf, release: Release, has_failed_over: Vec<bool>) -> Self {
+        let Release { tables, probes, staged, .. } = release;
+        let tables = tables.into_iter().map(Arc::new).collect();
+        State { out, tables, probes: probes.into(), has_failed_over, staged }
     }
 
     /// The table for hosts that no environment names, or the first.
@@ -87,8 +92,10 @@ impl Current {
         }
         let (place, bound, by) = (out.clone(), bindings.clone(), policy.clone());
         let loaded = move || Release::load_with(Scrutiny::Later, &place, &bound, &by, &[]);
-        let Release { tables, probes, storage, is_unfinished, is_provisional } = aside(&out, loaded).await?;
-        let state = State::of(out, tables, probes, vec![false; environments.len()]);
+        let mut release = aside(&out, loaded).await?;
+        let (is_unfinished, is_provisional) = (release.is_unfinished, release.is_provisional);
+        let storage = std::mem::take(&mut release.storage);
+        let state = State::of(out, release, vec![false; environments.len()]);
         let handle = Handle::new(sites(&environments, &stand_ins, other.as_deref(), &state));
         let (load, is_stopped) = (AtomicU64::new(0), AtomicBool::new(false));
         let state = Mutex::new(state);
@@ -169,14 +176,15 @@ impl Current {
             let Current { bindings, policy, .. } = &*current;
             Release::load_with(Scrutiny::First(&goes_on), &place, bindings, policy, &before)
         };
-        let Release { tables, probes, storage, is_unfinished, .. } = aside(&out, loaded).await?;
+        let mut release = aside(&out, loaded).await?;
+        let (is_unfinished, storage) = (release.is_unfinished, std::mem::take(&mut release.storage));
         let mut state = self.state();
         if !is_wanted() {
             return Ok(());
         }
         // Codings that are being made are given up: they would be of what is replaced.
         let load = self.load.fetch_add(1, Ordering::Relaxed) + 1;
-        let next = State::of(out, tables, probes, state.has_failed_over.clone());
+        let next = State::of(out, release, state.has_failed_over.clone());
         let old = std::mem::replace(&mut *state, next);
         self.swap(&state);
         drop(state);
@@ -186,6 +194,13 @@ impl Current {
             self.complete(storage, load);
         }
         Ok(())
+    }
+
+    /// Notes what is served now for the next start, if that is wanted, and removes what was noted for too long.
+    pub async fn keep(&self) -> Result<()> {
+        let Some(staged) = self.state().staged.take() else { return Ok(()) };
+        let kept = tokio::task::spawn_blocking(move || staged.and_then(Staged::commit)).await;
+        kept.unwrap_or(Ok(()))
     }
 
     /// Binds pages to this server's origin while their environment's other one fails, and tells of it. Never ends.
@@ -309,6 +324,31 @@ mod tests {
         assert!(is_in_memory(&current, &css));
         assert_eq!(text(&current, &css).await.1, "a { color: red }");
         assert!(!load(&site, Policy::default()).await.verify().await.unwrap(), "a small one was verified first");
+    }
+
+    /// As of a site that is too large to be held open, and to be verified first.
+    #[tokio::test]
+    async fn files_of_what_was_served_are_kept_for_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("kept");
+        let (first, second) = (Site::new().asset("a.css", "a { color: red }"), Site::new().asset("b.css", "b {}"));
+        let mut second = second;
+        second.manifest.release = crate::release::ReleaseId::of(&crate::fingerprint::Digest::of(b"second"));
+        let css = format!("/{}", first.file_of("a.css"));
+        for verified_first in [0, u64::MAX] {
+            let policy = || Policy { verified_first, keep_in: Some(kept.clone()), ..Policy::default() };
+            let current = load(&first, policy()).await;
+            current.keep().await.unwrap();
+            current.verify().await.unwrap();
+            current.keep().await.unwrap();
+            let current = load(&second, policy()).await;
+            assert_eq!(text(&current, &css).await, (StatusCode::OK, "a { color: red }".to_owned()));
+            assert_eq!(text(&current, "/static/a.css").await.0, StatusCode::NOT_FOUND, "its name is gone");
+            current.verify().await.unwrap();
+            assert_eq!(text(&current, &css).await.1, "a { color: red }");
+            let current = load(&second, Policy { keep_in: None, ..policy() }).await;
+            assert_eq!(text(&current, &css).await.0, StatusCode::NOT_FOUND);
+        }
     }
 
     #[tokio::test]

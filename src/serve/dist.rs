@@ -13,7 +13,8 @@ use rayon::prelude::*;
 use super::failover::Probe;
 use super::fields::Fields;
 use super::headers::Terms;
-use super::load::{Files, Loaded, Scrutiny, fault};
+use super::kept::{Kept, Staged};
+use super::load::{Files, Loaded, Scrutiny, fault, is_large};
 use super::resource::{Bodies, Resource};
 use super::retention::Retention;
 use super::storage::{Policy, Storage};
@@ -66,6 +67,8 @@ pub(super) struct Release {
     pub(super) is_unfinished: bool,
     /// Whether files are yet to be verified.
     pub(super) is_provisional: bool,
+    /// What is kept of it for the next start, once it is served.
+    pub(super) staged: Option<Result<Staged>>,
 }
 
 impl Release {
@@ -89,10 +92,19 @@ impl Release {
         before: &[Arc<Table>],
     ) -> Result<Release> {
         let manifest = Manifest::load(out)?;
-        Release::of(Files::Folder(out), &manifest, scrutiny, environments, policy, before)
+        let kept = Kept::of(policy);
+        let earlier = match (&kept, before) {
+            (Some(kept), []) => kept.tables(&manifest, environments, policy),
+            _ => before.to_vec(),
+        };
+        // What is yet to be verified is kept when that is done.
+        let is_left = matches!(scrutiny, Scrutiny::Later) && is_large(&manifest, policy);
+        let staged = kept.filter(|_| !is_left).map(|kept| kept.stage(out, &manifest));
+        let release = Release::of(Files::Folder(out), &manifest, scrutiny, environments, policy, &earlier)?;
+        Ok(Release { staged, ..release })
     }
 
-    fn of(
+    pub(super) fn of(
         files: Files<'_>,
         manifest: &Manifest,
         scrutiny: Scrutiny<'_>,
@@ -123,7 +135,7 @@ impl Release {
         let tables = tables.into_iter().map(|table| table.build_of(manifest.release.clone(), held)).collect();
         let probes = Probe::choose(manifest);
         let Loaded { is_unfinished, is_provisional, storage, .. } = loaded;
-        Ok(Release { tables, probes, storage, is_unfinished, is_provisional })
+        Ok(Release { tables, probes, storage, is_unfinished, is_provisional, staged: None })
     }
 }
 

@@ -149,6 +149,7 @@ impl<'a> Loaded<'a> {
     }
 
     fn bind_page(&self, environments: &[Environment], path: &'a str, file: &'a File) -> Result<Page<'a>> {
+        self.goes_on(path)?;
         let built = self.read(path, file)?;
         let has_sidecars = file.has_sidecars(self.out, path);
         let bind = |environment| {
@@ -201,6 +202,7 @@ impl<'a> Loaded<'a> {
             .into_par_iter()
             .with_max_len(1)
             .map(|(path, file, digest, bytes)| {
+                self.goes_on(path)?;
                 let encoded = self.compress(path, file, &bytes, effort)?;
                 Ok((path, digest, bytes, encoded))
             })
@@ -256,8 +258,7 @@ impl<'a> Loaded<'a> {
                 });
             }
         }
-        let work: u64 = candidates.iter().map(|candidate| candidate.length.max(LEAST)).sum();
-        self.is_provisional = matches!(self.scrutiny, Scrutiny::Later) && work > self.policy.verified_first;
+        self.is_provisional = matches!(self.scrutiny, Scrutiny::Later) && is_large(self.manifest, self.policy);
         let held: Vec<Part> = match self.is_provisional {
             true => sources.iter().map(Source::leave).collect(),
             false => {
@@ -292,13 +293,19 @@ impl<'a> Loaded<'a> {
     }
 
     fn hold_one(&self, source: &Source<'_>, place: Place) -> Result<Part> {
-        if let Scrutiny::First(is_wanted) = self.scrutiny
-            && !is_wanted()
-        {
-            return Err(self.failed(source, io::ErrorKind::Interrupted.into()));
-        }
+        self.goes_on(source.name)?;
         let before = self.before(source.name).and_then(|bodies| bodies.part(source.encoding));
         source.hold(place, before).map_err(|error| self.failed(source, error))
+    }
+
+    /// Fails at a file where all of it is given up, for nobody to be told of.
+    fn goes_on(&self, path: &str) -> Result<()> {
+        match self.scrutiny {
+            Scrutiny::First(is_wanted) if !is_wanted() => {
+                Err(Error::io("read", self.out.join(path))(io::ErrorKind::Interrupted.into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What was held of a file of that name.
@@ -333,8 +340,14 @@ impl<'a> Loaded<'a> {
     }
 }
 
+/// Whether a build is too large to be verified before it is served.
+pub(super) fn is_large(manifest: &Manifest, policy: &Policy) -> bool {
+    let lengths = manifest.files.values().flat_map(parts).map(|(_, length, _)| length.max(LEAST));
+    lengths.sum::<u64>() > policy.verified_first
+}
+
 /// The representations of a file: coding, bytes, digest.
-fn parts(file: &File) -> impl Iterator<Item = (Option<Encoding>, u64, Digest)> {
+pub(super) fn parts(file: &File) -> impl Iterator<Item = (Option<Encoding>, u64, Digest)> {
     let variants: &BTreeMap<_, _> = &file.variants;
     let encoded = variants.iter().map(|(encoding, variant)| (Some(*encoding), variant.length, variant.digest));
     std::iter::once((None, file.length, file.digest)).chain(encoded)

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::client::Proxies;
 use super::peer::Peer;
+use super::unheard::Unheard;
 use crate::config::LogFormat;
 use crate::date::Date;
 
@@ -20,7 +21,8 @@ pub struct Record {
     pub time: SystemTime,
     pub client: Option<IpAddr>,
     pub is_secure: bool,
-    pub method: Method,
+    /// None of what was no request.
+    pub method: Option<Method>,
     pub target: Option<PathAndQuery>,
     pub version: Version,
     pub host: Option<HeaderValue>,
@@ -46,7 +48,7 @@ impl Record {
             time: SystemTime::now(),
             client: client.address,
             is_secure: client.is_secure,
-            method: request.method().clone(),
+            method: Some(request.method().clone()),
             target: request.uri().path_and_query().cloned(),
             version: request.version(),
             host: client
@@ -61,6 +63,27 @@ impl Record {
             encoding: None,
             bytes: 0,
             took: Duration::ZERO,
+            release: None,
+        }
+    }
+
+    /// Of what was refused before it was a request.
+    pub fn unheard(unheard: &Unheard, peer: Option<Peer>) -> Self {
+        Record {
+            time: SystemTime::now(),
+            client: peer.map(|peer| peer.address.ip().to_canonical()),
+            is_secure: peer.is_some_and(|peer| peer.is_tls),
+            method: None,
+            target: None,
+            version: unheard.version,
+            host: None,
+            referer: None,
+            user_agent: None,
+            status: unheard.status.as_u16(),
+            kind: "error",
+            encoding: None,
+            bytes: 0,
+            took: unheard.took,
             release: None,
         }
     }
@@ -90,10 +113,16 @@ fn combined(out: &mut Vec<u8>, record: &Record, date: Date) -> std::io::Result<(
     let Date { year, month, day, hour, minute, second, .. } = date;
     let month = MONTHS.get(usize::from(month).saturating_sub(1)).unwrap_or(&"-");
     write!(out, " - - [{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000] \"")?;
-    quote(out, record.method.as_str().as_bytes());
-    out.push(b' ');
-    quote(out, record.target().as_bytes());
-    write!(out, " {}\" {} ", version(record.version), record.status)?;
+    match &record.method {
+        Some(method) => {
+            quote(out, method.as_str().as_bytes());
+            out.push(b' ');
+            quote(out, record.target().as_bytes());
+            write!(out, " {}", version(record.version))?;
+        }
+        None => out.push(b'-'),
+    }
+    write!(out, "\" {} ", record.status)?;
     match record.bytes {
         0 => out.push(b'-'),
         bytes => write!(out, "{bytes}")?,
@@ -137,8 +166,8 @@ struct Json<'a> {
     time: String,
     client: Option<IpAddr>,
     scheme: &'static str,
-    method: &'a str,
-    target: &'a str,
+    method: Option<&'a str>,
+    target: Option<&'a str>,
     version: &'static str,
     status: u16,
     bytes: u64,
@@ -158,8 +187,8 @@ fn json(out: &mut Vec<u8>, record: &Record, date: Date) -> std::io::Result<()> {
         time: format!("{date}.{millis:03}Z"),
         client: record.client,
         scheme: if record.is_secure { "https" } else { "http" },
-        method: record.method.as_str(),
-        target: record.target(),
+        method: record.method.as_ref().map(Method::as_str),
+        target: record.method.as_ref().map(|_| record.target()),
         version: version(record.version),
         status: record.status,
         bytes: record.bytes,
@@ -227,6 +256,19 @@ mod tests {
              \"kind\":\"asset\",\"encoding\":\"br\",\"host\":\"a.example\",\"referer\":null,\"user_agent\":\"curl/8\",\
              \"release\":\"0123456789abcdef\"}\n"
         );
+    }
+
+    #[test]
+    fn what_was_no_request_has_no_line_to_show() {
+        let unheard = Unheard {
+            status: http::StatusCode::BAD_REQUEST,
+            version: Version::HTTP_11,
+            took: Duration::from_millis(20),
+        };
+        let record = Record { time: record().time, ..Record::unheard(&unheard, None) };
+        assert_eq!(line(LogFormat::Combined, &record), "- - - [09/Sep/2001:01:46:40 +0000] \"-\" 400 - \"-\" \"-\"\n");
+        let json = line(LogFormat::Json, &record);
+        assert!(json.contains("\"method\":null,\"target\":null,\"version\":\"HTTP/1.1\",\"status\":400,"), "{json}");
     }
 
     #[test]

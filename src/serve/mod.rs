@@ -37,6 +37,7 @@ mod forwarded;
 pub mod fuzzing;
 mod handler;
 mod headers;
+mod kept;
 mod limits;
 mod listen;
 mod load;
@@ -64,6 +65,7 @@ mod system;
 mod table;
 mod tls;
 mod tunnel;
+mod unheard;
 mod upstream;
 
 use operate::Operator;
@@ -159,6 +161,8 @@ pub enum Event {
     ReloadFailed(Error),
     /// Of a build that was large enough to be served before it was verified, a file is not what it says. It is not served, the others are.
     Unsound(Error),
+    /// Files of what is served can't be kept for the next start.
+    NotKept(Error),
     /// Assets are to be had from another origin no longer, or again.
     Failover(Change),
     /// Requests under way are being finished.
@@ -218,15 +222,21 @@ pub async fn run_and_follow(
     let gateway = upstream.map(|upstream| operator.observe(Gateway::new(handler.clone(), Arc::new(upstream))));
     let service = operator.observe(handler);
     let status = operator.status();
-    let mut verifying = pin!(current.verify());
+    // Nobody waits for it but who comes after the next start.
+    let mut verifying = pin!(async {
+        let kept = current.keep().await;
+        let verified = current.verify().await;
+        (verified, kept.and(current.keep().await))
+    });
     let mut is_verifying = true;
     let asked = async {
         let mut hung_up = false;
         loop {
             let (mut asker, mut next) = (None, None);
             tokio::select! {
-                verified = &mut verifying, if is_verifying => {
+                (verified, kept) = &mut verifying, if is_verifying => {
                     is_verifying = false;
+                    kept.unwrap_or_else(|error| observer(Event::NotKept(error)));
                     match verified {
                         Ok(true) => operator.loaded(&current, &environment, start.elapsed()),
                         Ok(false) => {}
@@ -255,7 +265,8 @@ pub async fn run_and_follow(
                 let _ = next.served.send(outcome.is_ok());
             }
             match outcome {
-                Ok(()) => {
+                Ok(kept) => {
+                    kept.unwrap_or_else(|error| observer(Event::NotKept(error)));
                     operator.loaded(&current, &environment, start.elapsed());
                     operator.reloaded(Ok(()), asker);
                     observer(Event::Reloaded);
@@ -300,10 +311,11 @@ async fn stop(signals: &mut Signals, hung_up: &mut bool) {
     }
 }
 
-/// The certificate first: one that can't be read leaves all as it was.
-async fn reload(current: &Arc<Current>, tls: Option<&Tls>, out: Option<PathBuf>) -> Result<()> {
+/// The certificate first: one that can't be read leaves all as it was. Says as well whether what is served is kept for the next start.
+async fn reload(current: &Arc<Current>, tls: Option<&Tls>, out: Option<PathBuf>) -> Result<Result<()>> {
     tls.map_or(Ok(()), Tls::reload)?;
-    current.reload(out).await
+    current.reload(out).await?;
+    Ok(current.keep().await)
 }
 
 #[cfg(all(test, unix))]

@@ -1,5 +1,6 @@
 //! A layer round a service that counts its answers, writes them to the access log, and says in `Server-Timing` how they came about.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use super::log_line::Record;
 use super::metrics::{Counted, Metrics};
 use super::peer::Peer;
 use super::status::Status;
+use super::unheard::Unheard;
 use super::upstream::Gateway;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -63,6 +65,14 @@ pub struct Observed<S> {
     peer: Option<Peer>,
 }
 
+/// The service of a connection, if it is one of those.
+pub(super) fn watched<S: 'static>(service: &S) -> Option<&dyn Watched> {
+    let service = service as &dyn Any;
+    let plain = || service.downcast_ref::<Observed<Handler>>().map(|observed| observed as &dyn Watched);
+    let gateway = || service.downcast_ref::<Observed<Gateway>>().map(|observed| observed as &dyn Watched);
+    plain().or_else(gateway)
+}
+
 /// A service that answers from a table first, and is told whom it answers.
 pub trait FromTable {
     fn for_peer(self, peer: Peer) -> Self;
@@ -95,15 +105,36 @@ impl<S: FromTable> Observed<S> {
     pub fn for_peer(self, peer: Peer) -> Self {
         Observed { service: self.service.for_peer(peer), peer: Some(peer), ..self }
     }
+}
 
+/// An observed service of a server's own, whichever it is.
+pub(super) trait Watched {
     /// What answers from the table, if its answers are counted at most, and where.
-    pub(super) fn if_counted_at_most(&self) -> Option<(&Handler, Option<&Arc<Metrics>>)> {
+    fn if_counted_at_most(&self) -> Option<(&Handler, Option<&Arc<Metrics>>)>;
+
+    /// Counts and logs what no service has seen.
+    fn unheard(&self, unheard: Unheard);
+}
+
+impl<S: FromTable> Watched for Observed<S> {
+    fn if_counted_at_most(&self) -> Option<(&Handler, Option<&Arc<Metrics>>)> {
         match &self.observer.0 {
             None => Some((self.service.handler(), None)),
             Some(duties) if duties.log.is_none() && !duties.server_timing => {
                 Some((self.service.handler(), duties.metrics.as_ref()))
             }
             Some(_) => None,
+        }
+    }
+
+    fn unheard(&self, unheard: Unheard) {
+        let Some(duties) = &self.observer.0 else { return };
+        if let Some(metrics) = &duties.metrics {
+            metrics.count(Counted::unheard(unheard.status), 0, unheard.took);
+        }
+        if let Some(log) = duties.log.as_ref().filter(|log| log.wants()) {
+            let release = duties.status.with_live(|live| live.release.clone());
+            log.hand_over(Box::new(Record { release, ..Record::unheard(&unheard, self.peer) }));
         }
     }
 }

@@ -19,10 +19,9 @@ use super::asked::Asked;
 use super::content::Content;
 use super::handler::{Decision, Handler, decide, has_right_host};
 use super::metrics::{Counted, Metrics};
-use super::observe::Observed;
+use super::observe::watched;
 use super::resource::Representation;
 use super::table::{Route, Table};
-use super::upstream::Gateway;
 
 /// A request with more fields is unusual.
 const FIELDS: usize = 64;
@@ -88,13 +87,9 @@ impl Drop for Due {
 impl Quick {
     /// None if the service does more than to answer from a table: if it is another, if a layer wraps it, or if a log is kept.
     pub fn of<S: 'static>(service: &S, sends_files: bool) -> Option<Self> {
-        let service = service as &dyn Any;
-        let (handler, metrics) = if let Some(observed) = service.downcast_ref::<Observed<Handler>>() {
-            observed.if_counted_at_most()?
-        } else if let Some(observed) = service.downcast_ref::<Observed<Gateway>>() {
-            observed.if_counted_at_most()?
-        } else {
-            (service.downcast_ref::<Handler>()?, None)
+        let (handler, metrics) = match watched(service) {
+            Some(observed) => observed.if_counted_at_most()?,
+            None => ((service as &dyn Any).downcast_ref::<Handler>()?, None),
         };
         let is_direct = !handler.is_behind_proxy();
         is_direct.then(|| Quick { handler: handler.clone(), metrics: metrics.cloned(), sends_files })

@@ -2,9 +2,11 @@
 //! chunks that it asks for later.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::content::Content;
+use super::kept::Kept;
 use super::resource::{Bodies, Resource};
 use super::storage::{Policy, Storage, open_files};
 use super::table::{Table, TableBuilder};
@@ -14,6 +16,8 @@ use crate::release::ReleaseId;
 pub(super) struct Retention<'a> {
     releases: u8,
     storage: &'a Storage,
+    /// Where the files are when their build's folder is gone.
+    kept: Option<PathBuf>,
     /// Files that may still be held open.
     open: usize,
     /// Bodies that were asked for already, by where they were; none if they can't be kept.
@@ -22,13 +26,14 @@ pub(super) struct Retention<'a> {
 
 impl<'a> Retention<'a> {
     pub(super) fn new(policy: &Policy, storage: &'a Storage) -> Self {
-        Retention { releases: policy.keep_releases, storage, open: open_files(), moved: HashMap::new() }
+        let kept = Kept::of(policy).map(|kept| kept.files());
+        Retention { releases: policy.keep_releases, storage, kept, open: open_files(), moved: HashMap::new() }
     }
 
     /// Adds to `table`, which is of `release`, what was served `before` and is not there any more. The headers stay what they were.
     ///
-    /// What memory has no room for goes to a file without a name. Files that were held open are held on, but for those that are more
-    /// than may be open: they are gone with their folder.
+    /// What memory has no room for goes to a file without a name. Files that were held open are held on. Those that are more than may
+    /// be open are gone with their folder, unless they are kept elsewhere.
     pub(super) fn keep(&mut self, table: &mut TableBuilder, before: &Table, release: &ReleaseId) {
         let step = u8::from(before.release() != release);
         let mut old: Vec<(u8, &str, &Resource)> = before
@@ -63,7 +68,7 @@ impl<'a> Retention<'a> {
                 self.open = self.open.checked_sub(1)?;
                 Some(content.clone())
             }
-            Content::Closed(_) => None,
+            Content::Closed(closed) => closed.kept_in(self.kept.as_deref()?).map(Content::Closed),
         }
     }
 }

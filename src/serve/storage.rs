@@ -4,7 +4,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +27,8 @@ pub struct Policy {
     pub largest_in_memory: u64,
     /// How many releases before the current one keep their fingerprinted files.
     pub keep_releases: u8,
+    /// A folder where these files are for the next start; one server's own. Without it, they last as long as the process.
+    pub keep_in: Option<PathBuf>,
     /// The codings that are made where a build has made none.
     pub encodings: Vec<Encoding>,
     /// How much may be verified before the first answer, in bytes of bodies, each of which counts for 16 KiB at least. Of a
@@ -55,6 +57,7 @@ impl Default for Policy {
             memory: 256 << 20,
             largest_in_memory: Policy::LARGEST,
             keep_releases: 5,
+            keep_in: None,
             encodings: Encoding::ALL.to_vec(),
             // Half a second on one core.
             verified_first: 512 << 20,
@@ -163,7 +166,7 @@ impl Source<'_> {
         Part::new(&self.digest, Content::Closed(Closed::new(Arc::new(verified))), 0)
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         place(self.folder, self.name, self.encoding)
     }
 
@@ -204,7 +207,7 @@ fn hash(identity: &Identity) -> u64 {
 }
 
 /// Counts what is in memory, and holds what has no file of its own: bound pages, and bodies of releases whose folder is gone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Storage {
     memory: u64,
     held: AtomicU64,

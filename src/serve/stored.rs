@@ -120,6 +120,11 @@ impl Verified {
         Verified { folder, name, encoding, length, digest, seen: Mutex::default() }
     }
 
+    /// What the file of that name in another folder has to hold, yet to be verified.
+    pub(super) fn elsewhere(&self, folder: &Path) -> Self {
+        Verified::later(&folder.into(), &self.name, self.encoding, self.length, self.digest)
+    }
+
     pub(super) fn length(&self) -> u64 {
         self.length
     }

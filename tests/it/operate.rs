@@ -18,6 +18,8 @@ pub fn trials() -> Vec<Trial> {
         the_admin_listener_tells_how_the_server_is,
         a_reload_can_be_asked_for_over_http,
         answers_are_counted,
+        what_is_refused_before_it_is_a_request_is_counted_and_logged,
+        what_http_2_refuses_is_counted_and_logged,
         the_log_has_a_line_for_each_answer,
         the_log_is_opened_anew_for_logrotate,
         the_log_as_json_with_what_the_file_says,
@@ -139,6 +141,117 @@ fn answers_are_counted() {
     }
     let bytes = metric(&server, "fingerpost_response_bytes_total").expect("a count");
     assert!(bytes > whole.body.len() as f64 && bytes < whole.body.len() as f64 + 1000.0, "{bytes}");
+}
+
+/// What comes back for these bytes, until the server closes.
+fn exchange(server: &Server, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(&server.address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.write_all(bytes).expect("a request");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+/// Of each line of a log in JSON: status, protocol, method.
+fn logged(server: &mut Server, log: &Path) -> Vec<(u64, String, Value)> {
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait(), Some(0));
+    let lines = read(log);
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let mut seen: Vec<_> = lines
+        .map(|line| {
+            assert_eq!(line["client"], "127.0.0.1", "{line}");
+            let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+            (line["status"].as_u64().expect("a status"), text("version"), line["method"].clone())
+        })
+        .collect();
+    seen.sort_by_key(|(status, ..)| *status);
+    seen
+}
+
+const JSON_LOG: &str = "[serve]\nheader_timeout = 1\naccess_log = { path = \"a.log\", format = \"json\" }\n";
+
+fn what_is_refused_before_it_is_a_request_is_counted_and_logged() {
+    let site = site().config(JSON_LOG);
+    let mut server = serve(&site, &["--admin", "0"]);
+    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(40_000));
+    for (bytes, status) in [
+        ("GET / HTTP/1.1\r\nhost: a\r\n\r\nno request\r\n\r\n", "HTTP/1.1 400"),
+        (large.as_str(), "HTTP/1.1 431"),
+        ("GET / HTTP/1.1\r\nhost", ""),
+        ("", ""),
+    ] {
+        let answer = String::from_utf8_lossy(&exchange(&server, bytes.as_bytes())).into_owned();
+        assert!(answer.contains(status), "{bytes:.40}: {answer}");
+    }
+    assert_metric(&server, "fingerpost_requests_total{class=\"4xx\",kind=\"error\"}", 3.0);
+    assert_metric(&server, "fingerpost_request_duration_seconds_count", 4.0);
+    let logged = logged(&mut server, &site.root().join("a.log"));
+    let version = || "HTTP/1.1".to_owned();
+    assert_eq!(
+        logged,
+        [
+            (200, version(), "GET".into()),
+            (400, version(), Value::Null),
+            (408, version(), Value::Null),
+            (431, version(), Value::Null)
+        ]
+    );
+}
+
+/// RFC 9113 sections 4.1 and 6.2, RFC 7541 appendix A; `flags` 5 ends the fields and the stream, 4 the fields alone.
+fn fields(stream: u8, flags: u8, fields: &[u8]) -> Vec<u8> {
+    let [_, _, b, c] = (fields.len() as u32).to_be_bytes();
+    [&[0, b, c, 1, flags, 0, 0, 0, stream], fields].concat()
+}
+
+fn what_http_2_refuses_is_counted_and_logged() {
+    const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
+    let site = site().config(JSON_LOG);
+    let mut server = serve(&site, &["--admin", "0"]);
+    // A field of 40,000 bytes, in three frames.
+    let large = [GET, b"\x00\x01x\x7f\xc1\xb7\x02", &[b'y'; 40_000]].concat();
+    let (first, rest) = large.split_at(16_000);
+    let [second, third] = [&rest[..16_000], &rest[16_000..]].map(|part| {
+        let mut frame = fields(3, 0, part);
+        frame[3] = 9;
+        frame
+    });
+    let third = {
+        let mut third = third;
+        third[4] = 4;
+        third
+    };
+    let streams = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(),
+        fields(1, 5, GET),
+        fields(3, 1, first),
+        second,
+        third,
+        // A field of a connection.
+        fields(5, 5, &[GET, b"\x00\x0aconnection\x01x"].concat()),
+        fields(7, 5, GET),
+    ];
+    let (documents, errors) = (
+        "fingerpost_requests_total{class=\"2xx\",kind=\"document\"}",
+        "fingerpost_requests_total{class=\"4xx\",kind=\"error\"}",
+    );
+    let mut client = TcpStream::connect(&server.address).expect("a connection");
+    client.write_all(&streams.concat()).expect("requests");
+    assert_metric(&server, documents, 2.0);
+    assert_metric(&server, errors, 2.0);
+    // No stream has an even number. That is the end of the connection.
+    client.write_all(&fields(8, 5, GET)).expect("a request");
+    assert_metric(&server, errors, 3.0);
+    assert_metric(&server, documents, 2.0);
+    drop(client);
+    let logged = logged(&mut server, &site.root().join("a.log"));
+    let line = |status, method: Option<&str>| (status, "HTTP/2.0".to_owned(), Value::from(method));
+    assert_eq!(
+        logged,
+        [line(200, Some("GET")), line(200, Some("GET")), line(400, None), line(400, None), line(431, None)]
+    );
 }
 
 fn css(site: &Site) -> String {

@@ -261,6 +261,10 @@ impl Server {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
+    }
+
     /// Waits for its end, and gives the exit code.
     pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().expect("its end").code()

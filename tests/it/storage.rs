@@ -20,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
     trials![
         without_memory_all_is_served_from_files,
         an_old_chunk_outlives_its_release,
+        an_old_chunk_outlives_a_restart,
+        what_is_kept_for_the_next_start_is_cleaned_up,
         files_that_change_under_the_server_are_never_served_wrong,
         files_that_are_overwritten_are_never_served_wrong_where_they_are_read,
         a_thousand_reloads_lose_and_mix_nothing,
@@ -102,6 +104,106 @@ fn an_old_chunk_outlives_its_release() {
         site.write("assets/css/a.css", format!("{}.one {{ color: red }}", long_stylesheet()));
         site.build(&[]);
     }
+}
+
+/// Builds with another lazy chunk, and gives its path.
+fn build_with(site: &Site, text: &str) -> (Dist, String) {
+    site.write("assets/js/later.ts", format!("console.log('{text}');\n"));
+    let dist = site.build(&[]);
+    let chunk = chunk(&dist);
+    (dist, chunk)
+}
+
+fn stop(mut server: crate::site::Server) {
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait(), Some(0));
+}
+
+const KEPT: &str = ".fingerpost-served";
+
+/// Waits until what is served is noted.
+fn wait_until_noted(site: &Site) {
+    let manifest = fs::read_to_string(site.root().join("dist/.fingerpost/manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    let first = format!("[{}", manifest["release"]);
+    let late = Instant::now() + Duration::from_secs(20);
+    while !fs::read_to_string(site.root().join(KEPT).join("served.json")).is_ok_and(|text| text.starts_with(&first)) {
+        assert!(Instant::now() < late, "it is not noted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn an_old_chunk_outlives_a_restart() {
+    let site = lazy_site();
+    let (first_dist, first) = build_with(&site, &"the first of all ".repeat(200));
+    let server = site.serve(&LISTEN);
+    let before = get(&server.address, &format!("/{first}"), &[]);
+    wait_until_noted(&site);
+    // Without a word, and the build is replaced before anybody could look.
+    drop(server);
+    let (_, second) = build_with(&site, "the second");
+    let server = site.serve(&LISTEN);
+    let check = |server: &crate::site::Server| {
+        let after = get(&server.address, &format!("/{first}"), &[]);
+        assert_eq!((after.status, &after.body), (200, &before.body));
+        for name in ["cache-control", "content-type", "etag", "vary"] {
+            assert_eq!(after.header(name), before.header(name), "{name}");
+        }
+        let coded = get(&server.address, &format!("/{first}"), &[("accept-encoding", "br")]);
+        assert_eq!(
+            (coded.header("content-encoding"), &coded.body[..]),
+            (Some("br"), first_dist.bytes(&format!("{first}.br")))
+        );
+    };
+    check(&server);
+    // One after a reload, and then another start.
+    build_with(&site, "the third");
+    server.signal(Signal::HUP);
+    server.wait_for("reloaded");
+    wait_until_noted(&site);
+    stop(server);
+    let server = site.serve(&LISTEN);
+    check(&server);
+    assert_eq!(get(&server.address, &format!("/{second}"), &[]).status, 200);
+    stop(server);
+    // What is damaged is never served; the rest is.
+    let path = site.root().join(KEPT).join("files").join(&first);
+    let length = fs::metadata(&path).expect("it is kept").len();
+    fs::write(&path, vec![b'x'; length as usize]).expect("written");
+    let server = site.serve(&LISTEN);
+    assert_eq!(get(&server.address, &format!("/{first}"), &[]).status, 404);
+    assert_eq!(get(&server.address, &format!("/{second}"), &[]).status, 200);
+}
+
+fn what_is_kept_for_the_next_start_is_cleaned_up() {
+    let site = lazy_site().config("[serve]\nkeep_releases = 1\n");
+    let mut chunks = Vec::new();
+    for text in ["one", "two", "three"] {
+        chunks.push(build_with(&site, text).1);
+        let server = site.serve(&LISTEN);
+        wait_until_noted(&site);
+        stop(server);
+    }
+    let is_kept = |file: &String| site.root().join(KEPT).join("files").join(file).exists();
+    assert_eq!(chunks.iter().map(is_kept).collect::<Vec<_>>(), [false, true, true]);
+    let records = fs::read_dir(site.root().join(KEPT)).expect("a folder").flatten();
+    let records = records.filter(|entry| entry.file_name().to_string_lossy().len() == "0123456789abcdef.json".len());
+    assert_eq!(records.count(), 2);
+    let statuses = |config: &str| {
+        site.write("fingerpost.toml", config);
+        let server = site.serve(&LISTEN);
+        let statuses = chunks.iter().map(|chunk| get(&server.address, &format!("/{chunk}"), &[]).status);
+        statuses.collect::<Vec<_>>()
+    };
+    assert_eq!(statuses("[serve]\nkeep_releases = 1\n"), [404, 200, 200]);
+    assert_eq!(statuses("[serve]\nkeep_in = 'none'\n"), [404, 404, 200]);
+    // A folder that is somebody else's is left alone.
+    site.write("mine/files/a.txt", "mine");
+    site.write("fingerpost.toml", "[serve]\nkeep_in = 'mine'\n");
+    let server = site.serve(&LISTEN);
+    server.wait_for("not kept");
+    assert!(server.wait_for("mine").contains("holds something else"), "{}", server.said());
+    assert_eq!(fs::read_to_string(site.root().join("mine/files/a.txt")).expect("it is there"), "mine");
 }
 
 /// A connection that is used for as long as it lasts.
@@ -431,6 +533,8 @@ fn sizes_and_times_are_checked() {
         ("[serve]\nmemory = 'lots'", "`lots` is no size"),
         ("[serve]\nmemroy = 1", "did you mean `memory`?"),
         ("[serve]\nkeep_releases = -1", "-1"),
+        ("[serve]\nkeep_in = '.'", "`.` is no folder below the root"),
+        ("[serve]\nkeep_in = 'dist/kept'", "the folder for files of earlier releases and `out` overlap"),
         ("[env.x]\nfailover = { interval = 0 }", "`interval` of `failover` can't be 0 seconds"),
         ("[env.x]\nfailover = { fail_after = 0 }", "`fail_after` of `failover` can't be 0"),
         ("[env.x]\nfailover = 'yes'", "`failover` is `true`, `false` or a table"),

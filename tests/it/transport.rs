@@ -31,6 +31,8 @@ pub fn trials() -> Vec<Trial> {
         what_is_no_socket_is_not_taken_over,
         the_service_manager_is_told,
         a_stop_waits_for_the_drain_alone,
+        a_stop_does_not_wait_for_a_reload,
+        a_client_of_http_2_that_is_gone_is_noticed,
         idle_connections_cost_little,
     ]
 }
@@ -242,6 +244,75 @@ fn a_stop_waits_for_the_drain_alone() {
     let mut rest = Vec::new();
     let _ = slow.read_to_end(&mut rest);
     assert!(rest.len() < 20_000_000, "it was cut off");
+}
+
+/// A file that nobody can open, as on a disk that does not answer.
+fn a_stop_does_not_wait_for_a_reload() {
+    for stuck in ["about.html", "large.bin"] {
+        let site = site().asset("public/large.bin", vec![b'x'; 200_000]).template("about.html", "<!doctype html>about");
+        site.build(&["--no-compress"]);
+        let path = site.root().join("notify");
+        let manager = notices(&path);
+        let mut command = site.command(&LISTEN);
+        command.env("NOTIFY_SOCKET", &path);
+        let mut server = Server::start(command);
+        let file = site.root().join("dist").join(stuck);
+        std::fs::remove_file(&file).expect("it was built");
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().expect("mkfifo").success());
+        server.signal(Signal::HUP);
+        let mut notice = [0; 500];
+        while !notice.starts_with(b"RELOADING") {
+            manager.recv(&mut notice).expect("a notice");
+        }
+        assert_eq!(get(&server.address, "/", &[]).status, 200, "what was served still is");
+        server.signal(Signal::TERM);
+        server.wait_for("finishing the requests");
+        let late = Instant::now() + Duration::from_secs(8);
+        while !server.has_ended() {
+            assert!(Instant::now() < late, "{stuck}: it waits for what nobody wants any more");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(server.wait(), Some(0));
+    }
+}
+
+/// It holds the connection open, and says nothing any more: not even to PING (RFC 9113 section 6.7).
+fn a_client_of_http_2_that_is_gone_is_noticed() {
+    let site = site().config("[serve]\nidle_timeout = 12\nheader_timeout = 2\n");
+    site.build(&[]);
+    let server = site.serve(&LISTEN);
+    let address = server.address.as_str();
+    std::thread::scope(|scope| {
+        let (there, gone) = (scope.spawn(|| until_closed(address, true)), scope.spawn(|| until_closed(address, false)));
+        let (pings, lasted) = there.join().expect("a client");
+        assert!(pings > 0 && lasted >= Duration::from_secs(12), "idle, and there: {pings}, {lasted:?}");
+        let (pings, lasted) = gone.join().expect("a client");
+        assert!(pings > 0 && lasted < Duration::from_secs(12), "{pings}, {lasted:?}");
+    });
+}
+
+/// How often a client is asked whether it is there, and when it is hung up on.
+fn until_closed(address: &str, answers: bool) -> (usize, Duration) {
+    const PING: u8 = 6;
+    let mut client = TcpStream::connect(address).expect("a connection");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let get = [&[0, 0, 6, 1, 5, 0, 0, 0, 1][..], b"\x82\x86\x84\x41\x01a"].concat();
+    let start = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(), get].concat();
+    client.write_all(&start).expect("a request");
+    let begun = Instant::now();
+    let (mut pings, mut head) = (0, [0; 9]);
+    while client.read_exact(&mut head).is_ok() {
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        client.read_exact(&mut payload).expect("a payload");
+        if head[3] == PING && head[4] == 0 {
+            pings += 1;
+            head[4] = 1;
+            if answers {
+                client.write_all(&[&head[..], &payload].concat()).expect("an answer");
+            }
+        }
+    }
+    (pings, begun.elapsed())
 }
 
 /// Bytes of memory that the process has to itself.

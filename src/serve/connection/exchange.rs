@@ -124,6 +124,7 @@ where
         let response = ready!(this.answer.poll(cx))?;
         let mut turn = this.turn.take();
         if let Some(turn) = &mut turn {
+            turn.connection.vitals.has_answered();
             turn.is(false);
         }
         Poll::Ready(Ok(response.map(|body| {

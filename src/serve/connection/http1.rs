@@ -7,9 +7,10 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::upgrade::OnUpgrade;
@@ -26,6 +27,7 @@ use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
 use crate::serve::quick::Quick;
 use crate::serve::tunnel::{self, Switch};
+use crate::serve::unheard::Unheard;
 
 pub fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -41,13 +43,21 @@ pub struct Resting<T> {
     pub unread: Bytes,
 }
 
+/// How serving a connection ended.
+pub enum Served<T> {
+    /// It goes on when there is something to read.
+    Rests(Resting<T>),
+    /// For good, perhaps with a request that was refused before it was one.
+    Over(Option<Unheard>),
+}
+
 /// Serves until the connection ends, or comes to rest.
 pub async fn serve<T, S, B>(
     resting: Resting<T>,
     service: S,
     vitals: &Arc<Vitals>,
     (builder, sendfile): (&Builder, bool),
-) -> Option<Resting<T>>
+) -> Served<T>
 where
     T: Transport,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + 'static,
@@ -73,10 +83,14 @@ where
     let exchange = Exchange::new(service, Arc::clone(vitals), passage, Some(switch.clone()));
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), exchange));
     let mut is_closing = false;
-    let rests = poll_fn(|cx| {
+    let over = poll_fn(|cx| {
         vitals.attend(cx.waker());
         match vitals.order() {
-            Some(Order::Cut) => return Poll::Ready(false),
+            // Of one that was refused hyper says so when it has been closed.
+            Some(Order::Cut) if vitals.stage() != Stage::Leaving => {
+                let took = vitals.overdue();
+                return Poll::Ready(Some(took.map(|took| unheard(StatusCode::REQUEST_TIMEOUT, took))));
+            }
             Some(Order::Close) if !is_closing => {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
@@ -84,15 +98,19 @@ where
             _ => {}
         }
         // A failed connection concerns its client alone.
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(false);
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(result.err().and_then(|error| refused(&error))));
         }
-        if vitals.take_rest() && vitals.is_idle() { Poll::Ready(true) } else { Poll::Pending }
+        match vitals.order() {
+            Some(Order::Cut) => Poll::Ready(Some(None)),
+            Some(Order::Rest) if vitals.take_rest() && vitals.is_idle() => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
     })
     .await;
     let tunnel = switch.take().filter(|_| vitals.order() != Some(Order::Cut));
-    if !rests && tunnel.is_none() {
-        return None;
+    if let (Some(unheard), None) = (over, &tunnel) {
+        return Served::Over(unheard);
     }
     let parts = Pin::into_inner(connection).into_parts();
     let wire = parts.io.into_inner();
@@ -100,10 +118,10 @@ where
     let unread = [&parts.read_buf[..], &wire.unread].concat().into();
     let resting = Resting { io: wire.io, unread };
     match tunnel {
-        None => Some(resting),
+        None => Served::Rests(resting),
         Some(other) => {
             pass_on(resting, other, vitals).await;
-            None
+            Served::Over(None)
         }
     }
 }
@@ -120,6 +138,19 @@ async fn pass_on<T: Transport>(mut resting: Resting<T>, other: OnUpgrade, vitals
         _ => passing.as_mut().poll(cx).map(drop),
     })
     .await;
+}
+
+/// What hyper has answered by itself.
+fn refused(error: &hyper::Error) -> Option<Unheard> {
+    let status = match error.is_parse_too_large() {
+        true => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        false => StatusCode::BAD_REQUEST,
+    };
+    (error.is_parse() && !error.is_parse_version_h2()).then(|| unheard(status, Duration::ZERO))
+}
+
+fn unheard(status: StatusCode, took: Duration) -> Unheard {
+    Unheard { status, version: Version::HTTP_11, took }
 }
 
 /// What hyper reads from and writes to.
@@ -228,7 +259,9 @@ impl<T: Transport> AsyncWrite for Wire<T> {
             // hyper knows nothing of an answer that is under way.
             ready!(lane.poll_write_out(&mut this.io, &this.vitals, cx))?;
         }
-        this.ending.poll(&mut this.io, &this.vitals, cx)
+        // A client that has gone before is no failure, and would hide what it was refused for.
+        let _ = ready!(this.ending.poll(&mut this.io, &this.vitals, cx));
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -9,9 +9,10 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
@@ -20,10 +21,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::exchange::{BodyError, Exchange, Passage};
+use super::frames::Frames;
 use super::held::Held;
 use super::transport::{Ending, Transport};
 use super::vitals::{Order, Stage, Vitals};
 use crate::serve::limits::LARGEST_HEAD;
+use crate::serve::unheard::Unheard;
 
 /// Bytes that are gathered at most before they are written.
 const GATHERED: usize = 256 * 1024;
@@ -39,6 +42,9 @@ const WINDOW: u32 = 65_535;
 
 /// Bytes of an answer that are held for a client which takes them slowly.
 const HELD: usize = 256 * 1024;
+
+/// A PING frame (RFC 9113 section 6.7) with eight bytes that h2 itself never sends.
+const PING: [u8; 17] = *b"\0\0\x08\x06\0\0\0\0\0are you?";
 
 /// hyper's and h2's own limits hold as well: 20 streams that were reset before they were accepted, and 1,024 that were reset for errors
 /// (CVE-2023-44487 and CVE-2025-8671), and as many CONTINUATION frames as the list of headers allows (CVE-2024-28182).
@@ -71,7 +77,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for InPlace {
 pub async fn serve<T, S, B>(io: T, service: S, vitals: &Arc<Vitals>, builder: &Builder<InPlace>)
 where
     T: Transport,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
@@ -80,13 +86,18 @@ where
     let wire = Shared(Arc::new(Mutex::new(Wire {
         io,
         gathered: Gathered::new(Arc::clone(&held)),
+        frames: Frames::default(),
+        is_full: false,
         vitals: Arc::clone(vitals),
         ending: Ending::default(),
     })));
+    let mut observed = service.clone();
     let exchange = Exchange::new(service, Arc::clone(vitals), Passage::Held(held), None);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(wire.clone()), exchange));
     let (mut is_closing, mut is_over) = (false, false);
     let served = poll_fn(|cx| {
+        // Not shared with anybody, which a service need not bear.
+        let observed = &mut observed;
         vitals.attend(cx.waker());
         match vitals.order() {
             Some(Order::Cut) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
@@ -98,11 +109,20 @@ where
                 vitals.take_rest();
                 wire.lock().gathered.give_back();
             }
+            Some(Order::Ping) => {
+                vitals.take(Order::Ping);
+                wire.lock().ping();
+            }
             _ => {}
         }
         // A failed connection concerns its client alone, who may have to be told of it still.
         is_over = is_over || connection.as_mut().poll(cx).is_ready();
-        let written = wire.lock().poll_write_out(cx);
+        let mut wire = wire.lock();
+        for status in wire.frames.take_refused() {
+            Unheard { status, version: Version::HTTP_2, took: Duration::ZERO }.tell(observed);
+        }
+        let written = wire.poll_write_out(cx);
+        wire.settle(&written);
         if is_over || matches!(written, Poll::Ready(Err(_))) { written } else { Poll::Pending }
     })
     .await;
@@ -134,6 +154,9 @@ impl<T> Clone for Shared<T> {
 struct Wire<T> {
     io: T,
     gathered: Gathered,
+    frames: Frames,
+    /// Whether h2 has more to write than may be gathered.
+    is_full: bool,
     vitals: Arc<Vitals>,
     ending: Ending,
 }
@@ -242,13 +265,34 @@ impl<T: Transport> Wire<T> {
             match self.poll_some(cx) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
+                    self.is_full = true;
                     self.vitals.found_no_room();
                     return Poll::Pending;
                 }
             }
         }
-        slices.iter().filter(|slice| !slice.is_empty()).for_each(|slice| self.gathered.take(slice));
+        self.is_full = false;
+        let answers = self.vitals.answered();
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            self.frames.see(slice, answers);
+            self.gathered.take(slice);
+        }
         Poll::Ready(Ok(length))
+    }
+
+    /// Asks the client whether it is there; if so, something is received, whatever h2 thinks of that. Nothing comes between the bytes of
+    /// another frame: one that is stuck is a matter of other limits.
+    fn ping(&mut self) {
+        if self.frames.is_between() && self.gathered.length == 0 {
+            self.gathered.take(&PING);
+        }
+    }
+
+    /// When all is answered and written, that is how many answers there were: some may have been given to who did not wait for them.
+    fn settle(&mut self, written: &Poll<io::Result<()>>) {
+        if written.is_ready() && !self.is_full && self.vitals.has_nothing_open() {
+            self.frames.settle(self.vitals.answered());
+        }
     }
 
     /// Writes some of what was gathered, of which there is something.

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 mod exchange;
+mod frames;
 mod framing;
 mod held;
 mod http1;
@@ -29,12 +30,13 @@ mod vitals;
 mod proof;
 
 use exchange::BodyError;
-use http1::Resting;
+use http1::{Resting, Served};
 use transport::Transport;
 use vitals::Vitals;
 
 use super::connections::{Connections, Refusal};
 use super::tls::Tls;
+use super::unheard::Unheard;
 
 pub use registry::{Place, Registry};
 pub use vitals::{Order, Stage, interval};
@@ -103,8 +105,8 @@ impl Protocols {
                 }
                 Begin::Http2 => return http2::serve(resting.io, service, vitals, &self.http2).await,
                 Begin::Http1 => match http1::serve(resting, service.clone(), vitals, self.http1()).await {
-                    Some(rests) => resting = rests,
-                    None => return,
+                    Served::Rests(rests) => resting = rests,
+                    Served::Over(unheard) => return tell(unheard, &service),
                 },
             }
         }
@@ -137,13 +139,19 @@ impl Protocols {
         // What the handshake has brought along, rustls holds already.
         loop {
             match http1::serve(resting, service.clone(), vitals, self.http1()).await {
-                Some(rests) => resting = rests,
-                None => return,
+                Served::Rests(rests) => resting = rests,
+                Served::Over(unheard) => return tell(unheard, &service),
             }
             if !wakes(&resting, vitals).await {
                 return;
             }
         }
+    }
+}
+
+fn tell<S: 'static>(unheard: Option<Unheard>, service: &S) {
+    if let Some(unheard) = unheard {
+        unheard.tell(service);
     }
 }
 

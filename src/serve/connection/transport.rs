@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::vitals::{Stage, Vitals};
+use super::vitals::{Order, Stage, Vitals};
 
 /// Bytes that are thrown away at most, of a client that goes on sending after its answer.
 const DRAINED_AT_MOST: usize = 1 << 20;
@@ -61,6 +61,8 @@ impl Ending {
             match socket.try_read(&mut scratch) {
                 Ok(0) => break,
                 Ok(count) => self.drained += count,
+                // Whoever was waited for long enough is not waited for.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && vitals.order() == Some(Order::Cut) => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_read_ready(cx))?,
                 // A reset is an end, too.
                 Err(_) => break,

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,11 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// How long an HTTP/1 connection has to be quiet before it is taken apart.
 const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a client of HTTP/2 may be silent before it is asked whether it is still there, and how long it has for an answer. Of
+/// HTTP/1 there is no such question (RFC 9113 section 6.7).
+const PING_AFTER: Duration = Duration::from_secs(30);
+const PING_WAIT: Duration = Duration::from_secs(10);
 
 /// A request that waits for the service, in [`Vitals::open`].
 const OURS: u64 = 1 << 32;
@@ -40,6 +45,8 @@ pub enum Stage {
 pub enum Order {
     /// Give back what can be done without while nothing happens.
     Rest = 1,
+    /// Ask the client whether it is still there.
+    Ping,
     /// Finish the requests under way, take no more.
     Close,
     /// End now.
@@ -57,6 +64,10 @@ pub struct Vitals {
     /// Of these, how many have not been answered to the last byte of their body; and of these in units of [`OURS`], how many wait for
     /// the service, and not for the client.
     open: AtomicU64,
+    /// Answers that the service has given.
+    answered: AtomicU64,
+    /// Milliseconds that the head took which was given up; 0 if none was.
+    overdue: AtomicU32,
     /// Bytes.
     received: AtomicU64,
     /// `received` when the last request was handed on: what is beyond it belongs to no request yet.
@@ -79,6 +90,8 @@ impl Vitals {
             waker: OnceLock::new(),
             requests: AtomicU64::new(0),
             open: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            overdue: AtomicU32::new(0),
             received: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -114,7 +127,8 @@ impl Vitals {
         match self.order.load(Acquire) {
             0 => None,
             1 => Some(Order::Rest),
-            2 => Some(Order::Close),
+            2 => Some(Order::Ping),
+            3 => Some(Order::Close),
             _ => Some(Order::Cut),
         }
     }
@@ -130,8 +144,24 @@ impl Vitals {
 
     /// Whether it was told to rest; it is not told again until there is a reason.
     pub fn take_rest(&self) -> bool {
-        let is_told = self.order.load(Relaxed) == Order::Rest as u8;
-        is_told && self.order.compare_exchange(Order::Rest as u8, 0, AcqRel, Acquire).is_ok()
+        self.take(Order::Rest)
+    }
+
+    /// Whether it was told so; it is done with then.
+    pub fn take(&self, order: Order) -> bool {
+        let is_told = self.order.load(Relaxed) == order as u8;
+        is_told && self.order.compare_exchange(order as u8, 0, AcqRel, Acquire).is_ok()
+    }
+
+    /// How long the head took that the connection is cut off for.
+    pub fn overdue(&self) -> Option<Duration> {
+        let milliseconds = self.overdue.load(Acquire);
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()))
+    }
+
+    fn gives_up_a_head(&self, lasted: Duration) {
+        let milliseconds = u32::try_from(lasted.as_millis()).unwrap_or(u32::MAX);
+        self.overdue.store(milliseconds.max(1), Release);
     }
 
     pub fn received(&self, bytes: usize) {
@@ -165,6 +195,15 @@ impl Vitals {
         self.open.fetch_add(OURS + 1, Relaxed);
         self.heard.store(self.received.load(Relaxed), Relaxed);
         self.has_body.store(has_body, Relaxed);
+    }
+
+    /// The service has given its answer, which is yet to be written.
+    pub fn has_answered(&self) {
+        self.answered.fetch_add(1, AcqRel);
+    }
+
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Acquire)
     }
 
     /// It is for the client to take what there is.
@@ -250,11 +289,22 @@ pub struct Watch {
     sent: u64,
     /// It was told to rest since then.
     has_rested: bool,
+    silence: Silence,
+}
+
+/// How long nothing has come.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    since: Instant,
+    /// Bytes at `since`.
+    received: u64,
+    pinged: Option<Instant>,
 }
 
 impl Watch {
     pub fn new(now: Instant) -> Self {
-        Watch { doing: Doing::Answering, since: now, requests: 0, sent: 0, has_rested: false }
+        let silence = Silence { since: now, received: 0, pinged: None };
+        Watch { doing: Doing::Answering, since: now, requests: 0, sent: 0, has_rested: false, silence }
     }
 
     /// Looks at it, and says what it has to be told.
@@ -263,13 +313,13 @@ impl Watch {
         let sent = vitals.sent.load(Relaxed);
         let requests = vitals.requests();
         if doing != self.doing || (requests != self.requests && doing != Doing::Sending) {
-            *self = Watch { doing, since: now, requests, sent, has_rested: false };
+            *self = Watch { doing, since: now, requests, sent, has_rested: false, silence: self.silence };
             return None;
         }
         let lasted = now.saturating_duration_since(self.since);
         let had_one = requests > 0;
         match doing {
-            Doing::Answering => None,
+            Doing::Answering => self.ping(vitals, limits, now),
             Doing::Sending => {
                 if lasted < limits.write {
                     return None;
@@ -278,10 +328,16 @@ impl Watch {
                 if sent - self.sent < least {
                     return Some(Order::Cut);
                 }
-                *self = Watch { doing, since: now, requests, sent, has_rested: false };
+                *self = Watch { doing, since: now, requests, sent, has_rested: false, silence: self.silence };
                 None
             }
-            Doing::Shaking | Doing::Reading => (lasted >= limits.header_read).then_some(Order::Cut),
+            Doing::Shaking => (lasted >= limits.header_read).then_some(Order::Cut),
+            Doing::Reading => (lasted >= limits.header_read).then(|| {
+                if vitals.has_part_of_a_head() {
+                    vitals.gives_up_a_head(lasted);
+                }
+                Order::Cut
+            }),
             Doing::Waiting => {
                 let limit = if had_one { limits.idle } else { limits.header_read };
                 (lasted >= limit).then_some(Order::Cut)
@@ -291,7 +347,7 @@ impl Watch {
             // RFC 9113 section 6.8: GOAWAY says which requests were taken, so that the client repeats the others elsewhere.
             Doing::Idle if lasted >= limits.idle + LINGER => Some(Order::Cut),
             Doing::Idle if lasted >= limits.idle => Some(Order::Close),
-            Doing::Idle => self.rest(lasted, limits),
+            Doing::Idle => self.rest(lasted, limits).or_else(|| self.ping(vitals, limits, now)),
             Doing::Leaving => (lasted >= LINGER.min(limits.idle)).then_some(Order::Cut),
         }
     }
@@ -303,6 +359,24 @@ impl Watch {
         let is_time = lasted >= rest_after(limits) && !self.has_rested;
         self.has_rested |= is_time;
         is_time.then_some(Order::Rest)
+    }
+
+    /// A peer that is gone without a word is found out before it is waited for in vain; on a connection on which a request is under way
+    /// that would be for ever.
+    fn ping(&mut self, vitals: &Vitals, limits: &Limits, now: Instant) -> Option<Order> {
+        let received = vitals.received.load(Relaxed);
+        if vitals.stage() != Stage::Http2 || received != self.silence.received {
+            self.silence = Silence { since: now, received, pinged: None };
+            return None;
+        }
+        let has_lasted = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
+        match self.silence.pinged {
+            Some(pinged) => has_lasted(pinged, PING_WAIT.min(limits.header_read)).then_some(Order::Cut),
+            None => has_lasted(self.silence.since, PING_AFTER.min(limits.idle / 2)).then(|| {
+                self.silence.pinged = Some(now);
+                Order::Ping
+            }),
+        }
     }
 }
 
@@ -373,7 +447,6 @@ mod tests {
     #[test]
     fn the_service_may_take_its_time() {
         assert_eq!(told(&asked(Stage::Http1), |_| ()), None);
-        assert_eq!(told(&asked(Stage::Http2), |_| ()), None);
     }
 
     #[test]
@@ -411,6 +484,55 @@ mod tests {
         let mut look = |second| watch.look(&vitals, &limits(), start + second * SECOND);
         look(0);
         assert_eq!((look(60), look(65)), (Some(Order::Close), Some(Order::Cut)));
+    }
+
+    /// The orders of a connection of HTTP/2 that is looked at each second.
+    fn orders(vitals: &Vitals, mut each_second: impl FnMut(&Vitals, Option<Order>)) -> Vec<(u32, Order)> {
+        let start = Instant::now();
+        let mut watch = Watch::new(start);
+        let look = |second| {
+            let order = watch.look(vitals, &limits(), start + second * SECOND);
+            each_second(vitals, order);
+            Some((second, order?))
+        };
+        (0..100).filter_map(look).filter(|(_, order)| *order != Order::Rest).collect()
+    }
+
+    #[test]
+    fn a_silent_client_of_http_2_is_asked_and_then_cut_off() {
+        let idle = || {
+            let vitals = asked(Stage::Http2);
+            vitals.answers();
+            vitals.ends();
+            vitals
+        };
+        for (name, vitals) in [("idle", idle()), ("a request under way", asked(Stage::Http2))] {
+            let orders = orders(&vitals, |_, _| ());
+            let [(asked, Order::Ping), (cut, Order::Cut), ..] = orders[..] else { panic!("{name}: {orders:?}") };
+            // It takes a look or two to see that it is silent.
+            assert!((30..34).contains(&asked) && cut == asked + 10, "{name}: {asked}, {cut}");
+        }
+        let pong = |vitals: &Vitals, order| {
+            if order == Some(Order::Ping) {
+                vitals.received(17);
+            }
+        };
+        let waiting = orders(&asked(Stage::Http2), pong);
+        assert!(waiting.len() > 2 && waiting.iter().all(|(_, order)| *order == Order::Ping), "{waiting:?}");
+        // An answer is no request: the connection is as idle as before.
+        let orders = orders(&idle(), pong);
+        assert_eq!(orders.iter().map(|(_, order)| *order).collect::<Vec<_>>()[..2], [Order::Ping, Order::Close]);
+        assert!(matches!(orders[1], (60, _)), "{orders:?}");
+    }
+
+    #[test]
+    fn a_head_that_is_given_up_is_told_from_silence() {
+        let silent = Vitals::new(Stage::Http1);
+        assert_eq!(told(&silent, |_| ()), Some((10, Order::Cut)));
+        assert_eq!(silent.overdue(), None);
+        let begun = Vitals::new(Stage::Http1);
+        assert_eq!(told(&begun, |vitals| vitals.received(1)), Some((10, Order::Cut)));
+        assert_eq!(begun.overdue(), Some(10 * SECOND));
     }
 
     #[test]
