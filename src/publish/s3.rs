@@ -1,6 +1,7 @@
 //! A store that is a bucket, through the S3 API: AWS and whatever speaks it (GCS, R2, Ceph, Garage).
 
 mod direct;
+mod found;
 mod signing;
 mod trouble;
 
@@ -31,6 +32,7 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use tokio::io::AsyncWriteExt;
 
 use self::direct::Direct;
+use self::found::Found;
 use self::signing::SignedDigest;
 use self::trouble::{UNREACHABLE, causes, credentials_help, help, outlook, source};
 use super::exact::{Exact, Unsent};
@@ -83,7 +85,7 @@ pub struct S3 {
     bucket: String,
     /// Without slashes at its ends; may be empty.
     prefix: String,
-    credentials: Option<SharedCredentialsProvider>,
+    credentials: Option<Found>,
     direct: Direct,
     /// Whether the store is not known to lack conditional writes.
     conditional: AtomicBool,
@@ -126,7 +128,9 @@ impl S3 {
         let shared = loader.load().await;
         // Who asks for credentials goes on trying as it does; this client doesn't, since `Patient` does, and would not know how often
         // the store had asked to slow down.
+        let credentials = shared.credentials_provider().map(Found::by);
         let mut client = config::Builder::from(&shared).retry_config(RetryConfig::disabled());
+        client.set_credentials_provider(credentials.clone().map(SharedCredentialsProvider::new));
         if let Some(endpoint) = endpoint {
             client = client
                 .endpoint_url(endpoint)
@@ -145,7 +149,7 @@ impl S3 {
             renewed: Mutex::default(),
             bucket: bucket.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
-            credentials: shared.credentials_provider(),
+            credentials,
             direct,
             conditional: AtomicBool::new(true),
         }
@@ -193,13 +197,7 @@ impl S3 {
                 self.conditional.store(false, Ordering::Relaxed);
                 Ok(Put::Unsupported)
             }
-            _ => {
-                let failed = self.failed("write to", key, error);
-                if let Error::Store { outlook: Outlook::Expired, .. } = failed {
-                    self.direct.forget_credentials().await;
-                }
-                Err(failed)
-            }
+            _ => Err(self.failed("write to", key, error)),
         }
     }
 
@@ -267,6 +265,7 @@ impl S3 {
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         // Many requests find out at the same time.
         if renewed.is_none_or(|renewed| renewed.elapsed() > RENEWED) {
+            self.credentials.iter().for_each(Found::forget);
             let cache = IdentityCache::lazy().build();
             self.change(|settings| settings.identity_cache(cache.clone()));
             *renewed = Some(Instant::now());
@@ -742,7 +741,7 @@ mod tests {
         let client = Client::from_conf(client.credentials_provider(none.clone()).build());
         let store = S3 {
             client: ArcSwap::from_pointee(client),
-            credentials: Some(none),
+            credentials: Some(Found::by(none)),
             ..S3::connect("site", "", None, Some("x"), None).await
         };
         for error in [store.list().await.unwrap_err(), store.preflight().await.unwrap_err()] {
@@ -821,10 +820,10 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_passes_is_told_from_what_lasts() {
+    /// What may become of a request, and what follows from it.
+    fn fates() -> Vec<(Fate, Outlook)> {
         let answer = |status, body| Fate::Lost(Reply::Answer(StatusCode::from_u16(status).unwrap(), body));
-        for (fate, want) in [
+        vec![
             (answer(503, "<Error><Code>SlowDown</Code></Error>"), Outlook::Busy(None)),
             (answer(429, ""), Outlook::Busy(None)),
             (answer(504, ""), Outlook::Busy(None)),
@@ -839,7 +838,12 @@ mod tests {
             (answer(403, "<Error><Code>AccessDenied</Code></Error>"), Outlook::Lasting),
             (answer(404, "<Error><Code>NoSuchBucket</Code></Error>"), Outlook::Lasting),
             (answer(501, ""), Outlook::Lasting),
-        ] {
+        ]
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_told_from_what_lasts() {
+        for (fate, want) in fates() {
             let folder = tempfile::tempdir().unwrap();
             let bucket = Bucket::start_unreliable(folder.path(), move |_| std::future::ready(fate)).await.unwrap();
             let error = open(&bucket).await.list().await.unwrap_err();
@@ -850,6 +854,87 @@ mod tests {
         let store = S3::connect("site", "", Some(&format!("http://{closed}")), None, Some(key)).await;
         let error = store.list().await.unwrap_err();
         assert!(matches!(error, Error::Store { outlook: Outlook::Unreachable, .. }), "{error:?}");
+    }
+
+    fn small(text: &'static str) -> (Body, Object) {
+        let object = Object {
+            length: text.len() as u64,
+            digest: Digest::of(text.as_bytes()),
+            headers: BTreeMap::from([("content-type".to_owned(), "text/plain".to_owned())]),
+        };
+        (Body::Bytes(text.into()), object)
+    }
+
+    /// The SDK's own requests, of which there has to be one first, are served; others meet that fate.
+    async fn learned(folder: &Path, fate: Fate) -> (Bucket, S3) {
+        let fate = move |request: &http::request::Parts| {
+            let agent = request.headers.get("user-agent").and_then(|agent| agent.to_str().ok());
+            let is_direct = agent.is_some_and(|agent| agent.starts_with("fingerpost/"));
+            std::future::ready(if is_direct { fate } else { Fate::Served })
+        };
+        let bucket = Bucket::start_unreliable(folder, fate).await.unwrap();
+        let store = open(&bucket).await;
+        let (body, object) = small("one");
+        assert_eq!(store.put("one.txt", &body, &object, &Condition::Always).await.unwrap(), Put::Written);
+        assert!(store.direct.is_known());
+        (bucket, store)
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_past_the_sdk_fails_as_what_it_sends() {
+        let (body, object) = small("two");
+        // Nothing of a success is read but that it is one.
+        for (fate, want) in fates().into_iter().filter(|(fate, _)| !matches!(fate, Fate::Half(_))) {
+            let folder = tempfile::tempdir().unwrap();
+            let (_bucket, store) = learned(folder.path(), fate).await;
+            let error = store.put("two.txt", &body, &object, &Condition::Always).await.unwrap_err();
+            assert!(matches!(error, Error::Store { outlook, .. } if outlook == want), "{fate:?}: {error:?}");
+        }
+        let denied = "<Error><Code>AccessDenied</Code><Message>not you</Message></Error>";
+        let folder = tempfile::tempdir().unwrap();
+        let (_bucket, store) = learned(folder.path(), Fate::Lost(Reply::Answer(StatusCode::FORBIDDEN, denied))).await;
+        let text = told(&store.put("a b/two.txt", &body, &object, &Condition::Always).await.unwrap_err());
+        for want in ["`s3://site/my/site/a b/two.txt`", "AccessDenied: not you (status 403)", "`s3:PutObject`"] {
+            assert!(text.contains(want), "{text}");
+        }
+        for (status, want) in [(412, Put::Refused), (409, Put::Refused), (501, Put::Unsupported)] {
+            let fate = Fate::Lost(Reply::Answer(StatusCode::from_u16(status).unwrap(), ""));
+            let folder = tempfile::tempdir().unwrap();
+            let (_bucket, store) = learned(folder.path(), fate).await;
+            assert_eq!(store.put("two.txt", &body, &object, &Condition::IfAbsent).await.unwrap(), want, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_past_the_sdk_arrives_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_bucket, store) = learned(folder.path(), Fate::Served).await;
+        let (body, object) = small("two");
+        for key in ["two.txt", "a b+é/~(1)!.txt", "x%20y=&?#.js"] {
+            assert_eq!(store.put(key, &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Written, "{key}");
+            assert_eq!(store.put(key, &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Refused, "{key}");
+            let stored = store.get(key).await.unwrap().unwrap();
+            assert_eq!((&stored.body[..], &stored.headers), (&b"two"[..], &object.headers), "{key}");
+            let (other, its) = small("three");
+            let version = Condition::IfVersion(stored.version);
+            assert_eq!(store.put(key, &other, &its, &version).await.unwrap(), Put::Written, "{key}");
+            assert_eq!(store.put(key, &body, &object, &version).await.unwrap(), Put::Refused, "{key}");
+        }
+        // What is signed is what arrives: the store compares.
+        let wrong = Object { digest: Digest::of(b"other"), ..object };
+        assert!(store.put("wrong.txt", &body, &wrong, &Condition::Always).await.is_err());
+    }
+
+    /// Nothing that is done before the store is asked counts as an answer of it.
+    #[tokio::test]
+    async fn who_can_not_be_reached_is_not_waited_for() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let key = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
+        let store = S3::connect("site", "", Some(&format!("http://{closed}")), None, Some(key)).await;
+        let begun = Instant::now();
+        let error = run(&Patient::new(store, &Silent), &site().build()).await.unwrap_err();
+        assert!(matches!(error, Error::Store { outlook: Outlook::Unreachable, .. }), "{error:?}");
+        assert!(begun.elapsed() < PREFLIGHT, "{:?}", begun.elapsed());
     }
 
     #[test]

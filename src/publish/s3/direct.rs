@@ -2,14 +2,12 @@
 //! with its first one; connections, credentials and what errors mean are its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_s3::config::{
-    ConfigBag, HttpClient, Intercept, ProvideCredentials, RuntimeComponents, SharedCredentialsProvider,
-};
+use aws_sdk_s3::config::{ConfigBag, HttpClient, Intercept, ProvideCredentials, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -25,14 +23,12 @@ use http::{Request, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::store::Condition;
-use super::{CONNECT, RENEWED, SEND};
+use super::found::Found;
+use super::{CONNECT, SEND};
 use crate::release::Object;
 
 /// What a key may have as it is: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>, `UriEncode`.
 const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
-
-/// Credentials are looked for again so long before they expire.
-const MARGIN: Duration = Duration::from_secs(10);
 
 type Failure = SdkError<PutObjectError, HttpResponse>;
 
@@ -45,15 +41,6 @@ struct Known {
     /// A request of the SDK.
     seen: Mutex<Option<Line>>,
     line: ArcSwapOption<Line>,
-    identity: tokio::sync::Mutex<Held>,
-}
-
-/// Who is signed for.
-#[derive(Debug, Default)]
-struct Held {
-    /// With when it expires.
-    identity: Option<(Identity, Option<SystemTime>)>,
-    forgotten: Option<Instant>,
 }
 
 /// How objects are put.
@@ -117,45 +104,22 @@ impl Direct {
         self.0.line.load().is_some()
     }
 
-    /// Credentials are looked for again.
-    pub async fn forget_credentials(&self) {
-        let mut held = self.0.identity.lock().await;
-        // Many requests find out at the same time.
-        if held.forgotten.is_none_or(|forgotten| forgotten.elapsed() > RENEWED) {
-            *held = Held { identity: None, forgotten: Some(Instant::now()) };
-        }
-    }
-
     /// Puts an object; `None` if it is not known how, or with what credentials, which is for the SDK to say.
     pub async fn put(
         &self,
-        credentials: Option<&SharedCredentialsProvider>,
+        credentials: Option<&Found>,
         key: &str,
         body: &Bytes,
         object: &Object,
         condition: &Condition,
     ) -> Option<Result<(), Failure>> {
         let line = self.0.line.load_full()?;
-        let identity = self.identity(credentials?).await?;
+        let found = tokio::time::timeout(CONNECT, credentials?.provide_credentials()).await.ok()?.ok()?;
+        let identity = Identity::from(found);
         Some(match request(&line, &identity, key, body, object, condition) {
             Ok(request) => send(&line.connector, request).await,
             Err(error) => Err(SdkError::construction_failure(error)),
         })
-    }
-
-    async fn identity(&self, credentials: &SharedCredentialsProvider) -> Option<Identity> {
-        let mut held = self.0.identity.lock().await;
-        let lasts = |expires: &Option<SystemTime>| expires.is_none_or(|expires| expires > SystemTime::now() + MARGIN);
-        if let Some((identity, expires)) = &held.identity
-            && lasts(expires)
-        {
-            return Some(identity.clone());
-        }
-        let found = tokio::time::timeout(CONNECT, credentials.provide_credentials()).await.ok()?.ok()?;
-        let expires = found.expiry();
-        let identity = Identity::from(found);
-        held.identity = Some((identity.clone(), expires));
-        Some(identity)
     }
 }
 
