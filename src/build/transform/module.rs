@@ -34,6 +34,7 @@ use crate::progress::Progress;
 mod ahead;
 mod closed;
 mod edits;
+mod effects;
 mod faults;
 mod glob;
 mod imports;
@@ -188,6 +189,7 @@ pub fn bundle(
     };
     options.input = Some(entries.iter().zip(naming.ids()).map(input).collect());
     options.code_splitting = Some(CodeSplittingMode::Advanced(packages_apart()));
+    effects::keep_lazy_sheets(&hooks, &mut options);
     let mut bundler = BundlerBuilder::default()
         .with_options(options)
         .with_plugins(vec![Arc::clone(&hooks) as _])

@@ -330,9 +330,16 @@ impl Plugin for Hooks {
     }
 
     async fn module_parsed(&self, _: &PluginContext, info: Arc<ModuleInfo>, module: &NormalModule) -> HookNoopReturn {
+        let names = |ids: &mut dyn Iterator<Item = &ModuleId>| ids.map(ToString::to_string).collect::<Vec<_>>();
+        let mut modules = lock(&self.modules);
         if matches!(module.side_effects, DeterminedSideEffects::UserDefined(false)) {
-            lock(&self.modules).pure.insert(info.id.to_string());
+            modules.pure.insert(info.id.to_string());
         }
+        modules.imports.insert(info.id.to_string(), names(&mut info.imported_ids.iter()));
+        if !info.dynamically_imported_ids.is_empty() {
+            modules.lazy.insert(info.id.to_string(), names(&mut info.dynamically_imported_ids.iter()));
+        }
+        drop(modules);
         let name = |id: &ModuleId| split_suffix(&self.name(id.as_str())).0.to_owned();
         let import = |id: &ModuleId, kind| contents::Import::of(name(id), kind);
         let fixed = info.imported_ids.iter().map(|id| import(id, ImportKind::Statement));
@@ -343,13 +350,6 @@ impl Plugin for Hooks {
 
     async fn render_start(&self, ctx: &PluginContext, _: &HookRenderStartArgs<'_>) -> HookNoopReturn {
         self.ways.record(&self.job, ctx).await;
-        let mut modules = lock(&self.modules);
-        for id in ctx.get_module_ids() {
-            if let Some(info) = ctx.get_module_info(&id) {
-                let imports = info.imported_ids.iter().map(ToString::to_string).collect();
-                modules.imports.insert(id.to_string(), imports);
-            }
-        }
         Ok(())
     }
 
