@@ -385,6 +385,8 @@ mod tests {
             ("assets/js/all.ts", "export * from './one'; export * from './two';"),
             ("assets/js/one.ts", "import './one.css'; export const one = 1;"),
             ("assets/js/two.ts", "export const two = 2;"),
+            ("more/a.bin", "a"),
+            ("more/b.bin", "b"),
             ("assets/js/page.tsx", "import './page.css'; export const title = 't'; export const spare = 's';"),
             ("assets/js/old.cjs", "exports.x = 1;"),
             ("assets/js/data.json", "{\"n\": 1}"),
@@ -396,6 +398,7 @@ mod tests {
         ]);
         let root = site.folder.path().to_owned();
         site.check(&[], "the first build");
+        let spare: &str = &app.replace("shown.title", "shown.spare");
         let edits = [
             ("js/lib.ts", "export const value: number = 2; export enum Kind { A = 7, B } export function unused() {}"),
             (
@@ -409,7 +412,9 @@ mod tests {
             ("js/two.ts", "export { one as two } from './one';"),
             ("js/two.ts", "import { one } from './one'; export const two = one + await Promise.resolve(1);"),
             ("js/one.ts", "import './one.css'; export const one = (() => { const two = 5; return two })();"),
-            ("js/one.ts", "export const one = new URL('./one.css', import.meta.url).href;"),
+            ("js/one.ts", "import './one.css'; export const one = new URL('../../more/a.bin', import.meta.url).href;"),
+            ("js/one.ts", "import './one.css'; export const one = new URL('../../more/b.bin', import.meta.url).href;"),
+            ("js/one.ts", "import './one.css'; export const one = 'none';"),
             ("js/one.ts", "export const one = () => import('./two');"),
             ("js/one.ts", "export const one = 1;"),
             ("js/page.tsx", "import './page.css'; export const title = 'other'; console.log('page');"),

@@ -86,7 +86,7 @@ pub struct Bundled {
     /// What each module imports, by its path below the root.
     pub sources: BTreeMap<String, BTreeSet<Import>>,
     /// The files that were read as code or as text.
-    pub read: BTreeSet<PathBuf>,
+    pub read: Vec<PathBuf>,
 }
 
 /// A script for the browser.
@@ -185,7 +185,13 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Re
     let ids = chunks.iter().flat_map(|chunk| &chunk.module_ids).map(|id| PathBuf::from(id.as_str()));
     let closed = lock(&job.closed);
     let in_workers = closed.values().flat_map(|closed| &closed.modules);
-    let sources = ids.chain(in_workers.map(|module| job.config.root.join(&module.source))).collect();
+    let comments = lock(&job.notices);
+    let may_have_notices = |id: &PathBuf| {
+        let id = id.to_string_lossy();
+        id.contains("/node_modules/") || comments.contains_key(id.as_ref())
+    };
+    let ids = ids.chain(in_workers.map(|module| job.config.root.join(&module.source)));
+    let sources = ids.filter(may_have_notices).collect();
     let workers: BTreeSet<&String> = closed.values().map(|closed| &closed.stable).collect();
     let made: Vec<Result<Chunk>> =
         chunks.into_par_iter().map(|chunk| page_chunk(job, hooks, naming, &workers, chunk)).collect();
@@ -196,7 +202,7 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Re
         chunks,
         sheets: layout.map(|layout| layout.sheets.clone()).unwrap_or_default(),
         imported_sheets: hooks.sheets(),
-        notices: notices::gather(&job.config.root, &sources, &lock(&job.notices)),
+        notices: notices::gather(&job.config.root, &sources, &comments),
         sources: std::mem::take(&mut *lock(&job.sources)),
         read: lock(&job.loaded).keys().filter_map(|id| imports::read_by(&id.to_string_lossy())).collect(),
     })
