@@ -17,7 +17,7 @@ use super::discover::Sources;
 use super::graph::{self, Graph};
 use super::lock;
 use super::memo::{Inputs, Memo, Paths};
-use super::modules::Modules;
+use super::modules::{Kept, Key, Modules};
 use super::output::Output;
 use super::pages::{Draft, Finished};
 use super::styles::{Made, StyleKey};
@@ -37,8 +37,9 @@ pub struct Memory {
     pub scripts: Memo<(String, Vec<PathBuf>), Output>,
     pub styles: Memo<StyleKey, Made>,
     pub brought: Arc<Memo<PathBuf, Output>>,
-    /// By what each entry is called and made of.
-    pub modules: Memo<Vec<(String, Vec<PathBuf>)>, Modules>,
+    pub modules: Memo<Key, Modules>,
+    /// What bundled them, as long as the same scripts import the same.
+    pub bundler: Mutex<Option<Kept>>,
     /// By template; of those with other assets about them.
     pub drafts: Memo<String, Draft>,
     pub pages: Memo<String, Finished>,
@@ -96,6 +97,7 @@ impl Memory {
             styles: Memo::new(lasts),
             brought: Arc::new(Memo::new(lasts)),
             modules: Memo::new(lasts),
+            bundler: Mutex::default(),
             drafts: Memo::new(lasts),
             pages: Memo::new(lasts),
             named: Mutex::default(),
@@ -147,6 +149,7 @@ impl Memory {
     fn forget_graph(&self) {
         lock(&self.named).holds = false;
         *lock(&self.graph) = None;
+        *lock(&self.bundler) = None;
     }
 
     /// Forgets what may hold no longer, given what there is now, and which paths are said to have changed.
@@ -188,6 +191,9 @@ impl Memory {
         self.styles.forget(changed);
         self.brought.forget(changed);
         self.modules.forget(changed);
+        if let Some(bundler) = lock(&self.bundler).as_mut() {
+            bundler.note(changed);
+        }
         self.drafts.forget(changed);
     }
 
@@ -196,6 +202,7 @@ impl Memory {
         lock(&self.files).clear();
         self.styles.clear();
         self.modules.clear();
+        *lock(&self.bundler) = None;
         self.drafts.clear();
         self.pages.clear();
         self.copies.keep_only(|path| path.is_file());

@@ -15,12 +15,19 @@ use super::styles::{self, Made};
 use super::texts::Texts;
 use super::transform::css::{self, Compiler, Style};
 use super::transform::html::reach;
-use super::transform::module::{Bundled, ClassNames, EntryModule, Host, Piece, Sheet, bundle};
+use super::transform::module::{Bundled, Bundler, ClassNames, EntryModule, Host, Piece, Sheet};
 use super::{Site, gather, lock};
 use crate::asset::{relative_url, split_suffix};
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::manifest::{Entry, Kind};
+
+mod kept;
+
+pub use kept::Kept;
+
+/// What each entry is called and made of.
+pub type Key = Vec<(String, Vec<PathBuf>)>;
 
 /// Where the licences of packages lie, below the output folder.
 const NOTICES: &str = "third-party-licenses.txt";
@@ -31,10 +38,12 @@ pub struct Modules {
     bundled: Bundled,
     /// What each of its chunks is written to.
     chunks: Vec<Output>,
-    told: Told,
-    /// By source: what the modules have brought into the build.
-    taken: Vec<(PathBuf, (String, Output))>,
+    told: Arc<Told>,
+    taken: Taken,
 }
+
+/// By source: what the modules have brought into the build.
+type Taken = Arc<[(PathBuf, (String, Output))]>;
 
 /// Bundles the modules as one graph, and names each chunk after its final bytes. Gives the stylesheets that they import.
 pub(super) fn add(
@@ -45,17 +54,13 @@ pub(super) fn add(
     outputs: &mut Outputs,
 ) -> Result<BTreeSet<PathBuf>> {
     let entries = entries(units)?;
-    let key = entries.iter().map(|entry| (entry.name.clone(), entry.inputs.clone())).collect();
+    let key: Key = entries.iter().map(|entry| (entry.name.clone(), entry.inputs.clone())).collect();
     let modules = match site.memory.modules.get(&key) {
         Some(modules) => {
             modules.restore(brought)?;
             modules
         }
-        None => {
-            let modules = Modules::make(site, compiler, &entries, brought)?;
-            let inputs = modules.told.inputs.clone();
-            site.memory.modules.keep(key, modules, inputs)
-        }
+        None => kept::make(site, compiler, &entries, key, brought)?,
     };
     let bundled = &modules.bundled;
     // Nobody asks what is in a build that the next one follows.
@@ -76,35 +81,17 @@ pub(super) fn add(
 }
 
 impl Modules {
-    fn make(
-        site: &Site<'_>,
-        compiler: &Arc<Compiler>,
-        entries: &[EntryModule],
-        brought: &Arc<Brought>,
-    ) -> Result<Self> {
-        let Site { config, mode, progress, memory, .. } = *site;
-        let maps = Maps::of(config, mode);
-        let told = Arc::new(Mutex::new(Told::default()));
-        let shelf = Shelf {
-            texts: Arc::clone(&memory.texts),
-            brought: Arc::clone(brought),
-            compiler: Arc::clone(compiler),
-            maps,
-            told: Arc::clone(&told),
-        };
-        let mut bundled = bundle(config, mode, entries, Arc::new(shelf), site.cache, progress)?;
+    fn new(site: &Site<'_>, mut bundled: Bundled, told: Arc<Told>, taken: Taken) -> Self {
+        let maps = Maps::of(site.config, site.mode);
         let chunks = bundled.chunks.par_iter_mut().map(|chunk| {
             let code = std::mem::take(&mut chunk.code);
             let mut output = Output::compiled(&chunk.path, chunk.source.clone(), code, chunk.map.take(), maps);
-            output.name = format!("{}/{}", config.prefix, chunk.stable);
+            output.name = format!("{}/{}", site.config.prefix, chunk.stable);
             output.inputs.extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
             output
         });
         let chunks = chunks.collect();
-        let mut told = std::mem::take(&mut *lock(&told));
-        told.inputs.extend(bundled.read.iter().cloned());
-        let taken = told.taken.iter().filter_map(|source| Some((source.clone(), brought.taken(source)?))).collect();
-        Ok(Modules { bundled, chunks, told, taken })
+        Modules { bundled, chunks, told, taken }
     }
 
     /// Brings into the build what the modules brought when they were bundled.
@@ -227,7 +214,7 @@ fn connect(
 }
 
 /// What modules asked for beside their own texts.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The files that what they are bundled to depends on.
     inputs: BTreeSet<PathBuf>,

@@ -232,8 +232,12 @@ mod tests {
 
     impl Site {
         fn new() -> Self {
+            Site::of(FILES.iter().chain(&SHEETS).copied())
+        }
+
+        fn of<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            for (path, text) in FILES.iter().chain(&SHEETS) {
+            for (path, text) in files {
                 write(folder.path(), path, text);
             }
             let session = session(Config::load(folder.path(), None).unwrap());
@@ -354,6 +358,105 @@ mod tests {
         site.check(&[page, "assets/css/late.css"], "broken again, and a file comes");
         write(&root, page, &format!("{text}<link rel=stylesheet href=/static/css/late.css>"));
         site.check(&[page], "mended again, and it names the file");
+    }
+
+    /// What the bundler knows of the other modules has to fit with whatever becomes of one.
+    #[test]
+    fn a_script_that_changes_is_bundled_with_what_is_known_of_the_others() {
+        let app = "import { value, Kind, unused } from './lib'; import * as all from './all'; import old from './old.cjs';\n\
+             import data from './data.json'; import './app.css'; console.log(value, Kind.A, all.one, all.two, old.x, data.n);\n\
+             const shown = await import('./page'); console.log(shown.title);";
+        let lib = "export const value: number = 1; export enum Kind { A = 1 } export function unused() {}";
+        let mut site = Site::of([
+            ("fingerpost.toml", "[build]\ncache = \"none\"\n"),
+            (
+                "templates/index.html",
+                "{{ asset_tags('js/app.ts') }}{{ asset_tags('js/other.ts') }}{{ asset_tags('js/third.ts') }}",
+            ),
+            ("assets/js/app.ts", app),
+            (
+                "assets/js/other.ts",
+                "import { value } from './lib'; import { pure } from 'pure'; console.log(value, pure); new Worker(new URL('./work.ts', import.meta.url), { type: 'module' });",
+            ),
+            ("assets/js/third.ts", "import { two } from './two'; export const third = two;"),
+            ("assets/js/work.ts", "import { work } from './works'; work();"),
+            ("assets/js/works.ts", "export const work = () => postMessage(1);"),
+            ("assets/js/lib.ts", lib),
+            ("assets/js/all.ts", "export * from './one'; export * from './two';"),
+            ("assets/js/one.ts", "import './one.css'; export const one = 1;"),
+            ("assets/js/two.ts", "export const two = 2;"),
+            ("more/a.bin", "a"),
+            ("more/b.bin", "b"),
+            ("assets/js/page.tsx", "import './page.css'; export const title = 't'; export const spare = 's';"),
+            ("assets/js/old.cjs", "exports.x = 1;"),
+            ("assets/js/data.json", "{\"n\": 1}"),
+            ("assets/js/app.css", "a { color: red }"),
+            ("assets/js/one.css", "b { color: red }"),
+            ("assets/js/page.css", "i { color: red }"),
+            ("node_modules/pure/package.json", "{\"name\": \"pure\", \"main\": \"i.js\", \"sideEffects\": false}"),
+            ("node_modules/pure/i.js", "/*! licence */ export const pure = 1; export const more = 2;"),
+        ]);
+        let root = site.folder.path().to_owned();
+        site.check(&[], "the first build");
+        let spare: &str = &app.replace("shown.title", "shown.spare");
+        let edits = [
+            ("js/lib.ts", "export const value: number = 2; export enum Kind { A = 7, B } export function unused() {}"),
+            (
+                "js/lib.ts",
+                "/*! kept */ export let value = 2; value++; console.log('effect'); export class Kind { static A = 1 } export const unused = 1;",
+            ),
+            ("js/lib.ts", "export const value = 2, Kind = { A: 1 };"),
+            ("js/lib.ts", "export const value = ;"),
+            ("js/lib.ts", lib),
+            ("js/two.ts", "export const two = 3, one = 4;"),
+            ("js/two.ts", "export { one as two } from './one';"),
+            ("js/two.ts", "import { one } from './one'; export const two = one + await Promise.resolve(1);"),
+            ("js/one.ts", "import './one.css'; export const one = (() => { const two = 5; return two })();"),
+            ("js/one.ts", "import './one.css'; export const one = new URL('../../more/a.bin', import.meta.url).href;"),
+            ("js/one.ts", "import './one.css'; export const one = new URL('../../more/b.bin', import.meta.url).href;"),
+            ("js/one.ts", "import './one.css'; export const one = 'none';"),
+            ("js/one.ts", "export const one = () => import('./two');"),
+            ("js/one.ts", "export const one = 1;"),
+            ("js/page.tsx", "import './page.css'; export const title = 'other'; console.log('page');"),
+            ("js/old.cjs", "exports.x = 2; exports.y = 3;"),
+            ("js/old.cjs", "export default { x: 3 };"),
+            ("js/data.json", "{\"n\": 2, \"m\": 3}"),
+            (
+                "js/app.ts",
+                "import { value } from './lib'; const { spare } = await import('./page'); console.log(value, spare);",
+            ),
+            ("js/app.ts", app),
+            (
+                "js/third.ts",
+                "import { two } from './two'; import.meta.env.DEV && console.log(two); export const third = two, fourth = 4;",
+            ),
+            ("js/works.ts", "export const work = () => postMessage(2);"),
+            ("js/work.ts", "import { work } from './works'; work(); work();"),
+            ("js/app.css", "a { color: lime }"),
+        ];
+        for (step, (path, text)) in edits.into_iter().enumerate() {
+            let path = format!("assets/{path}");
+            write(&root, &path, text);
+            site.check(&[&path], &format!("step {step}, {path}"));
+        }
+        let package = "node_modules/pure/i.js";
+        write(&root, package, "export const pure = 3;");
+        site.check(&[package], "a package");
+    }
+
+    #[test]
+    fn a_script_that_changes_is_all_that_is_bundled_anew() {
+        let mut site = Site::new();
+        site.session.build(&BTreeSet::new(), &Silent).unwrap();
+        let (root, script) = (site.folder.path().to_owned(), "assets/js/lazy.js");
+        // Nobody is told of it, and whoever looked would find it out.
+        fs::remove_file(root.join("assets/js/one.ts")).unwrap();
+        write(&root, script, "import './lazy.css'; console.log('changed');");
+        let built = site.session.build(&BTreeSet::from([root.join(script)]), &Silent).unwrap();
+        let has = |word: &str| built.files.values().any(|bytes| String::from_utf8_lossy(bytes).contains(word));
+        assert!(has("'changed'") || has("\"changed\""));
+        write(&root, script, "import './lazy.css'; import './gone.js';");
+        assert!(site.session.build(&BTreeSet::from([root.join(script)]), &Silent).is_err());
     }
 
     #[test]

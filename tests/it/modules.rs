@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(trials![
         [Need::Browser];
         sheets_of_modules_apply_before_the_modules_run,
+        what_is_loaded_for_its_sheets_alone_brings_them,
         assets_are_found_by_url_and_by_query,
         globs_are_expanded,
         workers_start_from_another_origin,
@@ -86,6 +87,35 @@ fn sheets_of_modules_apply_before_the_modules_run() {
          return [document.body.dataset.first, document.body.dataset.lazy, links.every((link) => link.integrity && link.crossOrigin)]",
     );
     assert_eq!(seen, json!(["rgb(3, 3, 3)", "rgb(4, 4, 4) 2px true", true]));
+}
+
+/// The bundler knows of no effect that a stylesheet has, and drops an `import()` of which nothing is used.
+fn what_is_loaded_for_its_sheets_alone_brings_them() {
+    let site = site(
+        "import './fixed.css'; import './unused';\n\
+         const seen = () => { const style = getComputedStyle(document.querySelector('#p')!); return [style.color, style.marginTop, style.paddingTop]; };\n\
+         const all = [seen()];\n\
+         await import('./lazy');\n\
+         all.push(seen());\n\
+         await import('./theme.css');\n\
+         all.push(seen());\n\
+         import('./nothing');\n\
+         import('./fixed.css').then(() => { all.push(seen()); document.body.dataset.seen = JSON.stringify(all); });\n",
+    )
+    .asset("js/fixed.css", "p { color: rgb(1, 1, 1); margin: 1px; padding: 1px }\n")
+    .asset("js/unused.ts", "export const unused = 'never seen';\n")
+    .asset("js/nothing.ts", "export const nothing = 'never seen';\n")
+    .asset("js/lazy.ts", "import './deeper'; export const unused = 'never seen';\n")
+    .asset("js/deeper.ts", "import './lazy.css'; export const deeper = 'never seen';\n")
+    .asset("js/lazy.css", "#p { color: rgb(2, 2, 2) }\n")
+    .asset("js/theme.css", "#p { margin: 3px }\n");
+    let seen = shown(&site, "document.body.dataset.seen", "return JSON.parse(document.body.dataset.seen)");
+    let after = json!(["rgb(2, 2, 2)", "3px", "1px"]);
+    assert_eq!(seen, json!([["rgb(1, 1, 1)", "1px", "1px"], ["rgb(2, 2, 2)", "1px", "1px"], after, after]));
+    let dist = site.build(&[]);
+    let scripts = scripts(&dist);
+    assert!(scripts.iter().all(|name| !dist.read(name).contains("never seen")), "{scripts:?}");
+    assert!(scripts.iter().all(|name| !name.contains("nothing") && !name.contains("fixed")), "{scripts:?}");
 }
 
 fn assets_are_found_by_url_and_by_query() {

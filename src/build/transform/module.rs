@@ -9,31 +9,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use arcstr::ArcStr;
 use rayon::prelude::*;
-use rolldown::{
-    BundlerBuilder, CodeSplittingMode, InputItem, ManualCodeSplittingOptions, MatchGroup, MatchGroupName,
-    MatchGroupTest,
-};
 use rolldown_common::{Output, OutputChunk};
-use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use crate::build::cache::Cache;
 use crate::build::contents::Import;
 use crate::build::gather;
-use crate::build::variables;
 use crate::config::Config;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Fault, Result};
 use crate::fs;
 use crate::manifest::Mode;
-use crate::progress::Progress;
 
 mod ahead;
+mod bundler;
 mod closed;
 mod edits;
+mod effects;
 mod faults;
 mod glob;
 mod imports;
@@ -48,13 +42,14 @@ mod references;
 mod sheets;
 mod ways;
 
+pub use bundler::Bundler;
 use faults::faults;
 pub use glob::files as glob_files;
 pub use imports::{ClassNames, Piece};
 pub use layout::Sheet;
 use naming::{Naming, stem};
 use options::options;
-use plugin::{Hooks, Scope, lock};
+use plugin::{Hooks, lock};
 pub use references::{Reference, find as find_references};
 
 /// A module that a page loads, or several that make a bundle.
@@ -91,7 +86,7 @@ pub struct Bundled {
     /// What each module imports, by its path below the root.
     pub sources: BTreeMap<String, BTreeSet<Import>>,
     /// The files that were read as code or as text.
-    pub read: BTreeSet<PathBuf>,
+    pub read: Vec<PathBuf>,
 }
 
 /// A script for the browser.
@@ -154,93 +149,32 @@ struct Job {
     sources: Mutex<BTreeMap<String, BTreeSet<Import>>>,
 }
 
-/// Bundles the entries as one graph, so that they share their chunks.
-pub fn bundle(
-    config: &Config,
-    mode: Mode,
-    entries: &[EntryModule],
-    host: Arc<dyn Host>,
-    cache: &Arc<Cache>,
-    progress: &dyn Progress,
-) -> Result<Bundled> {
-    if entries.is_empty() {
-        return Ok(Bundled::default());
-    }
-    let naming = Arc::new(Naming::new(config, entries));
-    let job = Arc::new(Job {
-        config: config.clone(),
-        mode,
-        variables: variables::read(&config.root, mode)?,
-        host,
-        cache: Arc::clone(cache),
-        closed: Mutex::default(),
-        loaded: Mutex::default(),
-        notices: Mutex::default(),
-        warnings: Mutex::default(),
-        sources: Mutex::default(),
-    });
-    let hooks = Arc::new(Hooks::new(Arc::clone(&job), Scope::Page(Arc::clone(&naming))));
-    let told = |diagnostics: Vec<BuildDiagnostic>| faults(config, &hooks, &diagnostics);
-    let mut options = options(&job, &naming)?;
-    let input = |(entry, id): (&EntryModule, &String)| InputItem {
-        name: Some(stem(&entry.name).to_owned()),
-        import: id.clone(),
-    };
-    options.input = Some(entries.iter().zip(naming.ids()).map(input).collect());
-    options.code_splitting = Some(CodeSplittingMode::Advanced(packages_apart()));
-    let mut bundler = BundlerBuilder::default()
-        .with_options(options)
-        .with_plugins(vec![Arc::clone(&hooks) as _])
-        .build()
-        .map_err(|error| told(error.into_vec()))?;
-    let mut threads = tokio::runtime::Builder::new_multi_thread();
-    // The bundler blocks a thread of this pool for each file that it reads, and one more drives it.
-    threads.enable_all().worker_threads(rayon::current_num_threads());
-    let runtime = threads.build().map_err(Error::io("start threads for", &config.root))?;
-    // As a task: who waits for it out of the pool would be woken by another thread for each module.
-    let generated = runtime.block_on(runtime.spawn(async move { bundler.generate().await }));
-    let generated = generated.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    let output = generated.map_err(|error| told(error.into_vec()))?;
-
-    let (unresolved, warnings): (Vec<_>, Vec<_>) =
-        output.warnings.into_iter().partition(|warning| matches!(warning.kind(), EventKind::UnresolvedImport));
-    if !unresolved.is_empty() {
-        return Err(told(unresolved));
-    }
-    let options = DiagnosticOptions { cwd: config.root.clone() };
-    for warning in warnings {
-        // What a package's author should know helps nobody here.
-        let place = warning.to_diagnostic_with(&options).get_primary_location();
-        if !place.is_some_and(|(file, ..)| file.contains("node_modules/")) {
-            progress.warn(warning.to_message_with(&options));
+impl Job {
+    fn new(
+        config: &Config,
+        mode: Mode,
+        variables: BTreeMap<String, String>,
+        host: Arc<dyn Host>,
+        cache: &Arc<Cache>,
+    ) -> Self {
+        Job {
+            config: config.clone(),
+            mode,
+            variables,
+            host,
+            cache: Arc::clone(cache),
+            closed: Mutex::default(),
+            loaded: Mutex::default(),
+            notices: Mutex::default(),
+            warnings: Mutex::default(),
+            sources: Mutex::default(),
         }
-    }
-    lock(&job.warnings).iter().for_each(|warning| progress.warn(warning.clone()));
-    collect(&job, &hooks, &naming, output.assets)
-}
-
-/// What comes from packages is in chunks of its own, so that an edit of the site's scripts doesn't rename it. A package is loaded
-/// only where it was before: what different entries need is kept apart.
-fn packages_apart() -> ManualCodeSplittingOptions {
-    let packages = |id: &str| {
-        let within = id.contains("/node_modules/");
-        Box::pin(async move { Ok(Some(within)) }) as Pin<Box<dyn Future<Output = anyhow::Result<Option<bool>>> + Send>>
-    };
-    ManualCodeSplittingOptions {
-        groups: Some(vec![MatchGroup {
-            name: MatchGroupName::Static("vendor".to_owned()),
-            test: Some(MatchGroupTest::Function(Arc::new(packages))),
-            // Bytes of source. Below that, another request costs more than it saves.
-            min_size: Some(20_000.0),
-            entries_aware: Some(true),
-            ..MatchGroup::default()
-        }]),
-        ..ManualCodeSplittingOptions::default()
     }
 }
 
 /// All that was made, in an order that doesn't depend on which thread was first.
 fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Result<Bundled> {
+    let layout = hooks.layout();
     let chunks: Vec<OutputChunk> = assets
         .into_iter()
         .filter_map(|asset| match asset {
@@ -251,7 +185,13 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Re
     let ids = chunks.iter().flat_map(|chunk| &chunk.module_ids).map(|id| PathBuf::from(id.as_str()));
     let closed = lock(&job.closed);
     let in_workers = closed.values().flat_map(|closed| &closed.modules);
-    let sources = ids.chain(in_workers.map(|module| job.config.root.join(&module.source))).collect();
+    let comments = lock(&job.notices);
+    let may_have_notices = |id: &PathBuf| {
+        let id = id.to_string_lossy();
+        id.contains("/node_modules/") || comments.contains_key(id.as_ref())
+    };
+    let ids = ids.chain(in_workers.map(|module| job.config.root.join(&module.source)));
+    let sources = ids.filter(may_have_notices).collect();
     let workers: BTreeSet<&String> = closed.values().map(|closed| &closed.stable).collect();
     let made: Vec<Result<Chunk>> =
         chunks.into_par_iter().map(|chunk| page_chunk(job, hooks, naming, &workers, chunk)).collect();
@@ -260,9 +200,9 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Re
     chunks.sort_by(|a, b| a.stable.cmp(&b.stable));
     Ok(Bundled {
         chunks,
-        sheets: hooks.layout().map(|layout| layout.sheets.clone()).unwrap_or_default(),
+        sheets: layout.map(|layout| layout.sheets.clone()).unwrap_or_default(),
         imported_sheets: hooks.sheets(),
-        notices: notices::gather(&job.config.root, &sources, &lock(&job.notices)),
+        notices: notices::gather(&job.config.root, &sources, &comments),
         sources: std::mem::take(&mut *lock(&job.sources)),
         read: lock(&job.loaded).keys().filter_map(|id| imports::read_by(&id.to_string_lossy())).collect(),
     })
@@ -280,7 +220,7 @@ fn page_chunk(
     let source = facade.filter(|id| Path::new(id).is_absolute());
     let files = lock(&hooks.files).remove(&stable).unwrap_or_default();
     let (workers, files): (Vec<String>, Vec<String>) = files.into_iter().partition(|file| workers.contains(file));
-    let sheets = hooks.layout().and_then(|layout| layout.by_root.get(&stable)).cloned();
+    let sheets = hooks.layout().and_then(|layout| layout.by_root.get(&stable).cloned());
     let imports = |names: &[ArcStr]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut made = Chunk {
         path: format!("{}.js", naming.path(&chunk.name, facade)),

@@ -31,6 +31,13 @@ pub struct Closed {
     pub files: Vec<String>,
 }
 
+impl Closed {
+    /// Whether a file is among those that it was made of.
+    pub fn has(&self, root: &Path, path: &Path) -> bool {
+        self.source == path || self.modules.iter().any(|module| root.join(&module.source) == path)
+    }
+}
+
 /// Bundles the script at `path`, which the scripts `started_by` start, the last one directly.
 pub async fn bundle(job: &Arc<Job>, path: &Path, started_by: &[PathBuf]) -> Result<Arc<Closed>, Fault> {
     if let Some(made) = lock(&job.closed).get(path) {

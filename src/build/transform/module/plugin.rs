@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arcstr::ArcStr;
 use oxc::span::SourceType;
@@ -48,7 +48,7 @@ pub struct Hooks {
     pub job: Arc<Job>,
     pub scope: Scope,
     pub modules: Mutex<Modules>,
-    layout: OnceLock<Layout>,
+    layout: Mutex<Option<Arc<Layout>>>,
     /// The bundler's reference of each file that is referred to.
     emitted: Mutex<HashMap<String, ArcStr>>,
     begun: Mutex<HashMap<String, Begun>>,
@@ -74,7 +74,7 @@ impl Hooks {
             scope,
             ways,
             modules: Mutex::default(),
-            layout: OnceLock::new(),
+            layout: Mutex::default(),
             emitted: Mutex::default(),
             begun: Mutex::default(),
             files: Mutex::default(),
@@ -83,8 +83,16 @@ impl Hooks {
     }
 
     /// What the stylesheets of the modules became; known once the chunks are rendered.
-    pub fn layout(&self) -> Option<&Layout> {
-        self.layout.get()
+    pub fn layout(&self) -> Option<Arc<Layout>> {
+        lock(&self.layout).clone()
+    }
+
+    /// Forgets what was made of the modules, but not what is known of them.
+    pub fn forget_output(&self) {
+        *lock(&self.layout) = None;
+        lock(&self.modules).included.clear();
+        lock(&self.begun).clear();
+        lock(&self.files).clear();
     }
 
     /// The stylesheets that modules import for their effect.
@@ -188,7 +196,8 @@ impl Hooks {
     fn loading_sheets(&self, args: &HookRenderChunkArgs<'_>) -> anyhow::Result<Option<HookRenderChunkOutput>> {
         let Scope::Page(naming) = &self.scope else { return Ok(None) };
         let chunks = || args.chunks.values().cloned();
-        let layout = self.layout.get_or_init(|| Layout::new(naming, &mut lock(&self.modules), chunks()));
+        let make = || Arc::new(Layout::new(naming, &mut lock(&self.modules), chunks()));
+        let layout = Arc::clone(lock(&self.layout).get_or_insert_with(make));
         let lazy = |file: &ArcStr| layout.by_root.contains_key(file.as_str());
         if !args.chunk.dynamic_imports.iter().any(lazy) {
             return Ok(None);
@@ -323,16 +332,26 @@ impl Plugin for Hooks {
         let source = args.ast.source();
         let legal = args.ast.comments().iter().filter(|comment| comment.is_legal());
         let texts: Vec<String> = legal.map(|comment| comment.span.source_text(source).to_owned()).collect();
-        if !texts.is_empty() {
-            lock(&self.job.notices).insert(args.id.to_owned(), texts);
+        match texts.is_empty() {
+            true => drop(lock(&self.job.notices).remove(args.id)),
+            false => drop(lock(&self.job.notices).insert(args.id.to_owned(), texts)),
         }
         Ok(args.ast)
     }
 
     async fn module_parsed(&self, _: &PluginContext, info: Arc<ModuleInfo>, module: &NormalModule) -> HookNoopReturn {
-        if matches!(module.side_effects, DeterminedSideEffects::UserDefined(false)) {
-            lock(&self.modules).pure.insert(info.id.to_string());
-        }
+        let names = |ids: &mut dyn Iterator<Item = &ModuleId>| ids.map(ToString::to_string).collect::<Vec<_>>();
+        let mut modules = lock(&self.modules);
+        match module.side_effects {
+            DeterminedSideEffects::UserDefined(false) => modules.pure.insert(info.id.to_string()),
+            _ => modules.pure.remove(info.id.as_str()),
+        };
+        modules.imports.insert(info.id.to_string(), names(&mut info.imported_ids.iter()));
+        match info.dynamically_imported_ids.is_empty() {
+            true => modules.lazy.remove(info.id.as_str()),
+            false => modules.lazy.insert(info.id.to_string(), names(&mut info.dynamically_imported_ids.iter())),
+        };
+        drop(modules);
         let name = |id: &ModuleId| split_suffix(&self.name(id.as_str())).0.to_owned();
         let import = |id: &ModuleId, kind| contents::Import::of(name(id), kind);
         let fixed = info.imported_ids.iter().map(|id| import(id, ImportKind::Statement));
@@ -343,13 +362,6 @@ impl Plugin for Hooks {
 
     async fn render_start(&self, ctx: &PluginContext, _: &HookRenderStartArgs<'_>) -> HookNoopReturn {
         self.ways.record(&self.job, ctx).await;
-        let mut modules = lock(&self.modules);
-        for id in ctx.get_module_ids() {
-            if let Some(info) = ctx.get_module_info(&id) {
-                let imports = info.imported_ids.iter().map(ToString::to_string).collect();
-                modules.imports.insert(id.to_string(), imports);
-            }
-        }
         Ok(())
     }
 

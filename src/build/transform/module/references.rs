@@ -49,11 +49,14 @@ pub enum Options {
     Expression(Place),
 }
 
+/// Whether there can be any in a script.
+pub fn may_have(code: &str) -> bool {
+    code.contains("import.meta.glob") || (code.contains("import.meta.url") && code.contains("URL("))
+}
+
 /// Finds them in a script. What doesn't parse has none: the bundler says what is wrong with it.
 pub fn find(name: &str, code: &str, source_type: SourceType) -> Result<Vec<Reference>, Fault> {
-    let glob = code.contains("import.meta.glob");
-    let url = code.contains("import.meta.url") && code.contains("URL(");
-    if !glob && !url {
+    if !may_have(code) {
         return Ok(Vec::new());
     }
     let allocator = Allocator::default();

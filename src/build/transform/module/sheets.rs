@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub struct Modules {
     /// What each imports statically, in order.
     pub imports: HashMap<String, Vec<String>>,
+    /// What each names in an `import()`.
+    pub lazy: HashMap<String, Vec<String>>,
     /// Those whose package says that they have no side effects: their sheets are wanted only if they are.
     pub pure: HashSet<String>,
     /// Those that are in some chunk.
@@ -40,6 +42,17 @@ impl Modules {
             }
         }
         order
+    }
+
+    /// Those that an `import()` brings sheets with which its module does not have already; none whose package says that it has no effect.
+    pub fn lazy_with_sheets(&self) -> BTreeSet<String> {
+        let mut wanted = BTreeSet::new();
+        for (importer, targets) in &self.lazy {
+            let own: HashSet<String> = self.order(importer).into_iter().collect();
+            let brings = |id: &&String| self.is_live(id) && self.order(id).iter().any(|sheet| !own.contains(sheet));
+            wanted.extend(targets.iter().filter(brings).cloned());
+        }
+        wanted
     }
 
     fn is_live(&self, id: &str) -> bool {
@@ -174,8 +187,32 @@ mod tests {
             pure: ["barrel", "used", "unused"].map(str::to_owned).into(),
             included: ["app", "used"].map(str::to_owned).into(),
             sheets: ["barrel.css", "used.css", "unused.css"].map(str::to_owned).into(),
+            ..Modules::default()
         };
         assert_eq!(modules.order("app"), ["used.css"]);
+    }
+
+    #[test]
+    fn what_is_loaded_later_is_wanted_for_the_sheets_that_it_brings() {
+        let list = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
+        let modules = Modules {
+            imports: HashMap::from([
+                ("deep".to_owned(), list(&["deeper"])),
+                ("deeper".to_owned(), list(&["deep.css"])),
+                ("pure".to_owned(), list(&["pure.css"])),
+                ("around".to_owned(), list(&["pure"])),
+                ("app".to_owned(), list(&["fixed.css"])),
+                ("fixed".to_owned(), list(&["fixed.css"])),
+            ]),
+            lazy: HashMap::from([
+                ("app".to_owned(), list(&["deep", "pure", "around", "plain", "theme.css", "fixed", "fixed.css"])),
+                ("other".to_owned(), list(&["deep"])),
+            ]),
+            pure: ["pure", "theme.css"].map(str::to_owned).into(),
+            sheets: ["deep.css", "pure.css", "fixed.css", "theme.css"].map(str::to_owned).into(),
+            ..Modules::default()
+        };
+        assert_eq!(modules.lazy_with_sheets(), BTreeSet::from(["deep", "theme.css"].map(str::to_owned)));
     }
 
     proptest! {

@@ -31,6 +31,7 @@ pub struct Ways {
     /// The scripts that are entries, or an entry's, by their paths below the root. Without any, nothing is done.
     starts: BTreeMap<String, PathBuf>,
     is_begun: AtomicBool,
+    is_recorded: AtomicBool,
     /// By importer: what it asks for.
     specifiers: Mutex<HashMap<String, BTreeSet<String>>>,
     /// Where known ways have led to.
@@ -61,6 +62,7 @@ impl Ways {
         Arc::new(Ways {
             starts: naming.inputs().map(start).collect(),
             is_begun: AtomicBool::new(false),
+            is_recorded: AtomicBool::new(false),
             specifiers: Mutex::default(),
             reached: Mutex::default(),
         })
@@ -104,9 +106,9 @@ impl Ways {
         Some(())
     }
 
-    /// Remembers the ways to what is large now, unless they are known.
+    /// Remembers the ways to what is large now, unless they are known. A bundler that is kept does so once.
     pub async fn record(&self, job: &Job, ctx: &PluginContext) {
-        if self.starts.is_empty() {
+        if self.starts.is_empty() || self.is_recorded.swap(true, Ordering::Relaxed) {
             return;
         }
         let large = large(job);
