@@ -163,16 +163,12 @@ impl Peer {
         }
         let log = fs::File::create(folder.join("log")).expect("a file");
         command.stdin(Stdio::null()).stderr(log.try_clone().expect("a file")).stdout(log);
-        let child = command.spawn().map_err(|error| format!("`taskset` (util-linux): {error}"))?;
-        let mut running = Running { port, child };
-        match running.answers() {
-            true => Ok(running),
-            false => Err(format!("it does not start: {}", fs::read_to_string(folder.join("log")).unwrap_or_default())),
-        }
+        Running::start(command, port)
+            .ok_or_else(|| format!("it does not start: {}", fs::read_to_string(folder.join("log")).unwrap_or_default()))
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("its address").port()
 }
@@ -184,6 +180,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Runs a command that listens there; none if it doesn't.
+    pub fn start(mut command: Command, port: u16) -> Option<Self> {
+        let mut running = Running { port, child: command.spawn().ok()? };
+        running.answers().then_some(running)
+    }
+
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
