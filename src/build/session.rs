@@ -398,7 +398,7 @@ mod tests {
         ]);
         let root = site.folder.path().to_owned();
         site.check(&[], "the first build");
-        let spare: &str = &app.replace("shown.title", "shown.spare");
+        let spare = app.replace("shown.title", "shown.spare");
         let edits = [
             ("js/lib.ts", "export const value: number = 2; export enum Kind { A = 7, B } export function unused() {}"),
             (
@@ -425,6 +425,7 @@ mod tests {
                 "js/app.ts",
                 "import { value } from './lib'; const { spare } = await import('./page'); console.log(value, spare);",
             ),
+            ("js/app.ts", spare.as_str()),
             ("js/app.ts", app),
             (
                 "js/third.ts",

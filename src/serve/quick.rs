@@ -101,7 +101,7 @@ impl Quick {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, &mut fields) {
-            Ok(httparse::Status::Complete(length)) if is_alone(&request) => {
+            Ok(httparse::Status::Complete(length)) if is_alone(&request) && has_whole_lines(bytes, length) => {
                 self.answer(&request, length, out).map_or(Seen::Alone(length), Seen::Answered)
             }
             _ => Seen::Unclear,
@@ -205,6 +205,12 @@ impl Quick {
         }
         DATE.with_borrow_mut(|date| put(&[b"date: ", date.now(), b"\r\n\r\n"]));
     }
+}
+
+/// Whether each line of a head of this length ends as it should; a bare line feed is for whoever refuses it.
+fn has_whole_lines(bytes: &[u8], length: usize) -> bool {
+    let head = bytes.get(..length).unwrap_or_default();
+    memchr::memchr_iter(b'\n', head).all(|at| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\r'))
 }
 
 /// Whether nothing can belong to a request but its head.

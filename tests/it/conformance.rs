@@ -701,8 +701,11 @@ fn heads_that_are_malformed() {
         [200],
         "one that is not too large"
     );
-    // RFC 9112 section 2.2 lets a recipient take a lone LF for the end of a line, and empty lines before a request.
-    assert_eq!(statuses(&served, "GET /about HTTP/1.1\nhost: a\nconnection: close\n\n"), [200]);
+    // RFC 9112 section 2.2 lets a recipient take a lone LF for the end of a line, and who stands before or behind it may not.
+    for lines in ["GET /about HTTP/1.1\nhost: a\nconnection: close\n\n", "GET /about HTTP/1.1\nhost: a\n\n"] {
+        assert_eq!(statuses(&served, lines), [400]);
+    }
+    // Empty lines before a request are nothing.
     assert_eq!(statuses(&served, format!("\r\n\r\n{LAST}")), [200]);
 }
 

@@ -49,6 +49,8 @@ pub enum Served<T> {
     Rests(Resting<T>),
     /// For good, perhaps with a request that was refused before it was one.
     Over(Option<Unheard>),
+    /// It is HTTP's no more, and what is at its other end is to come.
+    Becomes(Resting<T>, OnUpgrade),
 }
 
 /// Serves until the connection ends, or comes to rest.
@@ -119,15 +121,12 @@ where
     let resting = Resting { io: wire.io, unread };
     match tunnel {
         None => Served::Rests(resting),
-        Some(other) => {
-            pass_on(resting, other, vitals).await;
-            Served::Over(None)
-        }
+        Some(other) => Served::Becomes(resting, other),
     }
 }
 
 /// The connection as a tunnel, until both sides have ended, or it is told to end now.
-async fn pass_on<T: Transport>(mut resting: Resting<T>, other: OnUpgrade, vitals: &Vitals) {
+pub async fn pass_on<T: Transport>(mut resting: Resting<T>, other: OnUpgrade, vitals: &Vitals) {
     vitals.enter(Stage::Tunnel);
     // Nobody notices otherwise that the client is gone. Where it can't be set, the application has to.
     let _ = socket2::SockRef::from(resting.io.socket()).set_keepalive(true);

@@ -107,6 +107,8 @@ impl Protocols {
                 Begin::Http1 => match http1::serve(resting, service.clone(), vitals, self.http1()).await {
                     Served::Rests(rests) => resting = rests,
                     Served::Over(unheard) => return tell(unheard, &service),
+                    // Set apart, so that a connection that stays HTTP's does not take its room.
+                    Served::Becomes(rests, other) => return Box::pin(http1::pass_on(rests, other, vitals)).await,
                 },
             }
         }
@@ -141,6 +143,7 @@ impl Protocols {
             match http1::serve(resting, service.clone(), vitals, self.http1()).await {
                 Served::Rests(rests) => resting = rests,
                 Served::Over(unheard) => return tell(unheard, &service),
+                Served::Becomes(rests, other) => return Box::pin(http1::pass_on(rests, other, vitals)).await,
             }
             if !wakes(&resting, vitals).await {
                 return;

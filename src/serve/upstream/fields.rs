@@ -16,9 +16,19 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What else applications believe of proxies, and nobody may say of himself.
+const BELIEVED: [HeaderName; 8] = [
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-protocol"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-scheme"),
+    HeaderName::from_static("x-url-scheme"),
+];
 
 /// What a client asks a connection to become, `websocket` for one.
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -108,10 +118,17 @@ pub fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: &Client, peer: 
             headers.insert(name, value);
         }
     }
-    if !is_trusted {
-        for name in [FORWARDED_PORT, FORWARDED_PREFIX] {
-            headers.remove(name);
-        }
+    let is_ours = |name: &HeaderName| {
+        BELIEVED.contains(name) || [FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, REAL_IP].contains(name)
+    };
+    // An application that reads names as variables (RFC 3875 section 4.1.18) takes `x_real_ip` for `x-real-ip`.
+    let is_disguised = |name: &HeaderName| {
+        name.as_str().contains('_') && name.as_str().replace('_', "-").parse().is_ok_and(|name| is_ours(&name))
+    };
+    let lies: Vec<HeaderName> =
+        headers.keys().filter(|name| is_disguised(name) || (!is_trusted && BELIEVED.contains(name))).cloned().collect();
+    for name in lies {
+        headers.remove(name);
     }
 }
 
@@ -173,6 +190,9 @@ mod tests {
             ("x-forwarded-host", "evil"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-prefix", "/evil"),
+            ("x-forwarded-ssl", "on"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x_real-ip", "1.1.1.1"),
             ("x-real-ip", "1.1.1.1"),
             ("forwarded", "for=1.1.1.1"),
         ];

@@ -7,13 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
-    HOST, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RANGE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, UPGRADE,
-    VARY,
-};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RANGE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy;
 
@@ -24,13 +20,14 @@ mod gateway;
 mod origin;
 #[cfg(test)]
 mod proof;
+mod reply;
 mod transfer;
 mod validators;
 
 use breaker::{Breaker, Leave};
-use conversion::{Conversion, Converted, Pack, Unpack};
 use origin::Connections;
-use transfer::{Download, Pulse, Silent, Upload};
+use reply::Exchange;
+use transfer::{Pulse, Silent, Upload};
 
 use super::asked::Asked;
 use super::body::Body;
@@ -41,28 +38,11 @@ use super::negotiate::Accepted;
 use super::peer::Peer;
 use super::table::Table;
 use super::tunnel::Switch;
-use crate::asset::is_compressible;
 use crate::client::reason;
 use crate::config::{self, UpstreamHost};
-use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::page::Binder;
 
 pub use gateway::Gateway;
-
-/// What an answer is compressed with where the client likes several equally: the quickest first.
-const CODINGS: [Encoding; 3] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip];
-
-/// Bytes of a body below which a coding makes it longer.
-const SMALLEST: u64 = 256;
-
-/// Digests of content as it was.
-const DIGESTS: [HeaderName; 4] = [
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-md5"),
-];
 
 /// An application, and how it fares.
 #[derive(Debug)]
@@ -155,7 +135,7 @@ impl Upstream {
         let pulse = Pulse::new();
         let mut response = self.ask(&parts, Upload::new(Some(body), &pulse), &pulse).await?;
         // A part of a page as it was is no part of it as it is sent.
-        if response.status() == StatusCode::PARTIAL_CONTENT && is_page(response.headers()) && binder.is_some() {
+        if response.status() == StatusCode::PARTIAL_CONTENT && reply::is_page(response.headers()) && binder.is_some() {
             parts.headers.remove(RANGE);
             response = self.ask(&parts, Upload::new(None, &pulse), &pulse).await?;
         }
@@ -164,7 +144,10 @@ impl Upstream {
         }
         let host = visit.client.host.as_deref().or(host.as_deref());
         let exchange = Exchange { method: &parts.method, host, path: parts.uri.path(), accepted, is_marked };
-        Ok(self.pass(response, &exchange, binder))
+        let version = response.version();
+        fields::end_of_hop(response.headers_mut());
+        fields::add_via(response.headers_mut(), version, &self.pseudonym);
+        Ok(reply::of(response, &exchange, binder, &self.settings))
     }
 
     /// Makes of a request what is sent.
@@ -189,7 +172,7 @@ impl Upstream {
             parts.headers.insert(UPGRADE, protocol.clone());
         }
         if self.settings.rewrite {
-            restrict_codings(&mut parts.headers);
+            reply::restrict_codings(&mut parts.headers);
         }
         parts.uri = self.connections.uri(&parts.uri)?;
         parts.version = Version::HTTP_11;
@@ -266,54 +249,6 @@ impl Upstream {
         }
         Ok(response)
     }
-
-    /// Makes of the application's answer what is sent to the client.
-    fn pass(
-        &self,
-        response: Response<Incoming>,
-        exchange: &Exchange<'_>,
-        binder: Option<&Arc<Binder>>,
-    ) -> Response<Body> {
-        let (mut parts, body) = response.into_parts();
-        let (version, headers) = (parts.version, &mut parts.headers);
-        fields::end_of_hop(headers);
-        fields::add_via(headers, version, &self.pseudonym);
-        parts.version = Version::HTTP_11;
-        parts.extensions.clear();
-        // Events may be far between.
-        let patience = (!is_of_type(headers, "text/event-stream")).then_some(self.settings.timeout);
-        let exact = body.size_hint().exact();
-        let download = Download::new(body, patience);
-        if parts.status == StatusCode::NOT_MODIFIED {
-            if let Some(binder) = binder.filter(|_| exchange.is_marked) {
-                validators::derive(headers, binder.mark());
-            }
-            return Response::from_parts(parts, Body::stream(download));
-        }
-        let mut conversion = Conversion::default();
-        if let Some(binder) = binder.filter(|_| may_change(headers)) {
-            edit(headers, exchange, binder, &mut conversion);
-        }
-        let length = exact.filter(|_| conversion.is_nothing());
-        if self.settings.compress && is_worth_packing(parts.status, headers, length) {
-            pack(headers, exchange.accepted, &mut conversion);
-        }
-        if conversion.is_nothing() || exchange.method == Method::HEAD {
-            return Response::from_parts(parts, Body::stream(download));
-        }
-        Response::from_parts(parts, Body::stream(Converted::new(download, conversion)))
-    }
-}
-
-/// What of a request its answer depends on.
-struct Exchange<'r> {
-    method: &'r Method,
-    /// As the client knows it.
-    host: Option<&'r str>,
-    path: &'r str,
-    accepted: Accepted,
-    /// Whether it named a page by the tag that was given to it here.
-    is_marked: bool,
 }
 
 /// Says that nothing came of leave that was granted, should its request be given up.
@@ -339,120 +274,4 @@ fn refuse(failure: &Failure, table: &Table) -> Response<Body> {
         _ => {}
     }
     response
-}
-
-/// Prepares a page for being bound, if it is one.
-fn edit(headers: &mut HeaderMap, exchange: &Exchange<'_>, binder: &Arc<Binder>, conversion: &mut Conversion) {
-    let Some(charset) = page_charset(headers) else { return };
-    let coding = match coding(headers) {
-        Ok(coding) => coding.map(Unpack::new),
-        // One that is not known can't be undone.
-        Err(()) => return,
-    };
-    let Some(page) = binder.stream(exchange.host, exchange.path, charset.as_deref()) else { return };
-    match coding.transpose() {
-        Ok(unpack) => conversion.unpack = unpack,
-        Err(_) => return,
-    }
-    conversion.edit = Some(page);
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES, LAST_MODIFIED].iter().chain(&DIGESTS) {
-        headers.remove(name);
-    }
-    validators::derive(headers, binder.mark());
-    binder.fields(exchange.path, headers);
-}
-
-fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion) {
-    let varies = headers.get_all(VARY).iter().filter_map(|line| line.to_str().ok()).any(|line| {
-        line.split(',').any(|name| name.trim() == "*" || name.trim().eq_ignore_ascii_case("accept-encoding"))
-    });
-    if !varies {
-        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-    }
-    let Some(encoding) = accepted.best_of(&CODINGS) else { return };
-    let Ok(packing) = Pack::new(encoding) else { return };
-    conversion.pack = Some(packing);
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
-    for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
-        headers.remove(name);
-    }
-    // RFC 9110 section 8.8.3.3: what is in another coding has another strong tag.
-    weaken(headers);
-}
-
-fn weaken(headers: &mut HeaderMap) {
-    let tag = headers.get(http::header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.starts_with('"'));
-    if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(format!("W/{tag}")).ok()) {
-        headers.insert(http::header::ETAG, tag);
-    }
-}
-
-/// RFC 9110 section 7.7.
-fn may_change(headers: &HeaderMap) -> bool {
-    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    !directives.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-transform"))
-}
-
-fn is_worth_packing(status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> bool {
-    let has_body = !status.is_informational() && status != StatusCode::NO_CONTENT;
-    let is_text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_compressible);
-    has_body
-        && is_text
-        && status != StatusCode::PARTIAL_CONTENT
-        && length.is_none_or(|length| length >= SMALLEST)
-        && coding(headers) == Ok(None)
-        && may_change(headers)
-}
-
-fn is_page(headers: &HeaderMap) -> bool {
-    is_of_type(headers, "text/html")
-}
-
-fn is_of_type(headers: &HeaderMap, kind: &str) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
-}
-
-/// Of a page, the `charset` that its media type names; none if it is no page.
-fn page_charset(headers: &HeaderMap) -> Option<Option<String>> {
-    if !is_page(headers) {
-        return None;
-    }
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let charset = value.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
-    });
-    Some(charset)
-}
-
-/// The coding that an answer is in, if it is one that can be undone.
-fn coding(headers: &HeaderMap) -> Result<Option<Encoding>, ()> {
-    let mut lines = headers.get_all(CONTENT_ENCODING).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return if headers.contains_key(CONTENT_ENCODING) { Err(()) } else { Ok(None) };
-    };
-    match line.to_str().map(str::trim).map(str::to_ascii_lowercase).as_deref() {
-        Ok("" | "identity") => Ok(None),
-        Ok("x-gzip") => Ok(Some(Encoding::Gzip)),
-        Ok(token) => Encoding::of_token(token).map(Some).ok_or(()),
-        Err(_) => Err(()),
-    }
-}
-
-/// Of the codings that a client takes, those that can be undone here.
-fn restrict_codings(headers: &mut HeaderMap) {
-    let Some(accepted) = headers.get_all(ACCEPT_ENCODING).iter().next().map(|_| Accepted::of(&Asked::of(headers)))
-    else {
-        return;
-    };
-    let known: Vec<&str> = CODINGS
-        .iter()
-        .filter(|encoding| accepted.best_of(std::slice::from_ref(encoding)).is_some())
-        .map(|encoding| encoding.token())
-        .collect();
-    let value = if known.is_empty() { "identity".to_owned() } else { known.join(", ") };
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(ACCEPT_ENCODING, value);
-    }
 }

@@ -321,7 +321,7 @@ async fn events_arrive_one_by_one() {
         let mut client = Client::connect(running.address).await;
         let answer = client.ask("GET /events", headers).await;
         let coding = answer.header("content-encoding").map(|token| Encoding::of_token(token).unwrap());
-        let mut unpack = coding.map(|coding| super::Unpack::new(coding).unwrap());
+        let mut unpack = coding.map(|coding| super::conversion::Unpack::new(coding).unwrap());
         for count in 1..=3 {
             let (mut got, want) = (Vec::new(), format!("data: {count}\n\n"));
             while got.len() < want.len() {

@@ -93,7 +93,7 @@ impl Bundler {
         let before = self.imports(&ids);
         self.hooks.forget_output();
         let output = self.generate(ScanMode::Partial(ids.iter().map(ArcStr::from).collect())).ok()?.ok()?;
-        let holds = ids.iter().all(|id| self.is_only_code(id)) && self.imports(&ids) == before;
+        let holds = ids.iter().all(|id| self.is_current(id) && self.is_only_code(id)) && self.imports(&ids) == before;
         if !holds {
             return None;
         }
@@ -113,6 +113,12 @@ impl Bundler {
         let in_closed =
             || lock(&self.job.closed).values().any(|closed| closed.has(&self.job.config.root, Path::new(id)));
         is_script && !lock(&self.job.loaded).keys().any(is_queried) && !in_closed()
+    }
+
+    /// Whether the module was read again: what a package's `browser` field has another file stand for is not.
+    fn is_current(&self, id: &str) -> bool {
+        let text = self.job.host.text(Path::new(id)).ok();
+        text.is_some() && lock(&self.job.loaded).get(Path::new(id)).cloned() == text
     }
 
     /// Whether what was read of a module names no other file but by import statements.
