@@ -3,11 +3,11 @@
 //! Whatever the editor leaves alone passes through byte for byte.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use lol_html::html_content::{ContentType, DocumentEnd, TextChunk};
 use lol_html::send::{DocumentContentHandlers, Element, ElementContentHandlers, RewriteStrSettings};
-use lol_html::{HandlerResult, Selector, element, end, rewrite_str, text};
+use lol_html::{HandlerResult, Selector, end, rewrite_str};
 
 use crate::error::{Fault, Result};
 
@@ -103,7 +103,7 @@ pub trait Editor: Send {
 pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
     let walk = Shared::new(Walk::new(Box::new(editor)));
     let mut settings = RewriteStrSettings::new_send().with_strict(false);
-    for handlers in walk.element_handlers() {
+    for handlers in walk.element_handlers(&ANY) {
         settings = settings.append_element_content_handler(handlers);
     }
     let settings = settings.append_document_content_handler(walk.end_handler());
@@ -145,24 +145,48 @@ impl<'e> Shared<'e> {
         })
     }
 
-    fn element_handlers<'s>(&self) -> Vec<(Cow<'s, Selector>, ElementContentHandlers<'e>)> {
-        let raw = |edit: fn(&mut Walk<'e>, &str) -> Option<String>| {
+    /// `elements` are those that are looked at, beside what any element may have.
+    fn element_handlers(&self, elements: &'static Known) -> Vec<(Cow<'static, Selector>, ElementContentHandlers<'e>)> {
+        let element = |selector: &'static Known, edit: fn(&mut Walk<'e>, &mut Element<'_, '_>) -> HandlerResult| {
             let walk = self.clone();
-            move |chunk: &mut TextChunk<'_>| {
+            let edit = move |element: &mut Element<'_, '_>| edit(&mut walk.lock(), element);
+            Some((Cow::Borrowed(selector.as_ref()?), ElementContentHandlers::default().element(edit)))
+        };
+        let raw = |selector: &'static Known, edit: fn(&mut Walk<'e>, &str) -> Option<String>| {
+            let walk = self.clone();
+            let edit = move |chunk: &mut TextChunk<'_>| {
                 walk.lock().raw_text(chunk, edit);
                 Ok(())
-            }
+            };
+            Some((Cow::Borrowed(selector.as_ref()?), ElementContentHandlers::default().text(edit)))
         };
-        let walk = self.clone();
-        vec![
-            element!("*", move |element: &mut Element<'_, '_>| walk.lock().element(element)),
-            text!("script", raw(Walk::script_text)),
-            text!("style", raw(Walk::style_text)),
+        let handlers = [
+            element(elements, Walk::element),
+            element(&STYLED, Walk::style),
+            raw(&SCRIPT, Walk::script_text),
+            raw(&STYLE, Walk::style_text),
             // Where scripts run, its content is text: to parsers of a browser's kind, and so to this one.
-            text!("noscript", raw(Walk::noscript_text)),
-        ]
+            raw(&NOSCRIPT, Walk::noscript_text),
+        ];
+        handlers.into_iter().flatten().collect()
     }
 }
+
+/// A selector that is parsed once. That each of them can be is tested.
+type Known = LazyLock<Option<Selector>>;
+
+static ANY: Known = LazyLock::new(|| "*".parse().ok());
+static STYLED: Known = LazyLock::new(|| "[style]".parse().ok());
+static SCRIPT: Known = LazyLock::new(|| "script".parse().ok());
+static STYLE: Known = LazyLock::new(|| "style".parse().ok());
+static NOSCRIPT: Known = LazyLock::new(|| "noscript".parse().ok());
+
+/// The elements that have a URL somewhere, in HTML and SVG (<https://html.spec.whatwg.org/#attributes-3>).
+static WITH_URLS: Known = LazyLock::new(|| {
+    "a, area, audio, base, embed, feImage, form, frame, iframe, image, img, input, link, meta, object, script, source, track, use, video"
+        .parse()
+        .ok()
+});
 
 /// What is still to be inserted at the end of the head.
 type Pending = Arc<Mutex<Option<String>>>;
@@ -219,25 +243,29 @@ impl Walk<'_> {
             tag => {
                 self.dimensions(element, tag)?;
                 let place = if tag == "use" { Place::Use } else { Place::Other };
-                for name in ["href", "xlink:href", "src", "poster", "action"] {
+                for name in urls_of(tag) {
                     self.attribute(element, name, place)?;
                 }
             }
         }
-        if tag == "object" {
-            self.attribute(element, "data", Place::Other)?;
+        if matches!(tag.as_str(), "img" | "source") {
+            self.candidates(element, "srcset")?;
         }
-        for name in ["srcset", "imagesrcset"] {
-            if let Some(value) = element.get_attribute(name) {
-                let new = srcset::rewrite(&value, |url| self.plain(Place::Other, url));
-                set(element, name, new)?;
-            }
-        }
-        if let Some(value) = element.get_attribute("style") {
-            let new = css_urls::rewrite(&references::decode(&value), |url| self.plain(Place::Other, url));
-            set(element, "style", new.map(|css| css.replace('&', "&amp;")))?;
+        if tag == "link" {
+            self.candidates(element, "imagesrcset")?;
         }
         Ok(())
+    }
+
+    fn candidates(&mut self, element: &mut Element<'_, '_>, name: &str) -> HandlerResult {
+        let Some(value) = element.get_attribute(name) else { return Ok(()) };
+        set(element, name, srcset::rewrite(&value, |url| self.plain(Place::Other, url)))
+    }
+
+    fn style(&mut self, element: &mut Element<'_, '_>) -> HandlerResult {
+        let Some(value) = element.get_attribute("style") else { return Ok(()) };
+        let new = css_urls::rewrite(&references::decode(&value), |url| self.plain(Place::Other, url));
+        set(element, "style", new.map(|css| css.replace('&', "&amp;")))
     }
 
     /// Writes the size of an image, before its URL is another one. Sources of a picture may differ in shape, so its image has one
@@ -495,6 +523,21 @@ impl Editor for &mut dyn Editor {
     }
 }
 
+/// The attributes of an element that are URLs.
+fn urls_of(tag: &str) -> &'static [&'static str] {
+    match tag {
+        "a" | "area" => &["href", "xlink:href"],
+        "img" | "iframe" | "frame" | "embed" | "source" | "track" | "audio" | "input" => &["src"],
+        "image" | "feimage" | "use" => &["href", "xlink:href"],
+        "video" => &["src", "poster"],
+        "form" => &["action"],
+        "object" => &["data"],
+        "div" | "p" | "span" | "li" | "ul" | "td" | "tr" | "h1" | "h2" | "h3" | "section" => &[],
+        // Of one's own, perhaps.
+        _ => &["href", "xlink:href", "src", "poster", "action"],
+    }
+}
+
 fn set(element: &mut Element<'_, '_>, name: &str, value: Option<String>) -> HandlerResult {
     if let Some(value) = value {
         element.set_attribute(name, &value)?;
@@ -505,6 +548,11 @@ fn set(element: &mut Element<'_, '_>, name: &str, value: Option<String>) -> Hand
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_selectors_are_some() {
+        assert!([&ANY, &STYLED, &SCRIPT, &STYLE, &NOSCRIPT, &WITH_URLS].iter().all(|selector| selector.is_some()));
+    }
 
     /// Puts every URL that holds `a.` on another origin.
     struct Moves;

@@ -7,7 +7,7 @@ use lol_html::html_content::{BailOut, ContentType};
 use lol_html::send::{HtmlRewriter, Settings};
 use lol_html::{AsciiCompatibleEncoding, MemorySettings};
 
-use super::{Editor, Shared, Walk};
+use super::{Editor, Shared, WITH_URLS, Walk};
 
 /// Bytes of a page that are held at most, as of a tag that does not end.
 const MEMORY: usize = 8 << 20;
@@ -40,7 +40,7 @@ impl Stream {
             .with_memory_settings(memory)
             .with_graceful_bail_out_on_content_handler_error(true)
             .with_strict(false);
-        for handlers in walk.element_handlers() {
+        for handlers in walk.element_handlers(&WITH_URLS) {
             settings = settings.append_element_content_handler(handlers);
         }
         let settings = settings.append_document_content_handler(walk.end_handler()).append_bail_out_handler(Box::new(
