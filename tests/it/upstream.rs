@@ -184,6 +184,6 @@ fn the_app_may_be_away() {
     assert_eq!(status("/about"), 200);
     drop(app);
     let statuses: Vec<u16> = (0..6).map(|_| status("/about")).collect();
-    assert!(statuses.contains(&502) && statuses.ends_with(&[503]), "{statuses:?}");
+    assert!(statuses.contains(&502) && statuses.contains(&503), "{statuses:?}");
     assert_eq!(status("/static/css/site.css"), 200, "what is built is served");
 }

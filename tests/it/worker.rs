@@ -53,9 +53,17 @@ fn serve(site: &Site, port: u16) -> Server {
 
 /// The assets that a server was asked for, after so many of its answers; says how many there were.
 fn asked(site: &Site, after: &mut usize) -> Vec<String> {
+    let read = || std::fs::read_to_string(site.root().join("access.log")).expect("the log");
     // A line is written within two seconds.
-    std::thread::sleep(Duration::from_millis(2500));
-    let text = std::fs::read_to_string(site.root().join("access.log")).expect("the log");
+    let mut text = read();
+    loop {
+        std::thread::sleep(Duration::from_millis(3500));
+        let later = read();
+        if later == text {
+            break;
+        }
+        text = later;
+    }
     let targets = text.lines().skip(*after).filter_map(|line| line.split('"').nth(1)?.split(' ').nth(1));
     let assets = targets.filter(|target| target.starts_with("/assets/")).map(str::to_owned).collect();
     *after = text.lines().count();
