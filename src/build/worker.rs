@@ -35,7 +35,7 @@ pub fn add(config: &Config, mode: Mode, progress: &dyn Progress, outputs: &mut O
     if bytes > MUCH {
         let (count, mebibytes) = (assets.len(), bytes >> 20);
         progress.warn(format!(
-            "the service worker fetches {count} files of more than {mebibytes} MiB at everybody's first visit; `precache` of `worker` says which"
+            "the service worker fetches {count} files of some {mebibytes} MiB at everybody's first visit; `precache` of `worker` says which"
         ));
     }
     let mut about = json!({

@@ -7,7 +7,8 @@ use lol_html::html_content::{BailOut, ContentType};
 use lol_html::send::{HtmlRewriter, Settings};
 use lol_html::{AsciiCompatibleEncoding, MemorySettings};
 
-use super::{Editor, Shared, WITH_URLS, Walk};
+use super::Editor;
+use super::walk::{Shared, WITH_URLS};
 
 /// Bytes of a page that are held at most, as of a tag that does not end.
 const MEMORY: usize = 8 << 20;
@@ -30,7 +31,7 @@ impl Stream {
             // What browsers take it for, and the only one in which every byte is something, and so comes out as it was.
             None => AsciiCompatibleEncoding::new(encoding_rs::WINDOWS_1252)?,
         };
-        let walk = Shared::new(Walk::new(editor));
+        let walk = Shared::new(editor);
         let memory = MemorySettings::new()
             .with_max_allowed_memory_usage(MEMORY)
             .with_graceful_bail_out_on_memory_limit_exceeded(true);
@@ -45,7 +46,7 @@ impl Stream {
         }
         let settings = settings.append_document_content_handler(walk.end_handler()).append_bail_out_handler(Box::new(
             move |_: &RewritingError, bail_out: &mut BailOut<'_>| {
-                if let Some(held) = walk.lock().held() {
+                if let Some(held) = walk.held() {
                     bail_out.append(&held, ContentType::Html);
                 }
             },

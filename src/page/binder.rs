@@ -26,7 +26,9 @@ pub struct Binder {
     modules: BTreeMap<String, LogicalPath>,
     /// All chunks: a page that comes piece by piece does not say before its first module which of them it will need.
     import_map: Map<String, Value>,
-    /// Of the map by itself, as a source of a policy.
+    /// The map as it stands in a page that has none.
+    map_text: String,
+    /// Of that text, as a source of a policy.
     map_hash: Option<String>,
 }
 
@@ -49,9 +51,10 @@ impl Binder {
                 Map::from_iter([("imports".to_owned(), imports.into()), ("integrity".to_owned(), integrity.into())])
             }
         };
-        let map_hash = (!import_map.is_empty())
-            .then(|| format!("'{}'", Digest::of(map_text(&import_map).as_bytes()).integrity().as_str()));
-        Binder { environment: Arc::new(environment), mark, statics, modules, import_map, map_hash, manifest }
+        let map_text = text_of(&import_map);
+        let map_hash = || format!("'{}'", Digest::of(map_text.as_bytes()).integrity().as_str());
+        let map_hash = (!import_map.is_empty()).then(map_hash);
+        Binder { environment: Arc::new(environment), mark, statics, modules, import_map, map_text, map_hash, manifest }
     }
 
     /// What tells a page that was bound by this from the same page bound by another.
@@ -110,7 +113,7 @@ impl Binder {
 }
 
 /// As it stands in a page; no end tag may appear in it.
-fn map_text(map: &Map<String, Value>) -> String {
+fn text_of(map: &Map<String, Value>) -> String {
     json!(map).to_string().replace('<', "\\u003c")
 }
 
@@ -150,7 +153,7 @@ impl Editor for Application {
         let entry = self.binder.manifest.entries.get(self.binder.modules.get(file)?)?;
         let mut html = String::new();
         if !std::mem::replace(&mut self.has_map, true) {
-            html = format!("<script type=\"importmap\">{}</script>", map_text(&self.binder.import_map));
+            html = format!("<script type=\"importmap\">{}</script>", self.binder.map_text);
         }
         html.push_str(&self.binder.needs(entry, &mut self.given));
         (!html.is_empty()).then_some(html)
@@ -184,7 +187,7 @@ impl Editor for Application {
             let object = own.entry(section).or_insert_with(|| json!({}));
             object.as_object_mut()?.extend(entries.as_object()?.clone());
         }
-        Some(map_text(&own))
+        Some(text_of(&own))
     }
 }
 

@@ -75,17 +75,16 @@ impl Handler {
         self.peer.is_some_and(|peer| self.front.proxies.trusts(peer.address.ip()))
     }
 
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.peer
+    }
+
     pub(super) fn is_tls(&self) -> bool {
         self.peer.is_some_and(|peer| peer.is_tls)
     }
 
     pub(super) fn sites(&self) -> arc_swap::Guard<Arc<Sites>> {
         self.handle.load()
-    }
-
-    /// The answer to a request, unless it is for whoever is behind this server.
-    pub(super) fn route<B>(&self, request: &Request<B>) -> Routed {
-        self.look_up(request, is_for_others)
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
@@ -95,7 +94,12 @@ impl Handler {
         }
     }
 
-    fn look_up<B>(&self, request: &Request<B>, is_beyond: fn(&Table, &Request<B>, &Asked<'_>) -> bool) -> Routed {
+    /// The answer to a request, unless it is for whoever is behind this server.
+    pub(super) fn look_up<B>(
+        &self,
+        request: &Request<B>,
+        is_beyond: fn(&Table, &Request<B>, &Asked<'_>) -> bool,
+    ) -> Routed {
         let sites = self.handle.load();
         let client = self.front.proxies.client(self.peer, request.headers());
         let host = || client.host.as_deref().or_else(|| client::host(request.uri(), request.headers()));
@@ -133,23 +137,6 @@ impl From<Response<Body>> for Routed {
     fn from(response: Response<Body>) -> Self {
         Routed::Here(response)
     }
-}
-
-/// Whether a request is to be passed on: what is in the table is only ever retrieved.
-fn is_for_others<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> bool {
-    let is_elsewhere = || match decoded_path(request.uri()) {
-        Ok(path) => table.get(&path).is_none(),
-        Err(StatusCode::URI_TOO_LONG) => false,
-        // Whoever is behind may know what it means.
-        Err(_) => request.uri().path().starts_with('/'),
-    };
-    has_right_host(request.version(), asked)
-        && match *request.method() {
-            Method::GET | Method::HEAD | Method::OPTIONS => is_elsewhere(),
-            // Tunnels to elsewhere, and echoes of what proxies add (RFC 9110 sections 9.3.6 and 9.3.8), are nobody's business.
-            Method::CONNECT | Method::TRACE => false,
-            _ => true,
-        }
 }
 
 impl<B> tower::Service<Request<B>> for Handler {
@@ -232,7 +219,7 @@ fn retrieve<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> Respon
 }
 
 /// The path of the target in origin form or in absolute form (RFC 9112 section 3.2).
-fn decoded_path(uri: &Uri) -> Result<Cow<'_, str>, StatusCode> {
+pub(super) fn decoded_path(uri: &Uri) -> Result<Cow<'_, str>, StatusCode> {
     let path = uri.path();
     if path.len() > LONGEST_PATH {
         return Err(StatusCode::URI_TOO_LONG);

@@ -24,42 +24,48 @@ struct State {
     is_trying: bool,
 }
 
-/// Whether a request may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    Granted,
-    /// It may after so long.
-    Refused(Duration),
+/// Leave to ask. Given up with nothing said of it, nothing came of it: the client went away first.
+#[derive(Debug)]
+pub struct Leave<'b> {
+    breaker: &'b Breaker,
+    /// Whether it is the request that finds out.
+    is_trial: bool,
 }
 
 impl Breaker {
-    /// Asks for leave; who gets it says what came of it.
-    pub fn ask(&self, now: Instant) -> Leave {
+    /// Leave for a request, or after how long there may be some.
+    pub fn ask(&self, now: Instant) -> Result<Leave<'_>, Duration> {
         let mut state = self.lock();
-        let Some(until) = state.open_until else { return Leave::Granted };
+        let Some(until) = state.open_until else { return Ok(Leave { breaker: self, is_trial: false }) };
         match until.saturating_duration_since(now) {
             Duration::ZERO if !state.is_trying => {
                 state.is_trying = true;
-                Leave::Granted
+                Ok(Leave { breaker: self, is_trial: true })
             }
-            Duration::ZERO => Leave::Refused(SHORTEST),
-            left => Leave::Refused(left),
+            Duration::ZERO => Err(SHORTEST),
+            left => Err(left),
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leave<'_> {
     /// The application answered, whatever it said. Whether that closed the breaker.
-    pub fn answered(&self) -> bool {
-        let mut state = self.lock();
+    pub fn answered(self) -> bool {
+        let mut state = self.breaker.lock();
         let was_open = state.open_until.is_some();
         *state = State::default();
         was_open
     }
 
     /// It did not. Whether that opened the breaker.
-    pub fn failed(&self, now: Instant) -> bool {
-        let mut state = self.lock();
+    pub fn failed(self, now: Instant) -> bool {
+        let mut state = self.breaker.lock();
         state.failures = state.failures.saturating_add(1);
-        if state.is_trying {
+        if self.is_trial {
             state.is_trying = false;
             state.pause = (state.pause * 2).min(LONGEST);
             state.open_until = Some(now + state.pause);
@@ -72,14 +78,13 @@ impl Breaker {
         }
         opens
     }
+}
 
-    /// Nothing came of it: the client went away first.
-    pub fn gave_up(&self) {
-        self.lock().is_trying = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if self.is_trial {
+            self.breaker.lock().is_trying = false;
+        }
     }
 }
 
@@ -91,37 +96,38 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_lets_one_through_after_a_while() {
         let (breaker, start) = (Breaker::default(), Instant::now());
         let after = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        let asked = |now| breaker.ask(now);
         for _ in 1..FAILURES {
-            assert!(!breaker.failed(start));
+            assert!(!asked(start).unwrap().failed(start));
         }
-        assert!(!breaker.answered(), "it was not open");
+        assert!(!asked(start).unwrap().answered(), "it was not open");
+        let early = asked(start).unwrap();
         for count in 1..=FAILURES {
-            assert_eq!(breaker.ask(start), Leave::Granted);
-            assert_eq!(breaker.failed(start), count == FAILURES);
+            assert_eq!(asked(start).unwrap().failed(start), count == FAILURES);
         }
-        assert_eq!(breaker.ask(after(400)), Leave::Refused(Duration::from_millis(600)));
-        assert_eq!(breaker.ask(after(1000)), Leave::Granted);
-        assert_eq!(breaker.ask(after(1001)), Leave::Refused(SHORTEST), "one is enough to find out");
-        assert!(!breaker.failed(after(1100)), "it was open");
-        assert_eq!(breaker.ask(after(3000)), Leave::Refused(Duration::from_millis(100)), "twice as long");
-        assert_eq!(breaker.ask(after(3100)), Leave::Granted);
-        breaker.gave_up();
-        assert_eq!(breaker.ask(after(3100)), Leave::Granted, "another finds out");
-        assert!(breaker.answered());
-        assert_eq!(breaker.ask(after(3100)), Leave::Granted);
-        assert_eq!(breaker.ask(after(3100)), Leave::Granted);
+        assert_eq!(asked(after(400)).unwrap_err(), Duration::from_millis(600));
+        let trial = asked(after(1000)).unwrap();
+        assert_eq!(asked(after(1001)).unwrap_err(), SHORTEST, "one is enough to find out");
+        drop(early);
+        assert_eq!(asked(after(1001)).unwrap_err(), SHORTEST, "what was asked before does not find out");
+        assert!(!trial.failed(after(1100)), "it was open");
+        assert_eq!(asked(after(3000)).unwrap_err(), Duration::from_millis(100), "twice as long");
+        drop(asked(after(3100)).unwrap());
+        let another = asked(after(3100)).expect("another finds out");
+        assert!(another.answered());
+        let (one, two) = (asked(after(3100)), asked(after(3100)));
+        assert!(one.is_ok() && two.is_ok());
     }
 
     #[test]
     fn it_is_never_open_for_long() {
         let (breaker, mut now) = (Breaker::default(), Instant::now());
         for _ in 0..FAILURES {
-            breaker.failed(now);
+            breaker.ask(now).unwrap().failed(now);
         }
         for _ in 0..20 {
             now += LONGEST;
-            assert_eq!(breaker.ask(now), Leave::Granted);
-            breaker.failed(now);
+            breaker.ask(now).unwrap().failed(now);
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use http::Version;
 use http::header::{
     CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use http::{Uri, Version};
 
-use crate::serve::client::{self, Client};
+use crate::serve::client::{Client, values};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -33,13 +33,13 @@ const BELIEVED: [HeaderName; 8] = [
 /// What a client asks a connection to become, `websocket` for one.
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asked = headers.get(UPGRADE)?;
-    tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")).then(|| asked.clone())
+    values(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")).then(|| asked.clone())
 }
 
 /// Takes out what is about the connection that it came by, and what is named there as such.
 pub fn end_of_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = tokens(headers, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
-    let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
+    let named: Vec<HeaderName> = values(headers, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
+    let trailers = values(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
     // What says where a message ends, whom it is for or where it was is not the connection's, whatever is named.
     for name in named.into_iter().filter(|name| *name != HOST && *name != http::header::CONTENT_LENGTH) {
         headers.remove(name);
@@ -61,11 +61,6 @@ pub fn end_of_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
-}
-
 /// Adds this server to those that a message has come by (RFC 9110 section 7.6.3).
 pub fn add_via(headers: &mut HeaderMap, version: Version, pseudonym: &str) {
     let protocol = match version {
@@ -79,8 +74,14 @@ pub fn add_via(headers: &mut HeaderMap, version: Version, pseudonym: &str) {
 }
 
 /// Says who asks, and for what, in the fields that applications read. What came in them is kept only from a proxy that is trusted.
-pub fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: &Client, peer: Option<IpAddr>, is_trusted: bool) {
-    let host = client.host.clone().or_else(|| client::host(uri, headers).map(str::to_owned));
+/// `host` is what the client asked for.
+pub fn add_forwarded(
+    headers: &mut HeaderMap,
+    host: Option<&str>,
+    client: &Client,
+    peer: Option<IpAddr>,
+    is_trusted: bool,
+) {
     let scheme = if client.is_secure { "https" } else { "http" };
     let mut element = String::new();
     if let Some(address) = peer {
@@ -89,7 +90,7 @@ pub fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: &Client, peer: 
             IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
         };
     }
-    if let Some(host) = &host
+    if let Some(host) = host
         && !host.contains(['"', '\\'])
     {
         let _ = write!(element, ";host=\"{host}\"");
@@ -108,7 +109,7 @@ pub fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: &Client, peer: 
     let chains = [
         (FORWARDED, Some(chain(before(&FORWARDED), element))),
         (FORWARDED_FOR, peer.map(|peer| chain(before(&FORWARDED_FOR), &peer.to_string()))),
-        (FORWARDED_HOST, host),
+        (FORWARDED_HOST, host.map(str::to_owned)),
         (FORWARDED_PROTO, Some(scheme.to_owned())),
         (REAL_IP, client.address.map(|address| address.to_string())),
     ];
@@ -198,9 +199,8 @@ mod tests {
         ];
         let address = "192.0.2.7".parse().ok();
         let client = Client { address, is_secure: false, host: None };
-        let uri = Uri::from_static("/");
         let mut fields = headers(&lies);
-        add_forwarded(&mut fields, &uri, &client, address, false);
+        add_forwarded(&mut fields, Some("www.example.com"), &client, address, false);
         assert_eq!(
             shown(&fields),
             [
@@ -216,7 +216,7 @@ mod tests {
         let peer = "::1".parse().ok();
         let client = Client { address, is_secure: true, host: Some("shop.example.com".into()) };
         let mut fields = headers(&[("host", "10.0.0.1"), ("x-forwarded-for", "1.1.1.1, 192.0.2.7")]);
-        add_forwarded(&mut fields, &uri, &client, peer, true);
+        add_forwarded(&mut fields, Some("shop.example.com"), &client, peer, true);
         assert_eq!(
             shown(&fields),
             [

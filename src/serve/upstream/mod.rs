@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RANGE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy;
 
@@ -24,7 +24,7 @@ mod reply;
 mod transfer;
 mod validators;
 
-use breaker::{Breaker, Leave};
+use breaker::Breaker;
 use origin::Connections;
 use reply::Exchange;
 use transfer::{Pulse, Silent, Upload};
@@ -127,23 +127,28 @@ impl Upstream {
         let switch = parts.extensions.remove::<Switch>();
         let upgrade = fields::upgrade(&parts.headers).filter(|_| switch.is_some());
         let accepted = Accepted::of(&Asked::of(&parts.headers));
-        let host = super::client::host(&parts.uri, &parts.headers).map(str::to_owned);
+        let own_host = super::client::host(&parts.uri, &parts.headers).map(str::to_owned);
+        let host = visit.client.host.clone().or_else(|| own_host.clone());
         let binder = visit.table.binder().filter(|_| self.settings.rewrite);
         let is_marked = binder.is_some_and(|binder| validators::restore(&mut parts.headers, binder.mark()));
-        self.prepare(&mut parts, visit, upgrade.as_ref())?;
+        let peer = visit.peer.map(|peer| peer.address.ip().to_canonical());
+        fields::end_of_hop(&mut parts.headers);
+        fields::add_forwarded(&mut parts.headers, host.as_deref(), &visit.client, peer, visit.is_trusted);
+        self.prepare(&mut parts, own_host, accepted, upgrade.as_ref())?;
 
         let pulse = Pulse::new();
         let mut response = self.ask(&parts, Upload::new(Some(body), &pulse), &pulse).await?;
         // A part of a page as it was is no part of it as it is sent.
-        if response.status() == StatusCode::PARTIAL_CONTENT && reply::is_page(response.headers()) && binder.is_some() {
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT && parts.method == Method::GET;
+        if is_part && reply::is_page(response.headers()) && binder.is_some() {
             parts.headers.remove(RANGE);
             response = self.ask(&parts, Upload::new(None, &pulse), &pulse).await?;
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, upgrade.zip(switch));
         }
-        let host = visit.client.host.as_deref().or(host.as_deref());
-        let exchange = Exchange { method: &parts.method, host, path: parts.uri.path(), accepted, is_marked };
+        let exchange =
+            Exchange { method: &parts.method, host: host.as_deref(), path: parts.uri.path(), accepted, is_marked };
         let version = response.version();
         fields::end_of_hop(response.headers_mut());
         fields::add_via(response.headers_mut(), version, &self.pseudonym);
@@ -151,18 +156,18 @@ impl Upstream {
     }
 
     /// Makes of a request what is sent.
-    fn prepare(&self, parts: &mut Parts, visit: &Visit, upgrade: Option<&HeaderValue>) -> Result<(), Failure> {
-        let peer = visit.peer.map(|peer| peer.address.ip().to_canonical());
-        fields::end_of_hop(&mut parts.headers);
+    fn prepare(
+        &self,
+        parts: &mut Parts,
+        host: Option<String>,
+        accepted: Accepted,
+        upgrade: Option<&HeaderValue>,
+    ) -> Result<(), Failure> {
         // hyper asks for the body once the application reads it.
         parts.headers.remove(EXPECT);
-        fields::add_forwarded(&mut parts.headers, &parts.uri, &visit.client, peer, visit.is_trusted);
         fields::add_via(&mut parts.headers, parts.version, &self.pseudonym);
         loops::append(&mut parts.headers, &self.pseudonym);
-        let host = match self.settings.host {
-            UpstreamHost::Client => super::client::host(&parts.uri, &parts.headers).map(str::to_owned),
-            UpstreamHost::Upstream => None,
-        };
+        let host = host.filter(|_| self.settings.host == UpstreamHost::Client);
         let host = host.unwrap_or_else(|| self.connections.authority.to_string());
         if let Ok(host) = HeaderValue::try_from(host) {
             parts.headers.insert(HOST, host);
@@ -172,7 +177,7 @@ impl Upstream {
             parts.headers.insert(UPGRADE, protocol.clone());
         }
         if self.settings.rewrite {
-            reply::restrict_codings(&mut parts.headers);
+            reply::restrict_codings(&mut parts.headers, accepted);
         }
         parts.uri = self.connections.uri(&parts.uri)?;
         parts.version = Version::HTTP_11;
@@ -195,16 +200,12 @@ impl Upstream {
     }
 
     async fn ask_once(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Incoming>, Failure> {
-        if let Leave::Refused(after) = self.breaker.ask(Instant::now()) {
-            return Err(Failure::Open(after));
-        }
-        let leave = OnLeave(&self.breaker);
+        let leave = self.breaker.ask(Instant::now()).map_err(Failure::Open)?;
         let sending = self.connections.send(Request::from_parts(parts.clone(), body));
         let sent = pulse.unless_silent(self.settings.timeout, sending).await;
-        std::mem::forget(leave);
         let failure = match sent {
             Ok(Ok(response)) => {
-                if self.breaker.answered() {
+                if leave.answered() {
                     tracing::info!("the application answers again");
                 }
                 return Ok(response);
@@ -215,14 +216,10 @@ impl Upstream {
             Err(Silent::Client) => Failure::ClientSilent,
             Err(Silent::Application) => Failure::Silent,
         };
-        match failure {
-            Failure::Client | Failure::ClientSilent => self.breaker.gave_up(),
-            _ => {
-                let opens = self.breaker.failed(Instant::now());
-                tracing::warn!(%failure, uri = %parts.uri, "the application failed");
-                if opens {
-                    tracing::error!("the application failed too often, and is left alone for a while");
-                }
+        if !matches!(failure, Failure::Client | Failure::ClientSilent) {
+            tracing::warn!(%failure, uri = %parts.uri, "the application failed");
+            if leave.failed(Instant::now()) {
+                tracing::error!("the application failed too often, and is left alone for a while");
             }
         }
         Err(failure)
@@ -248,15 +245,6 @@ impl Upstream {
             response.headers_mut().insert(UPGRADE, protocol);
         }
         Ok(response)
-    }
-}
-
-/// Says that nothing came of leave that was granted, should its request be given up.
-struct OnLeave<'b>(&'b Breaker);
-
-impl Drop for OnLeave<'_> {
-    fn drop(&mut self) {
-        self.0.gave_up();
     }
 }
 

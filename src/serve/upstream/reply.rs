@@ -16,8 +16,8 @@ use crate::asset::is_compressible;
 use crate::config::Upstream;
 use crate::encoding::Encoding;
 use crate::page::Binder;
-use crate::serve::asked::Asked;
 use crate::serve::body::Body;
+use crate::serve::client::values;
 use crate::serve::negotiate::Accepted;
 
 /// What an answer is compressed with where the client likes several equally: the quickest first.
@@ -102,9 +102,7 @@ fn edit(headers: &mut HeaderMap, exchange: &Exchange<'_>, binder: &Arc<Binder>, 
 }
 
 fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion) {
-    let varies = headers.get_all(VARY).iter().filter_map(|line| line.to_str().ok()).any(|line| {
-        line.split(',').any(|name| name.trim() == "*" || name.trim().eq_ignore_ascii_case("accept-encoding"))
-    });
+    let varies = values(headers, &VARY).any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"));
     if !varies {
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
@@ -128,8 +126,7 @@ fn weaken(headers: &mut HeaderMap) {
 
 /// RFC 9110 section 7.7.
 fn may_change(headers: &HeaderMap) -> bool {
-    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    !directives.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-transform"))
+    !values(headers, &CACHE_CONTROL).any(|word| word.eq_ignore_ascii_case("no-transform"))
 }
 
 fn is_worth_packing(status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> bool {
@@ -180,11 +177,10 @@ fn coding(headers: &HeaderMap) -> Result<Option<Encoding>, ()> {
 }
 
 /// Of the codings that a client takes, those that can be undone here.
-pub fn restrict_codings(headers: &mut HeaderMap) {
-    let Some(accepted) = headers.get_all(ACCEPT_ENCODING).iter().next().map(|_| Accepted::of(&Asked::of(headers)))
-    else {
+pub fn restrict_codings(headers: &mut HeaderMap, accepted: Accepted) {
+    if !headers.contains_key(ACCEPT_ENCODING) {
         return;
-    };
+    }
     let known: Vec<&str> = CODINGS
         .iter()
         .filter(|encoding| accepted.best_of(std::slice::from_ref(encoding)).is_some())
