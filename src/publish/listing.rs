@@ -44,17 +44,16 @@ pub async fn near<S: Store>(store: &S, expected: &[&str]) -> Result<Entries> {
 
 /// What follows on a key, at least up to another; nothing if the store does not go by the order of keys.
 async fn span<S: Store>(store: &S, after: Option<&str>, until: Option<&str>) -> Result<Option<Entries>> {
-    let mut page = store.page(after.map_or(Start::First, Start::After)).await?;
-    if page.entries.keys().next().zip(after).is_some_and(|(first, after)| first.as_str() <= after) {
+    let Page { mut entries, mut next } = store.page(after.map_or(Start::First, Start::After)).await?;
+    if entries.keys().next().zip(after).is_some_and(|(first, after)| first.as_str() <= after) {
         return Ok(None);
     }
-    let mut entries = page.entries;
-    while let Some(mark) = page.next
+    while let Some(mark) = next
         && entries.keys().next_back().zip(until).is_none_or(|(last, until)| last.as_str() < until)
     {
-        page = store.page(Start::Mark(&mark)).await?;
+        let page = store.page(Start::Mark(&mark)).await?;
         entries.extend(page.entries);
-        page.entries = Entries::new();
+        next = page.next;
     }
     Ok(Some(entries))
 }

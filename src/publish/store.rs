@@ -215,34 +215,41 @@ impl Body {
     ///
     /// A larger file is only looked at: it is compared while it is sent.
     pub async fn checked(self, length: u64, digest: Digest) -> Result<Body> {
-        let checked = checked([(self, length, digest)]).await?;
-        // One of one.
-        checked.into_iter().next().map_or_else(|| Ok(Body::Bytes(Bytes::new())), Ok)
+        if let Body::Bytes(_) = self {
+            return Ok(self);
+        }
+        let room = room(length);
+        blocking(move || check(self, room, length, digest)).await
     }
+}
+
+/// For a body that is read. Made where it is let go of: each thread keeps what others free of its own.
+fn room(length: u64) -> Vec<u8> {
+    Vec::with_capacity(if length <= IN_MEMORY { length as usize } else { 0 })
+}
+
+fn check(body: Body, mut room: Vec<u8>, length: u64, digest: Digest) -> Result<Body> {
+    let Body::File(path) = body else { return Ok(body) };
+    if length > IN_MEMORY {
+        return match std::fs::metadata(&path).map_err(unreadable(&path))?.len() == length {
+            true => Ok(Body::File(path)),
+            false => Err(changed(&path)),
+        };
+    }
+    let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut room));
+    read.map_err(unreadable(&path))?;
+    if Digest::of(&room) == digest { Ok(Body::Bytes(room.into())) } else { Err(changed(&path)) }
 }
 
 /// As [`Body::checked`], of several at once: to have another thread do something takes longer than to read a small file.
 pub async fn checked(bodies: impl IntoIterator<Item = (Body, u64, Digest)>) -> Result<Vec<Body>> {
-    // Room is made where it is let go of: each thread keeps what others free of its own.
-    let room = |length| Vec::with_capacity(if length <= IN_MEMORY { length as usize } else { 0 });
     let bodies: Vec<_> =
         bodies.into_iter().map(|(body, length, digest)| (body, room(length), length, digest)).collect();
     if bodies.iter().all(|(body, ..)| matches!(body, Body::Bytes(_))) {
         return Ok(bodies.into_iter().map(|(body, ..)| body).collect());
     }
-    let check = |(body, mut buffer, length, digest): (Body, Vec<u8>, u64, Digest)| {
-        let Body::File(path) = body else { return Ok(body) };
-        if length > IN_MEMORY {
-            return match std::fs::metadata(&path).map_err(unreadable(&path))?.len() == length {
-                true => Ok(Body::File(path)),
-                false => Err(changed(&path)),
-            };
-        }
-        let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut buffer));
-        read.map_err(unreadable(&path))?;
-        if Digest::of(&buffer) == digest { Ok(Body::Bytes(buffer.into())) } else { Err(changed(&path)) }
-    };
-    blocking(move || bodies.into_iter().map(check).collect()).await
+    blocking(move || bodies.into_iter().map(|(body, room, length, digest)| check(body, room, length, digest)).collect())
+        .await
 }
 
 /// The bytes of a file that the build made, which have to be those of `digest`. It blocks.
