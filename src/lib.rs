@@ -10,6 +10,7 @@
 //! manifest → bind pages to an environment → a table in memory → answers                                          (serve)
 //! manifest → bind pages to an environment → a plan → uploads, assets first → the pointer                         (publish)
 //! what changes → what depends on it, built in memory → a table → the tabs that show it                            (dev)
+//! strategies, started in turn → load and visits → samples → medians, intervals, costs → a report                  (bench)
 //! ```
 //!
 //! Read first [`build::build`], whose module is the list of the stages; then [`manifest`], which is all that the other two
@@ -31,7 +32,8 @@
 //! | [`check`] | nouns, config, build, page |
 //! | [`follow`] | nouns, publish, serve |
 //! | [`dev`] | nouns, config, build, serve |
-//! | [`preview`] | all but cli |
+//! | [`preview`] | all but bench and cli |
+//! | [`bench`] | all but dev, follow and cli |
 //! | [`cli`] | all |
 //!
 //! A test keeps this, and that each foreign crate with a wide interface has one home (`lightningcss` in one transform,
@@ -40,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 pub mod asset;
+pub mod bench;
 pub mod build;
 pub mod check;
 pub mod cli;

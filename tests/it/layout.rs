@@ -82,6 +82,7 @@ fn modules_import_only_what_they_may() {
             "dev" => [&NOUNS[..], &["config", "build", "serve"]].concat(),
             "follow" => [&NOUNS[..], &["publish", "serve"]].concat(),
             "preview" => [&NOUNS[..], &["config", "build", "page", "publish", "serve"]].concat(),
+            "bench" => [&NOUNS[..], &["config", "build", "page", "publish", "preview", "serve"]].concat(),
             "config" => NOUNS.to_vec(),
             noun => {
                 assert!(NOUNS.contains(&noun), "{path}: a new module; give it its place in the layout");
@@ -111,6 +112,8 @@ fn each_foreign_crate_has_one_home() {
         ("encoding_rs", vec!["html/stream.rs"]),
         ("flate2", vec!["encoding.rs"]),
         ("hyper_rustls", vec!["client.rs", "serve/upstream/origin.rs"]),
+        ("hdrhistogram", vec!["bench/load/"]),
+        ("plotters", vec!["bench/show/chart.rs"]),
         ("imagesize", vec!["build/transform/image.rs"]),
         ("indicatif", vec!["cli/terminal.rs"]),
         ("codemap", vec!["build/transform/sass.rs"]),
