@@ -53,6 +53,7 @@ mod quick;
 mod range;
 mod resource;
 mod retention;
+mod routes;
 mod server;
 mod signal;
 mod sites;
