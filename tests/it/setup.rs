@@ -29,6 +29,8 @@ pub enum Need {
     Tls,
     /// A user's limits that hold for one process alone.
     UserNamespaces,
+    /// nginx with its module for Brotli, Caddy and Apache, as Debian has them.
+    WebServers,
 }
 
 impl Need {
@@ -44,6 +46,7 @@ impl Need {
         static SLOWHTTPTEST: OnceLock<Result<(), String>> = OnceLock::new();
         static TLS: OnceLock<Result<(), String>> = OnceLock::new();
         static USER_NAMESPACES: OnceLock<Result<(), String>> = OnceLock::new();
+        static WEB_SERVERS: OnceLock<Result<(), String>> = OnceLock::new();
         match self {
             Need::Browser => {
                 BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
@@ -62,6 +65,12 @@ impl Need {
             Need::Slowhttptest => SLOWHTTPTEST.get_or_init(|| debian(&["slowhttptest"], &["slowhttptest"])),
             Need::Tls => TLS.get_or_init(speaks_tls),
             Need::UserNamespaces => USER_NAMESPACES.get_or_init(has_user_namespaces),
+            Need::WebServers => WEB_SERVERS.get_or_init(|| {
+                debian(
+                    &["nginx", "caddy", "apache2"],
+                    &["nginx-light", "libnginx-mod-http-brotli-static", "caddy", "apache2"],
+                )
+            }),
         }
     }
 }
