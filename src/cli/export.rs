@@ -44,6 +44,7 @@ pub struct Args {
 enum Server {
     Nginx,
     Caddy,
+    Apache,
 }
 
 impl From<Server> for Dialect {
@@ -51,6 +52,7 @@ impl From<Server> for Dialect {
         match server {
             Server::Nginx => Dialect::Nginx,
             Server::Caddy => Dialect::Caddy,
+            Server::Apache => Dialect::Apache,
         }
     }
 }

@@ -16,18 +16,28 @@ const CANNOT: [&str; 6] = [
 ];
 
 pub fn write(rules: &Rules, settings: &Settings) -> Result<String> {
-    let lists_braces = |headers: &crate::serve::Headers| {
-        headers.iter().find(|(_, value)| has_braces(value)).map(|(name, _)| name.clone())
-    };
-    if let Some(name) = rules.looks.iter().find_map(|headers| lists_braces(headers)) {
+    let mut headers = rules.looks.iter().flat_map(|headers| headers.iter());
+    if let Some((name, _)) = headers.find(|(_, value)| !is_writable(value)) {
         return Err(Error::Usage {
-            message: format!("the header `{name}` has a brace in it, which Caddy takes for a placeholder"),
+            message: format!(
+                "the header `{name}` has a brace in it, or a backslash and a backtick, which Caddy can't be told"
+            ),
             help: "unset it for this environment, and set it in a file of Caddy's own (`--include`)".to_owned(),
+        });
+    }
+    let folder = rules.folder.to_string_lossy();
+    let paths = [Some(folder.as_ref()), settings.include.as_deref(), rules.hsts.as_deref()];
+    if let Some(path) = paths.into_iter().flatten().find(|path| !is_writable(path)) {
+        return Err(Error::Usage {
+            message: format!("`{path}` has a brace in it, or a backslash and a backtick, which Caddy can't be told"),
+            help: "say with `--folder` or `--include` another path".to_owned(),
         });
     }
     let fields = rules.fields().into_keys().collect();
     Ok(Caddy { rules, settings, fields, out: String::new() }.text())
 }
+
+const NOSNIFF: &str = "x-content-type-options";
 
 struct Caddy<'a> {
     rules: &'a Rules,
@@ -37,19 +47,22 @@ struct Caddy<'a> {
     out: String,
 }
 
-fn has_braces(text: &str) -> bool {
-    text.contains(['{', '}'])
+/// Whether it can be written: `{` begins a placeholder wherever it stands.
+fn is_writable(text: &str) -> bool {
+    !(text.contains(['{', '}']) || text.contains('\\') && text.contains('`'))
 }
 
-/// Whether a file can be named: `{` begins a placeholder wherever it stands, and `?` a query.
+/// Whether a file can be named: `?` begins a query.
 fn is_plain(text: &str) -> bool {
-    !has_braces(text) && !text.contains('?')
+    is_writable(text) && !text.contains('?')
 }
 
-/// In quotes, where only a quote has to be escaped. A backslash before one would be taken for such an escape, so both are written
-/// in another way, where that can be.
+/// In quotes, where only a quote has to be escaped, and a backslash before one can't be; between backticks nothing is.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\\\""))
+    match text.contains('\\') {
+        true => format!("`{text}`"),
+        false => format!("\"{}\"", text.replace('"', "\\\"")),
+    }
 }
 
 /// What a regular expression's match is replaced by.
@@ -81,9 +94,11 @@ impl Caddy<'_> {
         self.paths();
         self.looks();
         self.others();
-        self.missing();
+        self.line(2, "@missing vars {fp_look} \"\"");
+        self.line(2, "error @missing 404");
         self.files();
         self.line(1, "}");
+        self.missing();
         self.line(0, "}");
         self.out
     }
@@ -188,39 +203,51 @@ impl Caddy<'_> {
         }
     }
 
+    /// The answer to what is not there, be it in no list or in no folder. What the list has set by then is taken back.
     fn missing(&mut self) {
         let rules = self.rules;
-        self.line(2, "@missing vars {fp_look} \"\"");
-        self.line(2, "handle @missing {");
-        let Some(page) = &rules.not_found else {
-            for line in [
-                "header {",
-                "\tcache-control no-store",
-                "\tx-content-type-options nosniff",
-                "}",
-                "respond \"404 Not Found\n\" 404",
-            ] {
-                self.line(3, line);
-            }
-            return self.line(2, "}");
-        };
-        self.line(3, "header {");
-        for (name, value) in rules.looks.get(page.look).into_iter().flat_map(|headers| headers.iter()) {
-            self.line(4, &format!("{name} {}", quoted(value)));
+        let headers = rules.not_found.as_ref().and_then(|page| rules.looks.get(page.look)).cloned().unwrap_or_default();
+        let is_stale = |name: &&&str| !headers.contains_key(**name) && !["cache-control", NOSNIFF].contains(*name);
+        let stale: Vec<&str> = self.fields.iter().filter(is_stale).copied().collect();
+        self.line(1, "handle_errors {");
+        self.line(2, "header {");
+        for (name, value) in headers.iter() {
+            self.line(3, &format!("{name} {}", quoted(value)));
         }
-        if page.varies {
-            self.line(4, "vary accept-encoding");
+        if headers.is_empty() {
+            self.line(3, "content-type \"text/plain; charset=utf-8\"");
+            self.line(3, "cache-control no-store");
+            self.line(3, &format!("{NOSNIFF} nosniff"));
         }
-        for line in ["-etag", "-last-modified", "defer"] {
-            self.line(4, line);
+        if rules.not_found.as_ref().is_some_and(|page| page.varies) {
+            self.line(3, "vary accept-encoding");
         }
-        self.line(3, "}");
-        for field in ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"] {
-            self.line(3, &format!("request_header -{field}"));
+        for name in stale.into_iter().chain(["etag", "last-modified"]) {
+            self.line(3, &format!("-{name}"));
         }
-        self.line(3, &format!("rewrite * {}", quoted(&page.file)));
-        self.line(3, "file_server {\n\t\t\t\tstatus 404\n\t\t\t\tprecompressed br zstd gzip\n\t\t\t\tdisable_canonical_uris\n\t\t\t}");
+        self.line(3, "defer");
         self.line(2, "}");
+        match &rules.not_found {
+            None => {
+                self.line(2, "respond \"{err.status_code} {err.status_text}\n\" {err.status_code}");
+            }
+            Some(page) => {
+                for field in
+                    ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"]
+                {
+                    self.line(2, &format!("request_header -{field}"));
+                }
+                self.line(2, &format!("rewrite * {}", quoted(&page.file)));
+                self.file_server(2);
+            }
+        }
+        self.line(1, "}");
+    }
+
+    fn file_server(&mut self, indent: usize) {
+        for line in ["file_server {", "\tprecompressed br zstd gzip", "\tdisable_canonical_uris", "}"] {
+            self.line(indent, line);
+        }
     }
 
     fn files(&mut self) {
@@ -242,6 +269,6 @@ impl Caddy<'_> {
         self.line(2, "@vary vars {fp_vary} 1");
         self.line(2, "header @vary {\n\t\t\tvary accept-encoding\n\t\t\tdefer\n\t\t}");
         self.line(2, "rewrite * {fp_file}");
-        self.line(2, "file_server {\n\t\t\tprecompressed br zstd gzip\n\t\t\tdisable_canonical_uris\n\t\t}");
+        self.file_server(2);
     }
 }

@@ -12,7 +12,7 @@ const CANNOT: [&str; 7] = [
     "validators that are the same on each server: here they come from a file's time and length",
     "several ranges, and ranges of a compressed file, as it answers them",
     "a path that leads up by `..` is resolved here, and 404 there",
-    "404 is in gzip or Brotli too, but its page is found by the path of no request",
+    "fingerprinted files without compressed forms may say that they vary by `Accept-Encoding`",
     "421 for hosts that are nobody's",
 ];
 
@@ -109,15 +109,18 @@ impl Nginx<'_> {
             let pattern = format!("~^(?:{})({FINGERPRINTED}{})\\z", mounts.join("|"), regex(&rule.extension));
             let folder = quoted(&rules.assets, &name);
             let folder = folder.trim_matches('"');
-            self.line(4, &format!("{} \"$uri\\t{folder}$1\\t{}\";", literal(&pattern), rule.look));
+            self.line(
+                4,
+                &format!("{} \"$uri\\t{folder}$1\\t{}\\t{}\";", literal(&pattern), rule.look, vary(rule.varies)),
+            );
         }
         self.line(0, "}");
-        for (variable, group) in [("file", 2), ("look", 3)] {
+        for (variable, group) in [("file", 2), ("look", 3), ("vary", 4)] {
             self.line(0, &format!("map \"${name}_found\\n$uri\" ${name}_{variable} {{"));
             self.line(4, "default \"\";");
             self.line(
                 4,
-                &format!("\"~^([^\\\\t\\\\n]+)\\\\t([^\\\\t\\\\n]+)\\\\t([^\\\\t\\\\n]+)\\\\n\\\\1\\\\z\" ${group};"),
+                &format!("\"~^([^\\\\t\\\\n]+)\\\\t([^\\\\t\\\\n]+)\\\\t([^\\\\t\\\\n]+)\\\\t([^\\\\t\\\\n]*)\\\\n\\\\1\\\\z\" ${group};"),
             );
             self.line(0, "}");
         }
@@ -188,7 +191,7 @@ impl Nginx<'_> {
             "gzip off;",
             "gzip_static on;",
             "gzip_proxied any;",
-            "gzip_vary on;",
+            "gzip_vary off;",
         ] {
             self.line(4, line);
         }
@@ -205,7 +208,7 @@ impl Nginx<'_> {
             let value = self.value_of(field);
             self.line(4, &format!("add_header {} \"{value}\" always;", quoted(field, &name)));
         }
-        let hsts = rules.hsts.as_ref().map(|_| format!("add_header strict-transport-security ${name}_hsts always;"));
+        self.line(4, &format!("add_header vary ${name}_vary always;"));
         self.hsts(4);
         self.line(0, "");
         self.line(4, "if ($request_method = OPTIONS) { return 479; }");
@@ -227,7 +230,6 @@ impl Nginx<'_> {
                 ),
             );
         }
-        let _ = hsts;
         self.errors();
         self.line(0, "}");
     }
@@ -279,6 +281,9 @@ impl Nginx<'_> {
                 self.line(8, &format!("add_header {} {} always;", quoted(field, &name), quoted(value, &name)));
             }
         }
+        if page.varies {
+            self.line(8, "add_header vary accept-encoding always;");
+        }
         self.hsts(8);
         self.line(8, &format!("types {{ }} default_type {};", quoted(rules.content_type(page.look), &name)));
         self.line(8, &format!("try_files {} =404;", quoted(&page.file, &name)));
@@ -299,6 +304,10 @@ impl Nginx<'_> {
         self.line(8, &format!("return {status} \"{status} {reason}\\n\";"));
         self.line(4, "}");
     }
+}
+
+fn vary(varies: bool) -> &'static str {
+    if varies { "accept-encoding" } else { "" }
 }
 
 fn parts(values: &[(usize, &str)]) -> usize {

@@ -5,21 +5,25 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::site::Site;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     Nginx,
     Caddy,
+    Apache,
 }
 
 impl Program {
-    pub const ALL: [Program; 2] = [Program::Nginx, Program::Caddy];
+    pub const ALL: [Program; 3] = [Program::Nginx, Program::Caddy, Program::Apache];
 
     pub fn name(self) -> &'static str {
         match self {
             Program::Nginx => "nginx",
             Program::Caddy => "caddy",
+            Program::Apache => "apache",
         }
     }
 
@@ -27,6 +31,7 @@ impl Program {
     pub fn differs(self, path: &str) -> bool {
         match self {
             Program::Nginx => path.contains("%00") || path.contains("/../"),
+            Program::Apache => ["%00", "/../", "%3F"].iter().any(|part| path.contains(part)),
             // A brace or a question mark in a name.
             Program::Caddy => ["%00", "/../", "%7B", "%7D", "%3F"].iter().any(|part| path.contains(part)),
         }
@@ -53,6 +58,7 @@ impl Peer {
         let mut command = match program {
             Program::Nginx => nginx(folder.path()),
             Program::Caddy => caddy(folder.path()),
+            Program::Apache => apache(site, folder.path(), &address),
         };
         let log = std::fs::File::create(folder.path().join("log")).expect("a file");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
@@ -78,7 +84,8 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // By the signal that lets it end its workers.
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
 }
@@ -95,7 +102,7 @@ fn nginx(folder: &Path) -> Command {
     );
     std::fs::write(folder.join("conf"), text).expect("a file");
     let mut command = Command::new("nginx");
-    command.args(["-p", &at.to_string(), "-e", "stderr", "-c"]).arg(folder.join("conf"));
+    command.args(["-e", "stderr", "-c"]).arg(folder.join("conf"));
     command
 }
 
@@ -104,5 +111,26 @@ fn caddy(folder: &Path) -> Command {
     std::fs::write(folder.join("Caddyfile"), text).expect("a file");
     let mut command = Command::new("caddy");
     command.env("HOME", folder).args(["run", "--adapter", "caddyfile", "--config"]).arg(folder.join("Caddyfile"));
+    command
+}
+
+/// Its workers are never root, and have to find the way to the files all the same.
+fn apache(site: &Site, folder: &Path, address: &str) -> Command {
+    use std::os::unix::fs::PermissionsExt;
+    for open in [site.root(), folder] {
+        std::fs::set_permissions(open, std::fs::Permissions::from_mode(0o755)).expect("its owner's right");
+    }
+    let modules: String = ["mpm_event", "authz_core", "rewrite", "headers", "mime", "env", "dir"]
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .concat();
+    let user = if rustix::process::geteuid().is_root() { "User www-data\nGroup www-data\n" } else { "" };
+    let at = folder.display();
+    let text = format!(
+        "ServerRoot {at}\nPidFile {at}/pid\nMutex file:{at} default\nServerName localhost\n{modules}{user}\
+         TypesConfig /etc/mime.types\nErrorLog {at}/errors\nListen {address}\nInclude {at}/rules\n"
+    );
+    std::fs::write(folder.join("conf"), text).expect("a file");
+    let mut command = Command::new("apache2");
+    command.arg("-DFOREGROUND").arg("-f").arg(folder.join("conf"));
     command
 }
