@@ -100,13 +100,7 @@ impl Apache<'_> {
             self.line(2, line);
         }
         self.line(1, "</Directory>");
-        for line in [
-            "AddDefaultCharset Off",
-            "FileETag MTime Size",
-            "MergeSlashes Off",
-            "TraceEnable Off",
-            "SetEnv fp_dollar $",
-        ] {
+        for line in ["AddDefaultCharset Off", "FileETag MTime Size", "TraceEnable Off", "SetEnv fp_dollar $"] {
             self.line(1, line);
         }
         self.routes();
@@ -137,12 +131,16 @@ impl Apache<'_> {
         self.line(1, "RewriteEngine On");
         if let Some(page) = &rules.not_found {
             self.line(1, "RewriteCond %{ENV:REDIRECT_STATUS} =404");
-            let skipped = 2 + redirects + found + 2;
+            let skipped = 3 + redirects + found + 2;
             let note = note(self.lost(), page.varies);
             self.line(1, &format!("RewriteRule ^ \"{}\" [{note},S={skipped}]", path(&page.file)));
         }
         self.line(1, "RewriteCond %{REQUEST_METHOD} !^(?:GET|HEAD|OPTIONS)$");
         self.line(1, "RewriteRule ^ - [R=405,L]");
+        // Rules see a path whose slashes have been merged, whatever `MergeSlashes` says.
+        self.line(1, "RewriteCond %{REQUEST_METHOD} !=OPTIONS");
+        self.line(1, "RewriteCond %{THE_REQUEST} \"^\\S+ /(?:[^? ]*/)?/\"");
+        self.line(1, "RewriteRule ^ - [R=404,L]");
         self.line(1, "RewriteCond %{REQUEST_METHOD} =OPTIONS");
         self.line(1, &format!("RewriteRule ^ - [S={redirects}]"));
         for (url, to) in &rules.redirects {
@@ -176,9 +174,9 @@ impl Apache<'_> {
             let accepts = format!("(?:^|,)\\s*{token}\\s*(?:;\\s*q=(?!0(?:\\.0*)?\\s*(?:,|$))[^,]*)?(?:,|$)");
             self.line(1, &format!("RewriteCond %{{HTTP:Accept-Encoding}} \"{accepts}\" [NV,NC]"));
             self.line(1, &format!("RewriteCond \"{folder}$1.{extension}\" -f"));
-            self.line(1, &format!("RewriteRule \"^(.*)$\" \"{folder}$1.{extension}\" [E=fp_coding:{token},E=no-gzip:1,E=no-brotli:1,END]"));
+            self.line(1, &format!("RewriteRule \"^(.*)$\" \"{folder}$1.{extension}\" [E=fp_coding:{token},E=no-gzip:1,E=no-brotli:1,L]"));
         }
-        self.line(1, &format!("RewriteRule \"^(.*)$\" \"{folder}$1\" [E=no-gzip:1,E=no-brotli:1,END]"));
+        self.line(1, &format!("RewriteRule \"^(.*)$\" \"{folder}$1\" [E=no-gzip:1,E=no-brotli:1,L]"));
     }
 
     fn headers(&mut self) {
