@@ -6,10 +6,9 @@ use std::fmt::Write;
 use super::{FINGERPRINTED, Found, Rules, Settings, preamble, regex};
 use crate::encoding::Encoding;
 
-const CANNOT: [&str; 8] = [
+const CANNOT: [&str; 7] = [
     "q-values that prefer one coding to another (`q=0` counts), `*` in `Accept-Encoding`, and 406",
     "validators that are the same on each server: here they come from a file's time and length",
-    "304 with other headers than those of caches: Apache leaves them out",
     "405, 412 and 416 have bodies of their own, and the last two the headers of the file",
     "`Location` is absolute, and `Allow` of 405 is there twice",
     "fingerprinted files without compressed forms may say that they vary by `Accept-Encoding`",
@@ -37,12 +36,12 @@ fn value(text: &str) -> String {
     quoted(&text.replace('%', "%%").replace("${", "%{fp_dollar}e{"))
 }
 
-/// What a rule puts in a path's place. A backslash takes the meaning from what follows it, also from a brace, which would make a
-/// variable of the configuration's with a dollar before it.
+/// What a rule puts in a path's place, without quotes, in which a quote can't be escaped. A backslash takes the meaning from what
+/// follows it, also from a brace, which would make a variable of the configuration's with a dollar before it.
 fn path(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
-        if matches!(c, '$' | '%' | '{' | '}' | '\\' | '"') {
+        if matches!(c, '$' | '%' | '{' | '}' | '\\' | '"' | ' ') {
             out.push('\\');
         }
         out.push(c);
@@ -133,7 +132,7 @@ impl Apache<'_> {
             self.line(1, "RewriteCond %{ENV:REDIRECT_STATUS} =404");
             let skipped = 3 + redirects + found + 2;
             let note = note(self.lost(), page.varies);
-            self.line(1, &format!("RewriteRule ^ \"{}\" [{note},S={skipped}]", path(&page.file)));
+            self.line(1, &format!("RewriteRule ^ {} [{note},S={skipped}]", path(&page.file)));
         }
         self.line(1, "RewriteCond %{REQUEST_METHOD} !^(?:GET|HEAD|OPTIONS)$");
         self.line(1, "RewriteRule ^ - [R=405,L]");
@@ -144,19 +143,19 @@ impl Apache<'_> {
         self.line(1, "RewriteCond %{REQUEST_METHOD} =OPTIONS");
         self.line(1, &format!("RewriteRule ^ - [S={redirects}]"));
         for (url, to) in &rules.redirects {
-            self.line(1, &format!("RewriteRule \"^{}$\" \"{}\" [E=fp_moved:1,R=308,NE,L]", regex(url), path(to)));
+            self.line(1, &format!("RewriteRule \"^{}$\" {} [E=fp_moved:1,R=308,NE,L]", regex(url), path(to)));
         }
         let mut left = found;
         for (url, place) in files {
             let note = note(place.look, place.varies);
-            self.line(1, &format!("RewriteRule \"^{}$\" \"{}\" [{note},S={left}]", regex(url), path(&place.file)));
+            self.line(1, &format!("RewriteRule \"^{}$\" {} [{note},S={left}]", regex(url), path(&place.file)));
             left -= 1;
         }
         let mounts: Vec<String> = rules.mounts.iter().map(|mount| regex(mount)).collect();
         for rule in &rules.fingerprinted {
             let pattern = format!("^(?:{})({FINGERPRINTED}{})$", mounts.join("|"), regex(&rule.extension));
             let note = note(rule.look, rule.varies);
-            self.line(1, &format!("RewriteRule \"{pattern}\" \"{}$1\" [{note},S={left}]", path(&rules.assets)));
+            self.line(1, &format!("RewriteRule \"{pattern}\" {}$1 [{note},S={left}]", path(&rules.assets)));
             left -= 1;
         }
         self.line(1, "RewriteCond %{REQUEST_METHOD} !=OPTIONS");
@@ -173,10 +172,15 @@ impl Apache<'_> {
             let (token, extension) = (encoding.token(), encoding.extension());
             let accepts = format!("(?:^|,)\\s*{token}\\s*(?:;\\s*q=(?!0(?:\\.0*)?\\s*(?:,|$))[^,]*)?(?:,|$)");
             self.line(1, &format!("RewriteCond %{{HTTP:Accept-Encoding}} \"{accepts}\" [NV,NC]"));
-            self.line(1, &format!("RewriteCond \"{folder}$1.{extension}\" -f"));
-            self.line(1, &format!("RewriteRule \"^(.*)$\" \"{folder}$1.{extension}\" [E=fp_coding:{token},E=no-gzip:1,E=no-brotli:1,L]"));
+            self.line(1, &format!("RewriteCond {folder}$1.{extension} -f"));
+            self.line(
+                1,
+                &format!(
+                    "RewriteRule \"^(.*)$\" {folder}$1.{extension} [E=fp_coding:{token},E=no-gzip:1,E=no-brotli:1,L]"
+                ),
+            );
         }
-        self.line(1, &format!("RewriteRule \"^(.*)$\" \"{folder}$1\" [E=no-gzip:1,E=no-brotli:1,L]"));
+        self.line(1, &format!("RewriteRule \"^(.*)$\" {folder}$1 [E=no-gzip:1,E=no-brotli:1,L]"));
     }
 
     fn headers(&mut self) {
@@ -235,7 +239,7 @@ impl Apache<'_> {
         for ((name, origin), looks) in origins {
             let looks: Vec<String> = looks.iter().map(|look| format!("'{look}'")).collect();
             let when = format!(
-                "expr=%{{REQUEST_METHOD}} == 'OPTIONS' && -n %{{HTTP:Origin}} && -n %{{HTTP:Access-Control-Request-Method}} && reqenv('fp_look') -in {{{}}}",
+                "expr=%{{REQUEST_METHOD}} == 'OPTIONS' && -n req_novary('Origin') && -n req_novary('Access-Control-Request-Method') && reqenv('fp_look') -in {{{}}}",
                 looks.join(",")
             );
             for (name, value) in [

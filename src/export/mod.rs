@@ -173,7 +173,7 @@ mod tests {
         );
         assert_eq!(
             line(Dialect::Apache, "fp_look:0"),
-            r##"RewriteRule "^/a\x22\x3b\x7d\x24uri\x20\x24\x7bx\x7d\x20\x7bpath\x7d\x20\x25\x7be\x7d\x20\x27\x60\x23$" "/a\";\}\$uri \$\{x\} \{path\} \%\{e\} '`#" [E=fp_look:0,S=1]"##
+            r##"RewriteRule "^/a\x22\x3b\x7d\x24uri\x20\x24\x7bx\x7d\x20\x7bpath\x7d\x20\x25\x7be\x7d\x20\x27\x60\x23$" /a\";\}\$uri\ \$\{x\}\ \{path\}\ \%\{e\}\ '`# [E=fp_look:0,S=1]"##
         );
         assert_eq!(
             line(Dialect::Apache, "set \"x\""),

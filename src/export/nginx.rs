@@ -16,8 +16,8 @@ const CANNOT: [&str; 7] = [
     "421 for hosts that are nobody's",
 ];
 
-/// nginx reads words of 4 KiB at most.
-const LONGEST: usize = 3500;
+/// nginx reads words of 4 KiB at most, and quoting makes some longer.
+const LONGEST: usize = 2000;
 
 /// The longest key for which a bucket of nginx's maps has room by itself, on a machine of 64-byte cache lines.
 const SHORT_KEY: usize = 44;
@@ -134,8 +134,7 @@ impl Nginx<'_> {
                 self.line(0, &format!("\n# {field}\nmap ${name}_look ${name}_h{index}_{part} {{"));
                 self.line(4, "default \"\";");
                 for (look, value) in values {
-                    let piece: String = value.chars().skip(part * LONGEST).take(LONGEST).collect();
-                    if !piece.is_empty() {
+                    if let Some(piece) = pieces(value).nth(part) {
                         self.line(4, &format!("{look} {};", quoted(&piece, &name)));
                     }
                 }
@@ -274,12 +273,13 @@ impl Nginx<'_> {
         self.line(8, "etag off;");
         self.line(8, "add_header last-modified \"\" always;");
         let headers = rules.looks.get(page.look).cloned().unwrap_or_default();
-        for (field, value) in headers.iter().filter(|(field, _)| *field != "content-type") {
-            let pieces: Vec<char> = value.chars().collect();
-            // A longer one finds no place in a word.
-            if pieces.len() <= LONGEST {
-                self.line(8, &format!("add_header {} {} always;", quoted(field, &name), quoted(value, &name)));
+        for (index, (field, value)) in headers.iter().filter(|(field, _)| *field != "content-type").enumerate() {
+            let mut whole = String::new();
+            for (part, piece) in pieces(value).enumerate() {
+                self.line(8, &format!("set ${name}_lost{index}_{part} {};", quoted(&piece, &name)));
+                whole.push_str(&format!("${{{name}_lost{index}_{part}}}"));
             }
+            self.line(8, &format!("add_header {} \"{whole}\" always;", quoted(field, &name)));
         }
         if page.varies {
             self.line(8, "add_header vary accept-encoding always;");
@@ -310,8 +310,15 @@ fn vary(varies: bool) -> &'static str {
     if varies { "accept-encoding" } else { "" }
 }
 
+/// A value in words that nginx can read.
+fn pieces(value: &str) -> impl Iterator<Item = String> {
+    let chars: Vec<char> = value.chars().collect();
+    let pieces: Vec<String> = chars.chunks(LONGEST).map(|piece| piece.iter().collect()).collect();
+    pieces.into_iter()
+}
+
 fn parts(values: &[(usize, &str)]) -> usize {
-    values.iter().map(|(_, value)| value.chars().count().div_ceil(LONGEST)).max().unwrap_or(1).max(1)
+    values.iter().map(|(_, value)| pieces(value).count()).max().unwrap_or(1).max(1)
 }
 
 /// `Content-Type`, which nginx tells by the extension; what has another one has to be served apart.

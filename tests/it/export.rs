@@ -44,6 +44,11 @@ const HOSTILE: [&str; 12] = [
     "100%25^(.*)$[x]+.txt",
 ];
 
+/// Their hashes make a policy that is longer than nginx's words may be.
+fn scripts() -> String {
+    (0..90).map(|index| format!("<script>console.log({index})</script>")).collect()
+}
+
 fn site() -> Site {
     let site = Site::new()
         .config(CONFIG)
@@ -65,7 +70,8 @@ fn site() -> Site {
         .template("about.html", "<!doctype html><title>about</title><script>console.log(1)</script>")
         .template("a/very/long/path/that/finds/no/place/in/a/bucket/of/nginx/as/it/is.html", "<!doctype html><p>long")
         .template("docs/index.html", format!("<!doctype html><title>docs</title><p>{}", "many words ".repeat(99)))
-        .template("404.html", format!("<!doctype html><title>nothing</title><p>{}", "not here ".repeat(99)));
+        .template("scripts.html", format!("<!doctype html><title>scripts</title>{}", scripts()))
+        .template("404.html", format!("<!doctype html><title>nothing</title>{}", scripts()));
     HOSTILE
         .into_iter()
         .filter(|name| !name.contains('\\'))
@@ -104,7 +110,12 @@ fn seen(response: &Response, program: Program) -> Seen {
     let mut headers = BTreeMap::new();
     for (name, value) in response.headers().iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
         let value = if name == "vary" { value.to_ascii_lowercase() } else { value.clone() };
-        assert_eq!(headers.insert(name.clone(), value), None, "{program:?}: {name} is there once: {response:?}");
+        // Apache adds one to the one that it was told to have.
+        let is_second = name == "allow" && program == Program::Apache && value.is_empty();
+        assert!(
+            response.status == 416 || is_second || headers.insert(name.clone(), value).is_none(),
+            "{program:?}: {name} is there once: {response:?}"
+        );
     }
     let mut body = match response.header("transfer-encoding") {
         Some(_) => unchunked(&response.body),
@@ -185,11 +196,12 @@ impl Pair {
             let again =
                 request(&self.peer.address, "GET", path, &[("accept-encoding", accept), ("if-none-match", &list)]);
             let own = [("accept-encoding", accept), ("if-none-match", our_tag.as_str())];
-            let mut ours = seen(&request(&self.serve.address, "GET", path, &own), self.program);
+            let ours = seen(&request(&self.serve.address, "GET", path, &own), self.program);
+            let mut theirs = seen(&again, self.program);
             if self.program == Program::Apache {
-                ours.headers.retain(|name, _| ["cache-control", "vary"].contains(&name.as_str()));
+                theirs.headers.remove("content-encoding");
             }
-            assert_eq!(seen(&again, self.program), ours, "{:?} (left), {path} {list}", self.program);
+            assert_eq!(theirs, ours, "{:?} (left), {path} {list}", self.program);
             assert_eq!(again.status, 304);
         }
         let other = [("accept-encoding", accept), ("if-none-match", "\"x\"")];
@@ -218,6 +230,7 @@ fn answers_as_serve_does(program: Program, encodings: &[&str]) {
             "/docs/",
             "/docs/index.html",
             "/docs/index",
+            "/scripts",
             "/404",
             "/404.html",
             "/nothing",
