@@ -133,6 +133,10 @@ fn seen(response: &Response, program: Program) -> Seen {
     Seen { status: response.status, headers, body }
 }
 
+fn is_fingerprinted(path: &str) -> bool {
+    path.split('-').skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() == 16)
+}
+
 /// RFC 9112 section 7.1.
 fn unchunked(mut text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -171,7 +175,7 @@ impl Pair {
         let (ours, theirs) = self.both(method, path, headers);
         let (ours, mut seen) = (seen(&ours, self.program), seen(&theirs, self.program));
         // A rule for many may say more than is true of one.
-        if path.contains("-") && !ours.headers.contains_key("vary") {
+        if is_fingerprinted(path) && !ours.headers.contains_key("vary") {
             seen.headers.remove("vary");
         }
         if matches!((self.program, ours.status), (_, 412 | 416) | (Program::Apache, 405)) {
