@@ -80,10 +80,10 @@ impl Nginx<'_> {
         let (rules, name) = (self.rules, self.name.clone());
         let mut found: BTreeMap<&str, String> = BTreeMap::new();
         for (url, place) in &rules.files {
-            found.insert(url, format!("{url}\t{}\t{}", place.file, place.look));
+            found.insert(url, format!("{url}\t{}\t{}\t{}", place.file, place.look, vary(place.varies)));
         }
         for (url, to) in &rules.redirects {
-            found.insert(url, format!("{url}\t{to}\tmoved"));
+            found.insert(url, format!("{url}\t{to}\tmoved\t"));
         }
         let mut spellings: BTreeMap<String, usize> = BTreeMap::new();
         found.keys().for_each(|url| *spellings.entry(url.to_ascii_lowercase()).or_default() += 1);
