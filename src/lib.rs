@@ -9,6 +9,7 @@
 //! config → discover → images, fonts → scripts and stylesheets → pages → compress → dist + manifest               (build)
 //! manifest → bind pages to an environment → a table in memory → answers                                          (serve)
 //! manifest → bind pages to an environment → a plan → uploads, assets first → the pointer                         (publish)
+//! manifest → the URLs and headers that `serve` has → another server's configuration                              (export)
 //! what changes → what depends on it, built in memory → a table → the tabs that show it                            (dev)
 //! strategies, started in turn → load and visits → samples → medians, intervals, costs → a report                  (bench)
 //! ```
@@ -30,6 +31,7 @@
 //! | [`build`], [`page`] | nouns, config |
 //! | [`publish`], [`serve`] | nouns, config, page |
 //! | [`check`] | nouns, config, build, page |
+//! | [`export`] | nouns, serve |
 //! | [`follow`] | nouns, publish, serve |
 //! | [`dev`] | nouns, config, build, serve |
 //! | [`preview`] | all but bench and cli |
@@ -53,6 +55,7 @@ pub mod dev;
 pub mod encoding;
 pub mod environment;
 pub mod error;
+pub mod export;
 pub mod fingerprint;
 pub mod follow;
 pub mod fs;

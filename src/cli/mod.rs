@@ -16,6 +16,7 @@ mod build;
 mod check;
 mod dev;
 mod events;
+mod export;
 mod github;
 mod init;
 mod keys;
@@ -100,6 +101,8 @@ enum Command {
     Rollback(rollback::Args),
     /// Delete old releases from the environment's store, and what belonged to them alone
     Prune(prune::Args),
+    /// Write the configuration of another server that does what `serve` does with a build
+    Export(export::Args),
     /// Check that the site builds, without touching its output folder
     Check(check::Args),
     /// Print a shell's completion script
@@ -172,6 +175,7 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
         Command::Releases(args) => releases::run(&cli.global, args, terminal),
         Command::Rollback(args) => rollback::run(&cli.global, args, terminal),
         Command::Prune(args) => prune::run(&cli.global, args, terminal),
+        Command::Export(args) => export::run(&cli.global, args, terminal),
         Command::Check(args) => check::run(&cli.global, args, terminal),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());

@@ -12,21 +12,18 @@ use rayon::prelude::*;
 
 use super::failover::Probe;
 use super::fields::Fields;
-use super::headers::Terms;
+use super::headers::{STABLE, Terms};
 use super::kept::{Kept, Staged};
 use super::load::{Files, Loaded, Scrutiny, fault, is_large};
 use super::resource::{Bodies, Resource};
 use super::retention::Retention;
+use super::routes::{Routes, Target};
 use super::storage::{Policy, Storage};
 use super::table::{Table, TableBuilder};
-use crate::asset::decode_url_path;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::{File, Kind, Manifest};
 use crate::page::{Binder, Statics, Surroundings};
-
-/// The page that is the body of every 404, and has no URL of its own.
-const NOT_FOUND: &str = "404.html";
 
 /// The failures for which a site may have pages of its own, each by the name of its status: `502.html`.
 const FAILURES: [StatusCode; 4] = [
@@ -149,7 +146,7 @@ struct Dist<'a> {
 }
 
 /// Stylesheets are read for it.
-fn surroundings(files: Files<'_>, manifest: &Manifest) -> Result<Surroundings> {
+pub(super) fn surroundings(files: Files<'_>, manifest: &Manifest) -> Result<Surroundings> {
     let sheets = manifest.files.par_iter().filter(|(_, file)| file.media_type.starts_with("text/css"));
     let read = |(path, _): (&String, &File)| {
         let bytes = files.read(path)?;
@@ -195,7 +192,7 @@ impl<'a> Pool<'a, '_> {
     }
 }
 
-fn is_document(file: &File) -> bool {
+pub(super) fn is_document(file: &File) -> bool {
     file.media_type.starts_with("text/html")
 }
 
@@ -227,7 +224,6 @@ impl<'a> Dist<'a> {
         fault(self.out, reason)
     }
 
-    /// Files come first, so that each keeps the path that it has in the output folder, whatever else would be reachable there.
     fn table(&self, resources: &Resources) -> Result<TableBuilder> {
         let mut table = TableBuilder::default();
         if let Some(hsts) = &self.environment.security.hsts {
@@ -241,88 +237,30 @@ impl<'a> Dist<'a> {
         {
             table.error_page(status, page.clone());
         }
-        // A stylesheet that is fetched as `/static/css/a.css` asks for `../img/b-….png` below `/static/` too.
-        table.alias("/static/", format!("/{}/", self.manifest.prefix));
-        let served = || resources.iter().filter(|(path, _)| **path != NOT_FOUND);
-        for (path, resource) in served() {
-            table.resource(format!("/{path}"), resource.clone());
-        }
-        self.stable_names(&mut table, resources)?;
-        if let Some(base) = self.base() {
-            for (path, resource) in served() {
-                table.resource(format!("{base}{path}"), resource.clone());
+        let routes = Routes { manifest: self.manifest, environment: self.environment, statics: self.statics };
+        let (from, to) = routes.alias();
+        table.alias(from, to);
+        let file = |path: &str| {
+            resources.get(path).cloned().ok_or_else(|| self.fault(format!("`{path}` is not among the files")))
+        };
+        let mut no_cache: HashMap<*const Fields, Arc<Fields>> = HashMap::new();
+        routes.each(|url, target| {
+            match target {
+                Target::File(path) => table.resource(url, file(path)?),
+                Target::Stable(path) => {
+                    let resource = file(path)?;
+                    let fields = no_cache.entry(Arc::as_ptr(resource.fields())).or_insert_with(|| {
+                        Arc::new(resource.fields().with_cache_control(HeaderValue::from_static(STABLE)))
+                    });
+                    let fields = Arc::clone(fields);
+                    table.resource(url, resource.with_fields(fields));
+                }
+                Target::Redirect(to) => table.redirect_to(url, to),
             }
-        }
-        let is_asset = |path: &str| self.manifest.files.get(path).is_some_and(|file| file.kind == Kind::Asset);
-        let documents = || served().filter(|(path, _)| !is_asset(path));
-        for (path, resource) in documents() {
-            clean_url(&mut table, path, resource);
-        }
-        // Redirects give way to every resource.
-        for (path, _) in documents() {
-            clean_redirect(&mut table, path);
-        }
+            Ok(())
+        })?;
         Ok(table)
     }
-
-    /// Names that go on to name what changes: those that an app which knows of no fingerprints writes, and those of chunks.
-    fn stable_names(&self, table: &mut TableBuilder, resources: &Resources) -> Result<()> {
-        let mut no_cache: HashMap<*const Fields, Arc<Fields>> = HashMap::new();
-        let mut stable = |file: &str| -> Result<Resource> {
-            let resource = resources.get(file).ok_or_else(|| self.fault(format!("`{file}` is not among the files")))?;
-            let fields = no_cache.entry(Arc::as_ptr(resource.fields())).or_insert_with(|| {
-                Arc::new(resource.fields().with_cache_control(HeaderValue::from_static("no-cache")))
-            });
-            Ok(resource.clone().with_fields(Arc::clone(fields)))
-        };
-        for (logical, entry) in &self.manifest.entries {
-            let resource = stable(&entry.file)?;
-            table.resource(format!("/{}/{logical}", self.manifest.prefix), resource);
-        }
-        for (path, file) in self.statics.iter() {
-            table.resource(path, stable(file)?);
-        }
-        for (name, file) in &self.manifest.chunks {
-            let resource = stable(file)?;
-            if let Some(base) = self.base() {
-                table.resource(format!("{base}{name}"), resource.clone());
-            }
-            table.resource(format!("/{name}"), resource);
-        }
-        Ok(())
-    }
-
-    /// The decoded path that assets have in this environment, where that is another path of this server: `/v1/`.
-    fn base(&self) -> Option<String> {
-        let base = &self.environment.asset_base;
-        (!base.is_other_origin() && base.as_str() != "/").then(|| decode_url_path(base.as_str()))?
-    }
-}
-
-/// `about.html` is at `/about` too, `docs/index.html` at `/docs/`.
-fn clean_url(table: &mut TableBuilder, path: &str, resource: &Resource) {
-    if let Some(stem) = path.strip_suffix(".html") {
-        let url = match folder_of_index(stem) {
-            Some(folder) => format!("/{folder}"),
-            None => format!("/{stem}"),
-        };
-        table.resource(url, resource.clone());
-    }
-}
-
-/// From the clean URL with or without the slash at its end, whichever is wrong, to the right one.
-fn clean_redirect(table: &mut TableBuilder, path: &str) {
-    let Some(stem) = path.strip_suffix(".html") else { return };
-    match folder_of_index(stem) {
-        Some("") => {}
-        Some(folder) => table.redirect(format!("/{}", folder.trim_end_matches('/')), &format!("/{folder}")),
-        None => table.redirect(format!("/{stem}/"), &format!("/{stem}")),
-    }
-}
-
-/// `docs/` of `docs/index`.
-fn folder_of_index(stem: &str) -> Option<&str> {
-    stem.strip_suffix("index").filter(|folder| folder.is_empty() || folder.ends_with('/'))
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::manifest::{File, Kind, Manifest};
 use crate::page::{self, Surroundings};
 
+/// `Cache-Control` of what is reached by a name that goes on to name what changes.
+pub const STABLE: &str = "no-cache";
+
 /// What the headers of all files follow from.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {

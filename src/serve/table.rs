@@ -9,8 +9,9 @@ use rustc_hash::FxBuildHasher;
 
 use super::content::Content;
 use super::resource::{Bodies, Resource};
+use super::routes::local;
 use super::sites::Sites;
-use crate::asset::{is_hidden, url_path};
+use crate::asset::is_hidden;
 use crate::page::Binder;
 use crate::release::ReleaseId;
 
@@ -160,9 +161,12 @@ impl TableBuilder {
 
     /// Redirects one path to another of this site, both absolute and decoded.
     pub fn redirect(&mut self, from: impl Into<Box<str>>, to: &str) {
-        // Two slashes, or one and what a browser takes for one, would start another site's name: RFC 3986 section 4.2.
-        let local = format!("/{}", to.trim_start_matches(['/', '\\']));
-        self.insert(from.into(), Route::Redirect(url_path(&local).into()));
+        self.redirect_to(from, local(to));
+    }
+
+    /// To a path of this site that is percent-encoded.
+    pub(super) fn redirect_to(&mut self, from: impl Into<Box<str>>, to: String) {
+        self.insert(from.into(), Route::Redirect(to.into()));
     }
 
     /// Lets paths that begin with `from` lead where those lead that begin with `to`, both with slashes at their ends, if nothing

@@ -38,6 +38,11 @@ impl Response {
         Some((response, &rest[length..]))
     }
 
+    /// Each line, its name in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// All lines of a header.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect()

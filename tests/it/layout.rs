@@ -80,6 +80,7 @@ fn modules_import_only_what_they_may() {
             "publish" | "serve" => [&NOUNS[..], &["config", "page"]].concat(),
             "check" => [&NOUNS[..], &["config", "build", "page"]].concat(),
             "dev" => [&NOUNS[..], &["config", "build", "serve"]].concat(),
+            "export" => [&NOUNS[..], &["serve"]].concat(),
             "follow" => [&NOUNS[..], &["publish", "serve"]].concat(),
             "preview" => [&NOUNS[..], &["config", "build", "page", "publish", "serve"]].concat(),
             "bench" => [&NOUNS[..], &["config", "build", "page", "publish", "preview", "serve"]].concat(),

@@ -14,6 +14,7 @@ mod credentials;
 mod dev;
 mod environment;
 mod events;
+mod export;
 mod faults;
 mod flask;
 mod follow;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         dev::trials(),
         environment::trials(),
         events::trials(),
+        export::trials(),
         faults::trials(),
         flask::trials(),
         follow::trials(),

@@ -17,6 +17,7 @@ pub enum Need {
     Flask,
     /// moto, which plays the part of AWS.
     Moto,
+    Node,
     /// The packages of `tests/packages`, by npm.
     Packages,
     /// A file system of a few kilobytes.
@@ -29,6 +30,8 @@ pub enum Need {
     Tls,
     /// A user's limits that hold for one process alone.
     UserNamespaces,
+    /// nginx with its module for Brotli, Caddy and Apache, as Debian has them.
+    WebServers,
 }
 
 impl Need {
@@ -37,6 +40,7 @@ impl Need {
         static CEPH: OnceLock<Result<(), String>> = OnceLock::new();
         static FLASK: OnceLock<Result<(), String>> = OnceLock::new();
         static MOTO: OnceLock<Result<(), String>> = OnceLock::new();
+        static NODE: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
         static SMALL_DISK: OnceLock<Result<(), String>> = OnceLock::new();
         static CURL: OnceLock<Result<(), String>> = OnceLock::new();
@@ -44,6 +48,7 @@ impl Need {
         static SLOWHTTPTEST: OnceLock<Result<(), String>> = OnceLock::new();
         static TLS: OnceLock<Result<(), String>> = OnceLock::new();
         static USER_NAMESPACES: OnceLock<Result<(), String>> = OnceLock::new();
+        static WEB_SERVERS: OnceLock<Result<(), String>> = OnceLock::new();
         match self {
             Need::Browser => {
                 BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
@@ -55,6 +60,7 @@ impl Need {
             }),
             Need::Flask => FLASK.get_or_init(|| pip(&flask("pytest"), &["--requirement", FLASK_LOCK])),
             Need::Moto => MOTO.get_or_init(|| pip(&moto(), &["--requirement", MOTO_LOCK])),
+            Need::Node => NODE.get_or_init(|| debian(&["node"], &["nodejs"])),
             Need::Packages => PACKAGES.get_or_init(npm),
             Need::SmallDisk => SMALL_DISK.get_or_init(|| SmallDisk::mount().map(drop)),
             Need::Curl => CURL.get_or_init(|| debian(&["curl"], &["curl"])),
@@ -62,6 +68,12 @@ impl Need {
             Need::Slowhttptest => SLOWHTTPTEST.get_or_init(|| debian(&["slowhttptest"], &["slowhttptest"])),
             Need::Tls => TLS.get_or_init(speaks_tls),
             Need::UserNamespaces => USER_NAMESPACES.get_or_init(has_user_namespaces),
+            Need::WebServers => WEB_SERVERS.get_or_init(|| {
+                debian(
+                    &["nginx", "caddy", "apache2"],
+                    &["nginx-light", "libnginx-mod-http-brotli-static", "caddy", "apache2"],
+                )
+            }),
         }
     }
 }
