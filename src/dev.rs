@@ -31,13 +31,13 @@ use debounce::Debouncer;
 use folders::Folders;
 pub use guard::Guard;
 pub use problem::{Problem, Row, Spot};
-use service::{Service, Site};
+use service::{Heard, Service, Site};
 pub use watch::Method;
 use watch::Watcher;
 pub use write::{Writing, Written, write};
 
 use crate::build::Snapshot;
-use crate::config::Config;
+use crate::config::{Config, WebOrigin};
 use crate::environment::{AssetBase, Environment};
 use crate::error::{Error, Result};
 use crate::serve::{Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
@@ -58,6 +58,8 @@ pub struct Options {
     pub strict_port: bool,
     /// Beside this machine's own names.
     pub hosts: Vec<String>,
+    /// Whose pages may use what is served, beside those of the configuration.
+    pub origins: Vec<WebOrigin>,
     pub tls: Option<TlsFiles>,
     pub method: Method,
 }
@@ -104,16 +106,18 @@ pub struct Rebuilt {
     pub told: usize,
 }
 
+/// Of so many origins it is said that they were refused.
+const REFUSALS: usize = 10;
+
 /// Builds and serves a site while it is worked on, until it is told to stop.
 pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Event<'_>)) -> Result<()> {
     let config = (options.load)()?;
     let environment = development(&config, &options.environment)?;
     let tls = options.tls.clone().map(Tls::load).transpose()?;
     let (server, address) = bind(&options).await?;
-    let mut guard = Guard { hosts: options.hosts.iter().map(|host| host.to_ascii_lowercase()).collect() };
-    guard.hosts.extend(config.environments.values().flat_map(|environment| environment.hosts.iter().cloned()));
-    let (thrown, caught) = unbounded_channel();
-    let site = Arc::new(Site::new(config.root.clone(), guard, thrown));
+    let guard = Guard::new(&config, &options.hosts, &options.origins);
+    let (tell_of, pages) = unbounded_channel();
+    let site = Arc::new(Site::new(config.root.clone(), guard, tell_of));
     let handle = Handle::new(Sites::from(Table::default()));
     let (events, heard) = unbounded_channel();
     let changes = Changes { heard, debouncer: Debouncer::default() };
@@ -125,7 +129,8 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
         site: Arc::clone(&site),
         handle: handle.clone(),
         is_bound_anew: false,
-        caught,
+        pages,
+        refused: BTreeSet::new(),
         tell: &tell,
         options,
     };
@@ -197,8 +202,10 @@ struct DevServer<'t> {
     handle: Handle,
     /// Whether the next build's pages are bound to another environment than those that are shown.
     is_bound_anew: bool,
-    /// What pages throw.
-    caught: UnboundedReceiver<Problem>,
+    /// What pages give to know.
+    pages: UnboundedReceiver<Heard>,
+    /// Whose pages were refused; it is said once each.
+    refused: BTreeSet<WebOrigin>,
     tell: &'t dyn Fn(Event<'_>),
 }
 
@@ -214,13 +221,27 @@ impl DevServer<'_> {
                     Some(Command::NextEnvironment) => self.next_environment().await,
                     None => has_commands = false,
                 },
-                Some(problem) = self.caught.recv() => (self.tell)(Event::Thrown(&problem)),
+                Some(heard) = self.pages.recv() => self.hear(heard),
                 told = changes.next(&self.folders) => {
                     self.watcher.renew(&told);
                     match self.folders.are_settings(&told) {
                         true => self.configure(&told).await,
                         false => self.build(told).await,
                     }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Thrown(problem) => (self.tell)(Event::Thrown(&problem)),
+            // Whoever sends requests chooses what they say, so not each of them is worth a line.
+            Heard::Refused(origin) => {
+                if self.refused.len() < REFUSALS && self.refused.insert(origin.clone()) {
+                    (self.tell)(Event::Warning(format!(
+                        "a page of {origin} was refused; if it is yours, pass `--origin {origin}`, or name it in `[dev] origins`"
+                    )));
                 }
             }
         }
@@ -239,6 +260,8 @@ impl DevServer<'_> {
         match loaded {
             Ok((config, environment)) => {
                 self.config = config.clone();
+                let guard = Guard::new(&config, &self.options.hosts, &self.options.origins);
+                self.site.guard.store(Arc::new(guard));
                 self.builder.ask(Job::Bind(Box::new(environment)));
                 self.builder.ask(Job::Configure(Box::new(config)));
                 self.build(told.clone()).await;

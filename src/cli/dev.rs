@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::keys::Keys;
 use super::terminal::Terminal;
 use super::{Global, block_on};
-use crate::config::Config;
+use crate::config::{Config, WebOrigin};
 use crate::dev::{self, Command, Event, Method, Problem, Rebuilt};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -38,6 +38,9 @@ pub struct Args {
     /// Answer to this name too; `.example.com` stands for all below it
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Let pages of this origin load and read what is served, such as those of an app whose assets these are
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<WebOrigin>,
     /// Serve over TLS, with a certificate that is made for this machine
     #[arg(long)]
     https: bool,
@@ -80,6 +83,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         listen,
         strict_port: args.strict_port,
         hosts: args.allow_host.clone(),
+        origins: args.origin.clone(),
         tls: args.https.then(|| certificate(&config, &args.allow_host, &networks)).transpose()?,
         method: args.watch.method(),
     };

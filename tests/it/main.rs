@@ -12,6 +12,7 @@ mod check;
 mod conformance;
 mod credentials;
 mod dev;
+mod elsewhere;
 mod environment;
 mod events;
 mod faults;
@@ -19,6 +20,7 @@ mod flask;
 mod follow;
 mod fuzzing;
 mod github;
+mod gunicorn;
 mod hostile;
 mod http;
 mod images;
@@ -46,6 +48,7 @@ mod styles;
 mod transport;
 mod upstream;
 mod watch;
+mod webassets;
 mod wire;
 mod worker;
 
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         conformance::trials(),
         credentials::trials(),
         dev::trials(),
+        elsewhere::trials(),
         environment::trials(),
         events::trials(),
         faults::trials(),
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         transport::trials(),
         upstream::trials(),
         watch::trials(),
+        webassets::trials(),
         worker::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
