@@ -18,6 +18,7 @@ mod debounce;
 mod editor;
 mod folders;
 mod guard;
+mod insert;
 mod poll;
 mod problem;
 mod runtime;
@@ -37,10 +38,10 @@ use watch::Watcher;
 pub use write::{Writing, Written, write};
 
 use crate::build::Snapshot;
-use crate::config::{Config, WebOrigin};
+use crate::config::{Config, Upstream, WebOrigin};
 use crate::environment::{AssetBase, Environment};
 use crate::error::{Error, Result};
-use crate::serve::{Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
+use crate::serve::{self, Gateway, Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
 use builder::{Builder, Job, Outcome};
 pub use certificate::provide as provide_certificate;
 use changes::Changes;
@@ -60,6 +61,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whose pages may use what is served, beside those of the configuration.
     pub origins: Vec<WebOrigin>,
+    /// The application that makes the pages, and is asked for all that is not built here.
+    pub upstream: Option<Upstream>,
     pub tls: Option<TlsFiles>,
     pub method: Method,
 }
@@ -124,7 +127,7 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
     let mut dev = DevServer {
         watcher: Watcher::new(options.method, events)?,
         folders: Folders::of(&config, options.config_file.as_deref(), std::iter::empty()),
-        builder: Builder::start(&config, environment, options.config_file.clone())?,
+        builder: Builder::start(&config, environment, options.config_file.clone(), options.upstream.clone())?,
         config,
         site: Arc::clone(&site),
         handle: handle.clone(),
@@ -143,7 +146,14 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
         server = server.with_tls(tls);
     }
     let handler = Handler::new(handle);
-    let make = move |peer| Service { site: Arc::clone(&site), handler: handler.clone().for_peer(peer) };
+    let upstream =
+        dev.options.upstream.clone().map(|settings| serve::Upstream::new(settings, "fingerpost")).transpose()?;
+    let application = upstream.map(|upstream| Gateway::new(handler.clone(), Arc::new(upstream)));
+    let make = move |peer: serve::Peer| Service {
+        site: Arc::clone(&site),
+        handler: handler.clone().for_peer(peer),
+        application: application.clone().map(|application| application.for_peer(peer)),
+    };
     let working = async {
         // Whatever is being built is given up. A terminal that is closed ends it, too.
         tokio::select! {

@@ -30,6 +30,8 @@
     const next = link.cloneNode();
     // Without it, the rules of another origin's sheet could not be looked into later on.
     if (isForeign) next.crossOrigin = "anonymous";
+    // It is that of the sheet as it was.
+    next.removeAttribute("integrity");
     next.href = fresh(link.href);
     return new Promise((done) => {
       coming.get(link)?.remove();

@@ -27,13 +27,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::editor;
 use super::guard::{Guard, Verdict};
+use super::insert;
 use super::problem::Problem;
 use super::runtime::{self, Thrown};
 use super::tabs::{Subscription, Tabs};
 use super::update::{Page, Shown, Update};
 use crate::config::WebOrigin;
 use crate::error::Error;
-use crate::serve::Handler;
+use crate::serve::{Gateway, Handler};
 
 /// Where all of it lies. No asset's URL begins so.
 pub const BASE: &str = "/@fingerpost/";
@@ -107,6 +108,8 @@ type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 pub struct Service {
     pub site: Arc<Site>,
     pub handler: Handler,
+    /// The same with an application behind it, if there is one.
+    pub application: Option<Gateway>,
 }
 
 impl tower::Service<Request<Incoming>> for Service {
@@ -161,13 +164,17 @@ impl Service {
             .headers()
             .get(ACCEPT)
             .is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
-        let mut response = match has_build || !wants_page {
-            true => {
+        let mut response = match &mut self.application {
+            Some(application) => {
+                let Ok(response) = tower::Service::call(application, request).await;
+                insert::pass(response, &head())
+            }
+            None if has_build || !wants_page => {
                 let Ok(response) = tower::Service::call(&mut self.handler, request).await;
                 response.map(|body| body.map_err(Into::into).boxed_unsync())
             }
             // The page's script shows why there is none.
-            false => text(
+            None => text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "text/html; charset=utf-8",
                 format!(
@@ -241,6 +248,11 @@ impl Service {
             // Of what build a page is that another server made, only that server could have said.
             if page == Page::Foreign && since == 0 {
                 since = state.shown.build;
+            }
+            if let (Some(_), Page::Own(url)) = (&self.application, &page)
+                && !state.shown.has_page(url)
+            {
+                page = Page::Foreign;
             }
             let first = state.update(&page, since);
             let build = if matches!(first, Update::Errors { .. }) { since } else { state.shown.build };

@@ -79,6 +79,13 @@ impl Shown {
         self.changed.extend(pages.map(|(path, _)| (path.clone(), self.build)));
     }
 
+    /// Whether a page was built for that URL.
+    pub fn has_page(&self, url: &str) -> bool {
+        let files = self.snapshot.as_ref().map(|snapshot| &snapshot.manifest.files);
+        let page = files.and_then(|files| page_at(files, url)).filter(|page| *page != NOT_FOUND);
+        page.is_some()
+    }
+
     /// What the page does, if it is of the build `since`.
     pub fn update(&self, page: &Page, since: u64) -> Update {
         match page {
@@ -151,13 +158,15 @@ fn what(file: &File) -> What {
     }
 }
 
+const NOT_FOUND: &str = "404.html";
+
 /// The page that is sent for a URL's path: the file of that name, or the one that has a clean URL. Otherwise that of the 404, if
 /// there is one.
 fn page_at<'a>(files: &'a BTreeMap<String, File>, url: &str) -> Option<&'a str> {
     let name = url.trim_start_matches('/');
     let index =
         if name.is_empty() || name.ends_with('/') { format!("{name}index.html") } else { format!("{name}.html") };
-    let found = [name, index.as_str(), "404.html"].into_iter().find_map(|name| files.get_key_value(name));
+    let found = [name, index.as_str(), NOT_FOUND].into_iter().find_map(|name| files.get_key_value(name));
     found.map(|(path, _)| path.as_str())
 }
 

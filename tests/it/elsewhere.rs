@@ -14,7 +14,9 @@ use crate::trials;
 pub fn trials() -> Vec<Trial> {
     let mut trials = trials![what_is_built_is_told_to_helpers, only_origins_that_are_named_are_let_in];
     trials.extend(trials![[Need::Browser]; a_first_build_that_fails_is_mended, other_local_sites_read_nothing]);
-    trials.extend(trials![[Need::Flask, Need::Browser]; the_pages_of_a_flask_app_hear_of_edits]);
+    trials.extend(
+        trials![[Need::Flask, Need::Browser]; the_pages_of_a_flask_app_hear_of_edits, an_app_behind_dev_stays_as_it_is],
+    );
     trials
 }
 
@@ -44,7 +46,7 @@ fn what_is_built_is_told_to_helpers() {
     site.write("assets/css/b.css", "p { top: 0 }\n");
     server.wait_for("b.css changed");
     let next = http::get(&server.address, MANIFEST, &[("if-none-match", &tag)]);
-    assert!(next.status == 200 && next.header("etag") != Some(&tag) && next.text().contains("css/b.css"));
+    assert!(next.status == 200 && next.header("etag") != Some(tag.as_str()) && next.text().contains("css/b.css"));
     // What fails changes nothing.
     site.write("assets/css/b.css", "p { background: url(none.png) }\n");
     server.wait_for("none.png");
@@ -238,4 +240,63 @@ fn the_pages_of_a_flask_app_hear_of_edits() {
         page.until(&format!("{OVERLAY}.includes('static/js/counter.js:')")).await;
         server.wait_for("a page threw TypeError");
     });
+}
+
+fn an_app_behind_dev_stays_as_it_is() {
+    let site = Site::new();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flask"), site.root());
+    let app = App::start(&site, "app", &[]);
+    let server = site.serve(&[&DEV[..], &["--upstream", &app.url]].concat());
+    let at = |path: &str| format!("http://{}{path}", server.address);
+    let append = |path: &str, text: &str| {
+        let old = std::fs::read_to_string(site.root().join(path)).expect("a file");
+        site.write(path, format!("{old}\n{text}\n"));
+    };
+    browse(async |page| {
+        page.open(&at("/")).await;
+        page.until("document.documentElement.dataset.counter === 'ready'").await;
+        mark(page).await;
+        let first = "return [document.head.firstElementChild.src, document.querySelector('link[rel=stylesheet]').href]";
+        assert_eq!(page.run(first).await, json!([at("/@fingerpost/client.js"), at("/assets/css/reset.css")]));
+        append("static/css/site.css", "h1 { color: rgb(1, 2, 3) }");
+        page.until("getComputedStyle(document.querySelector('h1')).color === 'rgb(1, 2, 3)'").await;
+        append("static/css/print.css", "h1 { color: rgb(9, 9, 9) }");
+        server.wait_for("print.css changed");
+        let good = std::fs::read_to_string(site.root().join("static/css/site.css")).expect("a file");
+        site.write("static/css/site.css", format!("{good}\np {{ background: url(none.png) }}\n"));
+        page.until(&format!("{OVERLAY}.includes('none.png')")).await;
+        site.write("static/css/site.css", format!("{good}\nh1 {{ color: rgb(4, 4, 4) }}\n"));
+        page.until(&format!(
+            "{OVERLAY} === '' && getComputedStyle(document.querySelector('h1')).color === 'rgb(4, 4, 4)'"
+        ))
+        .await;
+        assert_eq!(page.run("return window.mark").await, 1, "all of it without a reload");
+        append("static/js/counter.js", "document.documentElement.dataset.edited = 'counter';");
+        page.until("document.documentElement.dataset.edited === 'counter' && !window.mark").await;
+
+        // Blueprints have static folders of their own, which the configuration names.
+        page.open(&at("/admin/")).await;
+        mark(page).await;
+        append("admin/static/css/site.css", "h1 { color: rgb(5, 5, 5) }");
+        page.until("getComputedStyle(document.querySelector('h1')).color === 'rgb(5, 5, 5)'").await;
+        assert_eq!(page.run("return window.mark").await, 1);
+        // Forms and sessions are the app's.
+        page.open(&at("/login")).await;
+        page.run(
+            "document.querySelector('[name=user]').value = 'Ann'; document.querySelector('[name=password]').value = 'open sesame';
+             document.querySelector('main form').submit();",
+        )
+        .await;
+        page.until("document.querySelector('h1')?.textContent === 'Hello, Ann'").await;
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+        page.open(&at("/stream?pause=0.01")).await;
+        mark(page).await;
+        assert_eq!(page.run("return document.querySelectorAll('p').length").await, 3);
+    });
+    let get = |path: &str| http::get(&server.address, path, &[]);
+    assert!(!get("/fragment").text().contains("@fingerpost"), "what is no page stays none");
+    assert_eq!(get("/report.csv").header("content-disposition"), Some("attachment; filename=report.csv"));
+    // It is still told apart who may read it.
+    let foreign = http::get(&server.address, "/", &[("origin", "http://localhost:5001")]);
+    assert_eq!(foreign.status, 403);
 }

@@ -13,12 +13,18 @@ pub struct App {
 }
 
 impl App {
-    /// The `app` of a module in the site's root, with variables of its own.
+    /// The `app` of a module in the site's root, with variables of its own, and the Python package as its sources are.
     pub fn start(site: &Site, module: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(flask("gunicorn"));
+        let package = package();
+        let package = ("PYTHONPATH", package.to_str().expect("a path"));
+        App::start_with(&flask("gunicorn"), site, module, &[variables, &[package]].concat())
+    }
+
+    /// The same under another gunicorn.
+    pub fn start_with(gunicorn: &Path, site: &Site, module: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(gunicorn);
         command.args(["--bind", "127.0.0.1:0", "--threads", "8", &format!("{module}:app")]).current_dir(site.root());
-        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", package());
-        command.envs(variables.iter().copied());
+        command.env("PYTHONDONTWRITEBYTECODE", "1").envs(variables.iter().copied());
         let server = Server::spawn(command);
         let line = server.wait_for("Listening at: ");
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("a URL").to_owned();

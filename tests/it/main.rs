@@ -49,6 +49,7 @@ mod transport;
 mod upstream;
 mod watch;
 mod webassets;
+mod wheel;
 mod wire;
 mod worker;
 
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         upstream::trials(),
         watch::trials(),
         webassets::trials(),
+        wheel::trials(),
         worker::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
