@@ -125,7 +125,7 @@ def test_every_url_leads_to_the_server_and_is_answered(module_site, dev):
             urllib.request.urlopen(urllib.request.Request(url, headers={"Origin": "http://127.0.0.1:5001"}))
         refused.value.close()
     assert "integrity" not in page
-    assert re.search(r'<script type="module" src="[^"]+/assets/js/a\.js"', page)
+    assert re.search(r'<script type="module" src="[^"]+/assets/js/a~\w+\.js"', page)
 
 
 def test_the_next_request_sees_an_edit(module_site, dev):

@@ -1,6 +1,8 @@
 // What every page runs while its site is being worked on: it hears from the server what has changed, and shows what went wrong.
 (() => {
   "use strict";
+  // A page may have it from its application, and from the server before that.
+  if (window.__fingerpost) return;
   const own = new URL(document.currentScript.src);
   const base = own.href.replace(/client\.js.*$/, "");
   // Whether another server has made the page.

@@ -56,14 +56,7 @@ impl Guard {
             return Verdict::Refuse { why, origin: None };
         }
         let Some(origin) = headers.get(ORIGIN) else {
-            let is = |field: &str, value: &str| headers.get(field).is_some_and(|found| found == value);
-            let is_foreign = is("sec-fetch-site", "cross-site") && !is("sec-fetch-mode", "navigate");
-            return match is_foreign {
-                false => Verdict::Answer,
-                // What a page shows is asked for without its origin, but mostly with its URL.
-                true if self.sent(headers).is_some_and(|origin| self.admits(&origin)) => Verdict::Show,
-                true => Verdict::Refuse { why: "pages of other sites are not answered\n".to_owned(), origin: None },
-            };
+            return self.judge_by_page(uri, headers);
         };
         let text = origin.to_str().unwrap_or_default();
         let other = text.split_once("://").map_or("", |(_, host)| host);
@@ -86,9 +79,24 @@ impl Guard {
         self.origins.iter().any(|origin| origin.admits(asks))
     }
 
-    /// Whose page sent the request, if it says so: RFC 9110 section 10.1.3.
-    fn sent(&self, headers: &HeaderMap) -> Option<WebOrigin> {
-        WebOrigin::of_url(headers.get(REFERER)?.to_str().ok()?)
+    /// What a page only shows or runs is asked for without its origin, but mostly with its URL (RFC 9110 section 10.1.3), or that of the
+    /// stylesheet which names it. No script can say that it was another page.
+    fn judge_by_page(&self, uri: &Uri, headers: &HeaderMap) -> Verdict {
+        let page = headers.get(REFERER).and_then(|url| url.to_str().ok()).unwrap_or_default();
+        let is_own = page.split('/').nth(2).is_some_and(|host| host.eq_ignore_ascii_case(authority(uri, headers)));
+        let sent = WebOrigin::of_url(page);
+        if sent.as_ref().is_some_and(|sent| self.admits(sent)) || (is_own && !self.origins.is_empty()) {
+            return Verdict::Show;
+        }
+        let is = |field: &str, value: &str| headers.get(field).is_some_and(|found| found == value);
+        let is_foreign = is("sec-fetch-site", "cross-site");
+        let neighbour = sent.filter(|sent| !is_own && sent.is_of_this_machine());
+        match (is_foreign || (is("sec-fetch-site", "same-site") && neighbour.is_some()))
+            && !is("sec-fetch-mode", "navigate")
+        {
+            true => Verdict::Refuse { why: "pages of other sites are not answered\n".to_owned(), origin: neighbour },
+            false => Verdict::Answer,
+        }
     }
 
     /// An address can't be another's name.
@@ -184,6 +192,18 @@ mod tests {
             (vec![("sec-fetch-site", "same-site"), ("sec-fetch-mode", "no-cors")], "ok"),
             (vec![("sec-fetch-site", "cross-site"), ("referer", "https://shop.test/a")], "shown"),
             (vec![("sec-fetch-site", "cross-site"), ("referer", "https://shop.test.evil.example/")], "no"),
+            (vec![("sec-fetch-site", "same-site"), ("referer", "http://127.0.0.1:5000/a")], "shown"),
+            (vec![("sec-fetch-site", "cross-site"), ("referer", "http://localhost:8080/a.css")], "shown"),
+            (
+                vec![("sec-fetch-site", "cross-site"), ("referer", "http://localhost:8081/")],
+                "no to http://localhost:8081",
+            ),
+            (
+                vec![("sec-fetch-site", "same-site"), ("referer", "http://localhost:5001/")],
+                "no to http://localhost:5001",
+            ),
+            (vec![("sec-fetch-site", "same-origin"), ("referer", "http://localhost:5001/")], "ok"),
+            (vec![("sec-fetch-site", "same-site"), ("referer", "http://a.localhost:8080/")], "ok"),
             (vec![("origin", "null"), ("referer", "https://shop.test/a")], "no"),
         ] {
             let fields: Vec<_> = [host].into_iter().chain(fields).collect();

@@ -241,7 +241,7 @@ fn its_pages_work_behind_gunicorn() {
                 "rgb(3, 3, 3)",
                 true,
                 urls,
-                "image/svg+xml",
+                "image/svg+xml; charset=utf-8",
                 url("img/dot.svg"),
             ]),
             "{}",
