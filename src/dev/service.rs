@@ -14,7 +14,7 @@ use futures_util::stream;
 use http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, VARY,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -155,7 +155,7 @@ impl Service {
         response
     }
 
-    async fn site_answer(&mut self, request: Request<Incoming>) -> Response<Body> {
+    async fn site_answer(&mut self, mut request: Request<Incoming>) -> Response<Body> {
         let (build, has_build) = {
             let state = self.site.state();
             (state.shown.build, state.shown.snapshot.is_some())
@@ -166,6 +166,11 @@ impl Service {
             .is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
         let mut response = match &mut self.application {
             Some(application) => {
+                // What a page needs changes with the build, of which the application's tags and times know nothing.
+                if wants_page {
+                    request.headers_mut().remove(IF_NONE_MATCH);
+                    request.headers_mut().remove(IF_MODIFIED_SINCE);
+                }
                 let Ok(response) = tower::Service::call(application, request).await;
                 insert::pass(response, &head())
             }

@@ -296,6 +296,10 @@ fn an_app_behind_dev_stays_as_it_is() {
     let get = |path: &str| http::get(&server.address, path, &[]);
     assert!(!get("/fragment").text().contains("@fingerpost"), "what is no page stays none");
     assert_eq!(get("/report.csv").header("content-disposition"), Some("attachment; filename=report.csv"));
+    // A page is always sent: what it needs may have changed, though the app has not.
+    let html = ("accept", "text/html");
+    let tag = http::get(&server.address, "/validated", &[html]).header("etag").expect("a tag").to_owned();
+    assert_eq!(http::get(&server.address, "/validated", &[html, ("if-none-match", &tag)]).status, 200);
     // It is still told apart who may read it.
     let foreign = http::get(&server.address, "/", &[("origin", "http://localhost:5001")]);
     assert_eq!(foreign.status, 403);
