@@ -29,12 +29,19 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What was said of the profile when these tests were compiled.
+const PROFILE: [(&str, Option<&str>); 2] = [
+    ("CARGO_INCREMENTAL", option_env!("CARGO_INCREMENTAL")),
+    ("CARGO_PROFILE_DEV_OPT_LEVEL", option_env!("CARGO_PROFILE_DEV_OPT_LEVEL")),
+];
+
 /// maturin, which takes what cargo has compiled for these tests.
 fn maturin_in_python(arguments: &[&str]) -> Command {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
     let mut command = Command::new(maturin());
     command.args(arguments).current_dir(root().join("python"));
     command.env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
+    command.envs(PROFILE.iter().filter_map(|(name, value)| Some((name, (*value)?))));
     // Stripped, it would be linked anew, and take the place of the program that other tests are running.
     command.env("MATURIN_STRIP", "false");
     command
