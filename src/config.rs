@@ -12,6 +12,7 @@ use crate::fs;
 mod access_log;
 mod budget;
 mod cdn;
+mod dev;
 mod failover;
 mod file;
 mod front;
@@ -30,6 +31,7 @@ mod worker;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
+pub use dev::{Dev, WebOrigin};
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;
@@ -79,6 +81,7 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     pub headers: Vec<HeaderRule>,
     pub serve: Serve,
+    pub dev: Dev,
     pub budgets: Vec<Budget>,
     pub worker: Option<Worker>,
     /// What the file asks for and this version does not do.
@@ -258,6 +261,7 @@ mod tests {
             ("[serve]\nunknown_host = \"prod\"", "no environment `prod`"),
             ("[serve]\nunknown_host = \"refuse\"", "refuses every host"),
             ("[serve]\nproxy_headers = \"via\"", "unknown variant `via`"),
+            ("[dev]\norigins = [\"localhost:5000\"]", "no origin"),
             ("[serve]\ncdn_id = \"a b\"", "no name"),
             ("[build", "unclosed"),
         ] {

@@ -18,6 +18,7 @@ mod debounce;
 mod editor;
 mod folders;
 mod guard;
+mod insert;
 mod poll;
 mod problem;
 mod runtime;
@@ -31,16 +32,16 @@ use debounce::Debouncer;
 use folders::Folders;
 pub use guard::Guard;
 pub use problem::{Problem, Row, Spot};
-use service::{Service, Site};
+use service::{Heard, Service, Site};
 pub use watch::Method;
 use watch::Watcher;
 pub use write::{Writing, Written, write};
 
 use crate::build::Snapshot;
-use crate::config::Config;
+use crate::config::{Config, Upstream, WebOrigin};
 use crate::environment::{AssetBase, Environment};
 use crate::error::{Error, Result};
-use crate::serve::{Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
+use crate::serve::{self, Gateway, Handle, Handler, Limits, Server, Signals, Sites, Table, Tls, TlsFiles};
 use builder::{Builder, Job, Outcome};
 pub use certificate::provide as provide_certificate;
 use changes::Changes;
@@ -58,6 +59,10 @@ pub struct Options {
     pub strict_port: bool,
     /// Beside this machine's own names.
     pub hosts: Vec<String>,
+    /// Whose pages may use what is served, beside those of the configuration.
+    pub origins: Vec<WebOrigin>,
+    /// The application that makes the pages, and is asked for all that is not built here.
+    pub upstream: Option<Upstream>,
     pub tls: Option<TlsFiles>,
     pub method: Method,
 }
@@ -104,28 +109,31 @@ pub struct Rebuilt {
     pub told: usize,
 }
 
+/// Of so many origins it is said that they were refused.
+const REFUSALS: usize = 10;
+
 /// Builds and serves a site while it is worked on, until it is told to stop.
 pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Event<'_>)) -> Result<()> {
     let config = (options.load)()?;
     let environment = development(&config, &options.environment)?;
     let tls = options.tls.clone().map(Tls::load).transpose()?;
     let (server, address) = bind(&options).await?;
-    let mut guard = Guard { hosts: options.hosts.iter().map(|host| host.to_ascii_lowercase()).collect() };
-    guard.hosts.extend(config.environments.values().flat_map(|environment| environment.hosts.iter().cloned()));
-    let (thrown, caught) = unbounded_channel();
-    let site = Arc::new(Site::new(config.root.clone(), guard, thrown));
+    let guard = Guard::new(&config, &options.hosts, &options.origins);
+    let (tell_of, pages) = unbounded_channel();
+    let site = Arc::new(Site::new(config.root.clone(), guard, tell_of));
     let handle = Handle::new(Sites::from(Table::default()));
     let (events, heard) = unbounded_channel();
     let changes = Changes { heard, debouncer: Debouncer::default() };
     let mut dev = DevServer {
         watcher: Watcher::new(options.method, events)?,
         folders: Folders::of(&config, options.config_file.as_deref(), std::iter::empty()),
-        builder: Builder::start(&config, environment, options.config_file.clone())?,
+        builder: Builder::start(&config, environment, options.config_file.clone(), options.upstream.clone())?,
         config,
         site: Arc::clone(&site),
         handle: handle.clone(),
         is_bound_anew: false,
-        caught,
+        pages,
+        refused: BTreeSet::new(),
         tell: &tell,
         options,
     };
@@ -138,7 +146,14 @@ pub async fn run(options: Options, commands: Receiver<Command>, tell: impl Fn(Ev
         server = server.with_tls(tls);
     }
     let handler = Handler::new(handle);
-    let make = move |peer| Service { site: Arc::clone(&site), handler: handler.clone().for_peer(peer) };
+    let upstream =
+        dev.options.upstream.clone().map(|settings| serve::Upstream::new(settings, "fingerpost")).transpose()?;
+    let application = upstream.map(|upstream| Gateway::new(handler.clone(), Arc::new(upstream)));
+    let make = move |peer: serve::Peer| Service {
+        site: Arc::clone(&site),
+        handler: handler.clone().for_peer(peer),
+        application: application.clone().map(|application| application.for_peer(peer)),
+    };
     let working = async {
         // Whatever is being built is given up. A terminal that is closed ends it, too.
         tokio::select! {
@@ -197,8 +212,10 @@ struct DevServer<'t> {
     handle: Handle,
     /// Whether the next build's pages are bound to another environment than those that are shown.
     is_bound_anew: bool,
-    /// What pages throw.
-    caught: UnboundedReceiver<Problem>,
+    /// What pages give to know.
+    pages: UnboundedReceiver<Heard>,
+    /// Whose pages were refused; it is said once each.
+    refused: BTreeSet<WebOrigin>,
     tell: &'t dyn Fn(Event<'_>),
 }
 
@@ -214,13 +231,27 @@ impl DevServer<'_> {
                     Some(Command::NextEnvironment) => self.next_environment().await,
                     None => has_commands = false,
                 },
-                Some(problem) = self.caught.recv() => (self.tell)(Event::Thrown(&problem)),
+                Some(heard) = self.pages.recv() => self.hear(heard),
                 told = changes.next(&self.folders) => {
                     self.watcher.renew(&told);
                     match self.folders.are_settings(&told) {
                         true => self.configure(&told).await,
                         false => self.build(told).await,
                     }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Thrown(problem) => (self.tell)(Event::Thrown(&problem)),
+            // Whoever sends requests chooses what they say, so not each of them is worth a line.
+            Heard::Refused(origin) => {
+                if self.refused.len() < REFUSALS && self.refused.insert(origin.clone()) {
+                    (self.tell)(Event::Warning(format!(
+                        "a page of {origin} was refused; if it is yours, pass `--origin {origin}`, or name it in `[dev] origins`"
+                    )));
                 }
             }
         }
@@ -239,6 +270,8 @@ impl DevServer<'_> {
         match loaded {
             Ok((config, environment)) => {
                 self.config = config.clone();
+                let guard = Guard::new(&config, &self.options.hosts, &self.options.origins);
+                self.site.guard.store(Arc::new(guard));
                 self.builder.ask(Job::Bind(Box::new(environment)));
                 self.builder.ask(Job::Configure(Box::new(config)));
                 self.build(told.clone()).await;

@@ -1,13 +1,20 @@
-//! A small site to begin with.
+//! A configuration to begin with: that of a small site, or of an app's bundles.
 
 use std::path::Path;
+
+mod webassets;
+
+pub use webassets::{Imported, Request, import};
 
 use crate::error::{Error, Result};
 use crate::fs;
 
+/// What both write.
+pub const CONFIG: &str = "fingerpost.toml";
+
 /// The site's files, by their path below the new root.
 const FILES: [(&str, &str); 11] = [
-    ("fingerpost.toml", include_str!("scaffold/fingerpost.toml")),
+    (CONFIG, include_str!("scaffold/fingerpost.toml")),
     (".gitignore", "/dist\n"),
     ("assets/css/main.css", include_str!("scaffold/assets/css/main.css")),
     ("assets/js/app.ts", include_str!("scaffold/assets/js/app.ts")),

@@ -4,6 +4,7 @@ import logging
 import re
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,6 +17,9 @@ from fingerpost.manifest import PATH
 from fingerpost.pages import CLIENT
 from fingerpost.reload import DevServer
 
+# Where the app's pages are.
+PAGES = "http://127.0.0.1:5000"
+
 TEMPLATE = (
     "<!doctype html><html><head lang='en'>\n<meta charset=utf-8><title>é</title>"
     "{{ asset_tags('css/site.css', 'js/a.js') }}</head><body></body></html>"
@@ -26,7 +30,7 @@ TEMPLATE = (
 def dev(module_site):
     """`fingerpost dev` on the site; gives its URL."""
     child = subprocess.Popen(
-        [module_site.binary, "--root", module_site.root, "dev", "--listen", "127.0.0.1:0"],
+        [module_site.binary, "--root", module_site.root, "dev", "--listen", "127.0.0.1:0", "--origin", PAGES],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -96,7 +100,7 @@ def stub(module_site):
 
 
 def _app(site, url, **config):
-    app = site.app(FINGERPOST_DEV_SERVER=url, FINGERPOST_INTERVAL=0, DEBUG=True, **config)
+    app = site.app(**{"FINGERPOST_DEV_SERVER": url, "FINGERPOST_INTERVAL": 0, "DEBUG": True, **config})
     app.add_url_rule("/", "page", lambda: render_template_string(TEMPLATE))
     return app
 
@@ -115,27 +119,43 @@ def test_every_url_leads_to_the_server_and_is_answered(module_site, dev):
         "/assets/js/a.js",
     }
     for url in urls:
-        request = urllib.request.Request(url, headers={"Origin": "http://127.0.0.1:5000"})
-        with urllib.request.urlopen(request) as answer:
-            assert answer.headers["Access-Control-Allow-Origin"] == "http://127.0.0.1:5000"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Origin": PAGES})) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == PAGES
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            urllib.request.urlopen(urllib.request.Request(url, headers={"Origin": "http://127.0.0.1:5001"}))
+        refused.value.close()
     assert "integrity" not in page
-    assert re.search(r'<script type="module" src="[^"]+/assets/js/a\.js"', page)
+    assert re.search(r'<script type="module" src="[^"]+/assets/js/a~\w+\.js"', page)
 
 
-def test_the_client_is_there_if_the_server_lets_other_pages_have_it(module_site, dev):
-    try:
-        with urllib.request.urlopen(dev + DevServer.PATH):
-            has_manifest = True
-    except urllib.error.HTTPError as error:
-        error.close()
-        has_manifest = False
-    page = _app(module_site, dev).test_client().get("/").text
-    assert (CLIENT in page) == has_manifest
+def test_the_next_request_sees_an_edit(module_site, dev):
+    app = _app(module_site, dev, FINGERPOST_INTERVAL=None)
+    client = app.test_client()
+    page = client.get("/", base_url=PAGES).text
+    with urllib.request.urlopen(dev + DevServer.PATH) as answer:
+        assert answer.headers["Cache-Control"] == "no-cache"
+        build = answer.headers["ETag"].strip('"')
+    assert f'<script src="{dev}{CLIENT}?build={build}"></script>' in page
+    # The chunk and the stylesheet that the module needs are known, and lead to what is there.
+    needed = re.findall(r'<link rel="(?:stylesheet|modulepreload)" href="([^"]+)"', page)
+    assert any(url.endswith(".css") and "/a" in url for url in needed), needed
+    for url in needed:
+        with urllib.request.urlopen(url) as answer:
+            assert answer.status == 200
+    module_site.file("assets/css/new.css", "a { top: 0 }")
+    for _ in range(200):
+        with urllib.request.urlopen(dev + DevServer.PATH) as answer:
+            if answer.headers["ETag"].strip('"') != build:
+                break
+        time.sleep(0.05)
+    with app.test_request_context(base_url=PAGES):
+        assert url_for("static", filename="css/new.css") == f"{dev}/assets/css/new.css"
+    assert f"{CLIENT}?build={build}" not in client.get("/", base_url=PAGES).text
 
 
 def test_pages_get_the_client_first(module_site, stub):
     page = _app(module_site, stub.url).test_client().get("/", base_url="http://127.0.0.1:5000").text
-    client = f'<script src="{stub.url}/@fingerpost/client.js"></script>'
+    client = f'<script src="{stub.url}/@fingerpost/client.js?build=1"></script>'
     assert page.count(client) == 1
     assert page.index("<meta charset=utf-8>") < page.index(client) < page.index("<title>é</title>")
 
@@ -205,6 +225,28 @@ def test_responses_that_are_no_plain_pages_pass(module_site, stub):
     answer = client.get("/plain")
     assert CLIENT.encode() in answer.data
     assert int(answer.headers["Content-Length"]) == len(answer.data)
+
+
+def test_a_server_that_could_not_build_yet_shows_why(module_site, stub):
+    stub.status = 503
+    page = _app(module_site, stub.url).test_client().get("/", base_url="http://127.0.0.1:5000").text
+    assert f'<script src="{stub.url}/@fingerpost/client.js"></script>' in page
+    assert f'href="{stub.url}/assets/css/site.css"' in page
+
+
+def test_one_that_is_away_is_not_asked_by_every_request(stub):
+    times = [0.0]
+    server = DevServer(stub.url, clock=lambda: times[-1])
+    server.current()
+    server.current()
+    assert len(stub.asked) == 2, "one that is there is asked each time"
+    stub.close()
+    looks, look = [], server._look
+    server._look = lambda: looks.append(times[-1]) or look()
+    for now in (0.1, 0.5, 1.0, 1.2, 2.3):
+        times.append(now)
+        assert server.current() is not None, "the last one is kept"
+    assert looks == [0.1, 1.2, 2.3]
 
 
 @pytest.mark.parametrize("status", [404, 500])

@@ -48,9 +48,13 @@ def test_nothing_is_needed_to_run_the_program():
 
 def test_what_tests_install_is_pinned():
     lines = (REPOSITORY / "tests" / "flask" / "requirements.txt").read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
+    written = [line.rstrip(" \\") for line in lines if line and not line.startswith("#")]
+    pins = [line for line in written if not line.startswith(" ")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     assert pins == sorted(pins, key=lambda pin: pin.split("==")[0].lower())
+    digests = [line.strip() for line in written if line.startswith(" ")]
+    assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", digest) for digest in digests)
+    assert all(written[written.index(pin) + 1].startswith(" ") for pin in pins), "each has one at least"
 
 
 @pytest.fixture

@@ -78,11 +78,14 @@ def test_what_it_prints_is_built(shop):
     assert (run.returncode, run.stderr) == (0, "imported\n")
     assert run.stdout == (
         '# `{% assets "css_all" %}`\n'
+        "# no longer needed: cssmin, libsass\n"
         "[[bundle]]\n"
         'name = "gen/all.css"\n'
-        'inputs = ["css/reset.css", "css/base.css", "css/colours.scss"]\n'
+        # Of rules the last ones apply, so a stylesheet that is named twice is where it was named last.
+        'inputs = ["css/reset.css", "css/colours.scss", "css/base.css"]\n'
         "\n"
         '# `{% assets "js_all" %}`\n'
+        "# no longer needed: jsmin\n"
         "[[bundle]]\n"
         'name = "gen/all.js"\n'
         'inputs = ["js/one.js", "js/two.js"]\n'
@@ -90,11 +93,13 @@ def test_what_it_prints_is_built(shop):
     shop.file("fingerpost.toml", '[build]\nassets = "static"\ntemplates = "none"\n\n' + run.stdout).build()
     manifest = Manifest.parse((shop.dist / PATH).read_bytes())
     css = (shop.dist / manifest.entry("gen/all.css").file).read_text()
-    assert css.index("margin") < css.index("red") < css.index("b{color")
+    assert css.index("margin") < css.index("b{color") < css.index("red")
     assert manifest.entry("gen/all.js") is not None
 
 
-@pytest.mark.parametrize("target", ["shop", "shop:app", "shop:assets", "shop:create_app"])
+@pytest.mark.parametrize(
+    "target", ["shop", "shop.py", "shop:app", "shop:assets", "shop:create_app", "shop:create_app()"]
+)
 def test_json_says_the_same(shop, target):
     run = _run(shop, "--json", target)
     assert run.returncode == 0, run.stderr
@@ -102,9 +107,10 @@ def test_json_says_the_same(shop, target):
     assert (data["version"], data["assets"]) == (1, "static")
     assert data["bundles"][0] == {
         "name": "gen/all.css",
-        "inputs": ["css/reset.css", "css/base.css", "css/colours.scss"],
+        "inputs": ["css/reset.css", "css/colours.scss", "css/base.css"],
         "alias": "css_all",
         "filters": [],
+        "replaced": ["cssmin", "libsass"],
         "warnings": [],
     }
     toml = tomllib.loads(_run(shop, target).stdout)["bundle"]

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::keys::Keys;
 use super::terminal::Terminal;
 use super::{Global, block_on};
-use crate::config::Config;
+use crate::config::{Config, Origin, Upstream, WebOrigin};
 use crate::dev::{self, Command, Event, Method, Problem, Rebuilt};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -38,6 +38,13 @@ pub struct Args {
     /// Answer to this name too; `.example.com` stands for all below it
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Let pages of this origin load and read what is served, such as those of an app whose assets these are
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<WebOrigin>,
+    /// Ask this application for what is not built here, and let its pages hear of changes: `http://HOST:PORT`, `https://…`, `h2c://…` or
+    /// `unix:PATH`
+    #[arg(long, value_name = "URL")]
+    upstream: Option<Origin>,
     /// Serve over TLS, with a certificate that is made for this machine
     #[arg(long)]
     https: bool,
@@ -80,6 +87,8 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         listen,
         strict_port: args.strict_port,
         hosts: args.allow_host.clone(),
+        origins: args.origin.clone(),
+        upstream: args.upstream.clone().map(|origin| upstream(&config, &origin.below(&config.root))),
         tls: args.https.then(|| certificate(&config, &args.allow_host, &networks)).transpose()?,
         method: args.watch.method(),
     };
@@ -98,6 +107,12 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
             () = pressed => Ok(()),
         }
     })
+}
+
+/// As `serve` has it, but that pages have to be read to put something into them.
+fn upstream(config: &Config, origin: &Origin) -> Upstream {
+    let written = config.serve.upstream.clone().unwrap_or_else(|| Upstream::new(origin.clone()));
+    Upstream { origin: origin.clone(), rewrite: true, compress: false, ..written }
 }
 
 /// The addresses at which other devices reach this machine.

@@ -28,6 +28,7 @@ pub struct File {
     pub security: Security,
     pub budget: Vec<Budget>,
     pub serve: Serve,
+    pub dev: Dev,
     pub worker: Option<Worker>,
 }
 
@@ -240,6 +241,12 @@ pub struct Serve {
     pub proxy_headers: ProxyHeaders,
     pub cdn_id: Option<String>,
     pub upstream: Option<Upstream>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dev {
+    pub origins: Vec<String>,
 }
 
 #[derive(Deserialize)]

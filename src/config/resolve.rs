@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::text::Text;
 use super::{
-    Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, Worker, cdn, failover, file, front, security,
-    tool,
+    Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, Worker, cdn, dev, failover, file, front,
+    security, tool,
 };
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
@@ -101,6 +101,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     let budgets = file.budget.into_iter().map(|budget| Budget::resolve(text, budget)).collect::<Result<_, _>>()?;
     let written = file.serve.keep_in.clone().unwrap_or_default();
     let serve = Serve::resolve(root, text, file.serve, &environments)?;
+    let dev = dev::resolve(text, &file.dev)?;
     let worker = file.worker.map(|worker| Worker::resolve(text, worker)).transpose()?;
     let others =
         [("out", Some(&out)), ("assets", Some(&assets)), ("templates", Some(&templates)), ("cache", cache.as_ref())];
@@ -136,6 +137,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         environments,
         headers,
         serve,
+        dev,
         budgets,
         worker,
         warnings,

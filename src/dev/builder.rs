@@ -11,7 +11,7 @@ use super::changes::Warnings;
 use super::folders::Folders;
 use super::service;
 use crate::build::{Session, Snapshot};
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
@@ -42,11 +42,16 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub fn start(config: &Config, environment: Environment, config_file: Option<PathBuf>) -> Result<Self> {
+    pub fn start(
+        config: &Config,
+        environment: Environment,
+        config_file: Option<PathBuf>,
+        application: Option<Upstream>,
+    ) -> Result<Self> {
         let (jobs, asked) = mpsc::channel();
         let (done, outcomes) = unbounded_channel();
         let session = session(config);
-        let work = Work { session, environment, config_file, generation: None };
+        let work = Work { session, environment, config_file, application, generation: None };
         let thread = std::thread::Builder::new().name("build".to_owned());
         thread.spawn(move || work.run(&asked, &done)).map_err(Error::io("start a thread in", &config.root))?;
         Ok(Builder { jobs, outcomes })
@@ -73,6 +78,7 @@ struct Work {
     session: Session,
     environment: Environment,
     config_file: Option<PathBuf>,
+    application: Option<Upstream>,
     /// Of the session's inputs, when they were last looked at.
     generation: Option<u64>,
 }
@@ -99,7 +105,7 @@ impl Work {
         let start = Instant::now();
         let warnings = Warnings::default();
         let made = self.session.build(told, &warnings).and_then(|snapshot| {
-            let table = Table::of(&snapshot.manifest, &snapshot.files, &self.environment)?;
+            let table = Table::of(&snapshot.manifest, &snapshot.files, &self.environment, self.application.as_ref())?;
             Ok((snapshot, table))
         });
         let generation = Some(self.session.generation());

@@ -1,15 +1,21 @@
 // What every page runs while its site is being worked on: it hears from the server what has changed, and shows what went wrong.
 (() => {
   "use strict";
-  const base = document.currentScript.src.replace(/client\.js.*$/, "");
+  // A page may have it from its application, and from the server before that.
+  if (window.__fingerpost) return;
+  const own = new URL(document.currentScript.src);
+  const base = own.href.replace(/client\.js.*$/, "");
+  // Whether another server has made the page.
+  const isForeign = own.origin !== location.origin;
   const timing = performance.getEntriesByType("navigation")[0]?.serverTiming ?? [];
+  const answered = isForeign ? undefined : timing.find((entry) => entry.name === "build")?.description;
   // The build that the page is of.
-  let build = timing.find((entry) => entry.name === "build")?.description ?? "0";
+  let build = own.searchParams.get("build") ?? answered ?? "0";
 
   const sameFile = (url, path) => {
     try {
       const other = new URL(url, document.baseURI);
-      return other.origin === location.origin && decodeURIComponent(other.pathname) === path;
+      return other.origin === own.origin && decodeURIComponent(other.pathname) === path;
     } catch {
       return false;
     }
@@ -17,13 +23,17 @@
   const fresh = (url) => {
     const other = new URL(url, document.baseURI);
     other.searchParams.set("v", build);
-    return other.pathname + other.search + other.hash;
+    return isForeign ? other.href : other.pathname + other.search + other.hash;
   };
 
   // A stylesheet that is on its way is replaced by a later one; the old one applies until the new one does.
   const coming = new WeakMap();
   function swapStylesheet(link) {
     const next = link.cloneNode();
+    // Without it, the rules of another origin's sheet could not be looked into later on.
+    if (isForeign) next.crossOrigin = "anonymous";
+    // It is that of the sheet as it was.
+    next.removeAttribute("integrity");
     next.href = fresh(link.href);
     return new Promise((done) => {
       coming.get(link)?.remove();
@@ -60,7 +70,20 @@
     }
   }
 
-  function swapImage(path) {
+  const isReadable = (link) => {
+    try {
+      return Boolean(link.sheet?.cssRules);
+    } catch {
+      return false;
+    }
+  };
+
+  async function swapImage(path) {
+    if (isForeign) {
+      const sheets = [...document.querySelectorAll("link[rel~=stylesheet]")];
+      const sealed = sheets.filter((link) => link.href.startsWith(own.origin + "/") && link.sheet && !isReadable(link));
+      await Promise.all(sealed.map(swapStylesheet));
+    }
     for (const element of document.querySelectorAll("[src], [srcset], [poster], [href], [imagesrcset], [style]")) {
       for (const name of ["src", "poster"]) {
         const value = element.getAttribute(name);
@@ -96,11 +119,15 @@
     [...document.scripts].some((script) => script.src && sameFile(script.src, path)) ||
     performance.getEntriesByType("resource").some((entry) => entry.initiatorType === "script" && sameFile(entry.name, path));
 
+  const loaded = (path) => runs(path) || performance.getEntriesByType("resource").some((entry) => sameFile(entry.name, path));
+
   async function swap({ styles, images, others }) {
-    if (others.some((path) => !path.endsWith(".css") && runs(path))) return location.reload();
+    const needs = isForeign ? loaded : runs;
+    if (others.some((path) => !path.endsWith(".css") && needs(path))) return location.reload();
     const sheets = [...styles, ...others].flatMap(linksTo);
     await Promise.all(sheets.map(swapStylesheet));
-    [...images, ...others].forEach(swapImage);
+    // One after the other: what the first does to a stylesheet is there for the next.
+    for (const path of [...images, ...others]) await swapImage(path);
     dispatchEvent(new CustomEvent("fingerpost:updated", { detail: { build, styles, images } }));
   }
 
@@ -199,7 +226,7 @@
   function connect() {
     clearTimeout(again);
     if (source || document.visibilityState === "hidden") return;
-    const query = new URLSearchParams({ page: decodeURIComponent(location.pathname), build });
+    const query = new URLSearchParams(isForeign ? { build } : { page: decodeURIComponent(location.pathname), build });
     source = new EventSource(`${base}events?${query}`);
     source.onmessage = ({ data }) => hear(JSON.parse(data));
     source.onerror = () => {

@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{
-    ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -24,12 +27,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::editor;
 use super::guard::{Guard, Verdict};
+use super::insert;
 use super::problem::Problem;
 use super::runtime::{self, Thrown};
 use super::tabs::{Subscription, Tabs};
-use super::update::{Shown, Update};
+use super::update::{Page, Shown, Update};
+use crate::config::WebOrigin;
 use crate::error::Error;
-use crate::serve::Handler;
+use crate::serve::{Gateway, Handler};
 
 /// Where all of it lies. No asset's URL begins so.
 pub const BASE: &str = "/@fingerpost/";
@@ -46,17 +51,26 @@ const PULSE: Duration = Duration::from_secs(15);
 /// A request's own header: a page of another origin can't send it without asking first.
 const OWN: HeaderName = HeaderName::from_static("x-fingerpost");
 
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What the server and the one who builds share.
 pub struct Site {
     pub root: PathBuf,
-    pub guard: Guard,
+    pub guard: ArcSwap<Guard>,
     pub tabs: Tabs,
-    /// Takes what goes wrong in pages.
-    thrown: UnboundedSender<Problem>,
+    heard: UnboundedSender<Heard>,
     state: Mutex<State>,
+}
+
+/// What pages give to know.
+#[derive(Debug)]
+pub enum Heard {
+    Thrown(Problem),
+    /// One of this machine's was refused.
+    Refused(WebOrigin),
 }
 
 /// What is served, and what is wrong.
@@ -68,8 +82,8 @@ pub struct State {
 }
 
 impl State {
-    /// What a page of the build `since` at that URL has to do.
-    pub fn update(&self, page: &str, since: u64) -> Update {
+    /// What a page of the build `since` has to do.
+    pub fn update(&self, page: &Page, since: u64) -> Update {
         match self.problems.is_empty() {
             true => self.shown.update(page, since),
             false => Update::Errors { errors: self.problems.clone(), is_served: self.shown.snapshot.is_some() },
@@ -78,8 +92,8 @@ impl State {
 }
 
 impl Site {
-    pub fn new(root: PathBuf, guard: Guard, thrown: UnboundedSender<Problem>) -> Self {
-        Site { root, guard, tabs: Tabs::default(), thrown, state: Mutex::default() }
+    pub fn new(root: PathBuf, guard: Guard, heard: UnboundedSender<Heard>) -> Self {
+        Site { root, guard: ArcSwap::from_pointee(guard), tabs: Tabs::default(), heard, state: Mutex::default() }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -94,6 +108,8 @@ type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 pub struct Service {
     pub site: Arc<Site>,
     pub handler: Handler,
+    /// The same with an application behind it, if there is one.
+    pub application: Option<Gateway>,
 }
 
 impl tower::Service<Request<Incoming>> for Service {
@@ -113,23 +129,33 @@ impl tower::Service<Request<Incoming>> for Service {
 
 impl Service {
     async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
-        let origin = match self.site.guard.judge(request.method(), request.uri(), request.headers()) {
-            Verdict::Answer(origin) => origin,
-            Verdict::Refuse(why) => return text(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", why),
-        };
+        let verdict = self.site.guard.load().judge(request.uri(), request.headers());
+        if let Verdict::Refuse { why, origin } = verdict {
+            // Nobody listens any more while the server stops.
+            origin.into_iter().for_each(|origin| drop(self.site.heard.send(Heard::Refused(origin))));
+            return text(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", why);
+        }
+        let is_shared = matches!(verdict, Verdict::Share(_));
         let own = request.uri().path().strip_prefix(BASE).map(str::to_owned);
         let mut response = match own {
+            _ if is_shared && asks_first(&request) => permission(),
             Some(what) => self.own(&what, request).await,
             None => self.site_answer(request).await,
         };
-        if let Some(origin) = origin {
-            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+        match verdict {
+            Verdict::Share(origin) => {
+                response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+            }
+            Verdict::Show => {
+                response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+            }
+            Verdict::Answer | Verdict::Refuse { .. } => {}
         }
         response
     }
 
-    async fn site_answer(&mut self, request: Request<Incoming>) -> Response<Body> {
+    async fn site_answer(&mut self, mut request: Request<Incoming>) -> Response<Body> {
         let (build, has_build) = {
             let state = self.site.state();
             (state.shown.build, state.shown.snapshot.is_some())
@@ -138,13 +164,22 @@ impl Service {
             .headers()
             .get(ACCEPT)
             .is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
-        let mut response = match has_build || !wants_page {
-            true => {
+        let mut response = match &mut self.application {
+            Some(application) => {
+                // What a page needs changes with the build, of which the application's tags and times know nothing.
+                if wants_page {
+                    request.headers_mut().remove(IF_NONE_MATCH);
+                    request.headers_mut().remove(IF_MODIFIED_SINCE);
+                }
+                let Ok(response) = tower::Service::call(application, request).await;
+                insert::pass(response, &head())
+            }
+            None if has_build || !wants_page => {
                 let Ok(response) = tower::Service::call(&mut self.handler, request).await;
                 response.map(|body| body.map_err(Into::into).boxed_unsync())
             }
             // The page's script shows why there is none.
-            false => text(
+            None => text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "text/html; charset=utf-8",
                 format!(
@@ -163,6 +198,7 @@ impl Service {
         let is_own = request.headers().contains_key(OWN);
         match (request.method(), what) {
             (&Method::GET, "client.js") => text(StatusCode::OK, "text/javascript; charset=utf-8", CLIENT.to_owned()),
+            (&Method::GET, "manifest.json") => self.manifest(request.headers()),
             (&Method::GET, "events") => self.events(request.uri().query().unwrap_or_default()),
             (&Method::POST, "open") if is_own => match read::<Place>(request).await {
                 Ok(place) => self.open(&place),
@@ -176,18 +212,53 @@ impl Service {
         }
     }
 
+    /// What is served, as an output folder's manifest has it. Its tag is the number of the build, which pages that are made from it give to
+    /// their script.
+    fn manifest(&self, headers: &HeaderMap) -> Response<Body> {
+        let state = self.site.state();
+        let Some(snapshot) = &state.shown.snapshot else {
+            let why = "nothing could be built yet\n".to_owned();
+            return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", why);
+        };
+        let tag = format!("\"{}\"", state.shown.build);
+        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut response = match known.flat_map(|tags| tags.split(',')).any(|known| known.trim() == tag) {
+            true => {
+                let mut same = text(StatusCode::NOT_MODIFIED, "application/json", String::new());
+                same.headers_mut().remove(CONTENT_LENGTH);
+                same
+            }
+            false => text(StatusCode::OK, "application/json", snapshot.manifest.to_json()),
+        };
+        drop(state);
+        response.headers_mut().insert(CACHE_CONTROL, NO_CACHE);
+        if let Ok(tag) = HeaderValue::try_from(tag) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
+    }
+
     /// The line on which a page hears of changes, as <https://html.spec.whatwg.org/#server-sent-events> has it.
     fn events(&self, query: &str) -> Response<Body> {
-        let (mut page, mut since) = ("/".to_owned(), 0);
+        let (mut page, mut since) = (Page::Foreign, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
-                "page" => page = value.into_owned(),
+                "page" => page = Page::Own(value.into_owned()),
                 "build" => since = value.parse().unwrap_or(0),
                 _ => {}
             }
         }
         let line = {
             let state = self.site.state();
+            // Of what build a page is that another server made, only that server could have said.
+            if page == Page::Foreign && since == 0 {
+                since = state.shown.build;
+            }
+            if let (Some(_), Page::Own(url)) = (&self.application, &page)
+                && !state.shown.has_page(url)
+            {
+                page = Page::Foreign;
+            }
             let first = state.update(&page, since);
             let build = if matches!(first, Update::Errors { .. }) { since } else { state.shown.build };
             self.site.tabs.open(page, build, &first)
@@ -227,10 +298,24 @@ impl Service {
             runtime::trace(&self.site.root, state.shown.snapshot.as_ref(), thrown)
         };
         let told = serde_json::to_string(&problem).unwrap_or_default();
-        // Nobody listens any more while the server stops.
-        let _ = self.site.thrown.send(problem);
+        let _ = self.site.heard.send(Heard::Thrown(problem));
         text(StatusCode::OK, "application/json", told)
     }
+}
+
+/// Whether a browser asks if it may send a request: <https://fetch.spec.whatwg.org/#cors-preflight-fetch>.
+fn asks_first(request: &Request<Incoming>) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn permission() -> Response<Body> {
+    let mut response = text(StatusCode::NO_CONTENT, "text/plain", String::new());
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(CONTENT_TYPE);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, x-fingerpost"));
+    response
 }
 
 /// What every page has first in its head.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::update::Update;
+use super::update::{Page, Update};
 
 /// Every open tab. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,7 @@ pub struct Tabs {
 #[derive(Debug)]
 struct Tab {
     id: u64,
-    /// The path of its URL, decoded.
-    page: String,
+    page: Page,
     /// The build that it is of.
     build: u64,
     sender: UnboundedSender<Bytes>,
@@ -41,7 +40,7 @@ impl Drop for Subscription {
 
 impl Tabs {
     /// A tab opens a line; `first` is what it is told at once.
-    pub fn open(&self, page: String, build: u64, first: &Update) -> Subscription {
+    pub fn open(&self, page: Page, build: u64, first: &Update) -> Subscription {
         let (sender, receiver) = unbounded_channel();
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let _ = sender.send(event(first));
@@ -50,7 +49,7 @@ impl Tabs {
     }
 
     /// Tells each tab what it has to do, given its page and the build that it is of. Gives how many had anything to do.
-    pub fn tell(&self, build: u64, mut update: impl FnMut(&str, u64) -> Update) -> usize {
+    pub fn tell(&self, build: u64, mut update: impl FnMut(&Page, u64) -> Update) -> usize {
         let mut told = 0;
         for tab in self.lock().iter_mut() {
             let update = update(&tab.page, tab.build);
@@ -90,12 +89,12 @@ mod tests {
     #[test]
     fn a_tab_is_told_until_it_closes() {
         let tabs = Tabs::default();
-        let mut one = tabs.open("/".to_owned(), 1, &fine());
-        let two = tabs.open("/about".to_owned(), 1, &fine());
+        let mut one = tabs.open(Page::Own("/".to_owned()), 1, &fine());
+        let two = tabs.open(Page::Foreign, 1, &fine());
         assert_eq!(tabs.count(), 2);
-        let reload = |page: &str, since| match page {
-            "/" => Update::Reload { build: "2".to_owned(), because: format!("since {since}") },
-            _ => fine(),
+        let reload = |page: &Page, since| match page {
+            Page::Own(_) => Update::Reload { build: "2".to_owned(), because: format!("since {since}") },
+            Page::Foreign => fine(),
         };
         assert_eq!(tabs.tell(2, reload), 1);
         drop(two);

@@ -36,6 +36,15 @@ pub enum Update {
     },
 }
 
+/// The page that a tab shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Page {
+    /// One of the site's, by the path of its URL, decoded.
+    Own(String),
+    /// One that another server has made; nobody here knows what it uses, and what it is made of.
+    Foreign,
+}
+
 /// What is served, and since when each file of it is as it is.
 #[derive(Debug, Default)]
 pub struct Shown {
@@ -70,8 +79,43 @@ impl Shown {
         self.changed.extend(pages.map(|(path, _)| (path.clone(), self.build)));
     }
 
-    /// What the page at that URL does, if it is of the build `since`.
-    pub fn update(&self, page: &str, since: u64) -> Update {
+    /// Whether a page was built for that URL.
+    pub fn has_page(&self, url: &str) -> bool {
+        let files = self.snapshot.as_ref().map(|snapshot| &snapshot.manifest.files);
+        let page = files.and_then(|files| page_at(files, url)).filter(|page| *page != NOT_FOUND);
+        page.is_some()
+    }
+
+    /// What the page does, if it is of the build `since`.
+    pub fn update(&self, page: &Page, since: u64) -> Update {
+        match page {
+            Page::Own(url) => self.update_own(url, since),
+            Page::Foreign => self.update_foreign(since),
+        }
+    }
+
+    /// It is told of all that has changed, and looks for itself.
+    fn update_foreign(&self, since: u64) -> Update {
+        let build = self.build.to_string();
+        let (mut styles, mut images, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let files = self.snapshot.iter().flat_map(|snapshot| &snapshot.manifest.files);
+        for (path, file) in files.filter(|(_, file)| file.kind != Kind::Page) {
+            if self.changed.get(path).is_some_and(|at| *at > since) {
+                let told = match what(file) {
+                    What::Style => &mut styles,
+                    What::Image => &mut images,
+                    What::Else => &mut others,
+                };
+                told.push(format!("/{path}"));
+            }
+        }
+        match styles.is_empty() && images.is_empty() && others.is_empty() {
+            true => Update::Fine { build },
+            false => Update::Swap { build, styles, images, others },
+        }
+    }
+
+    fn update_own(&self, page: &str, since: u64) -> Update {
         let build = self.build.to_string();
         let Some(snapshot) = &self.snapshot else { return Update::Fine { build } };
         let has_changed = |path: &str| self.changed.get(path).is_some_and(|at| *at > since);
@@ -114,13 +158,15 @@ fn what(file: &File) -> What {
     }
 }
 
+const NOT_FOUND: &str = "404.html";
+
 /// The page that is sent for a URL's path: the file of that name, or the one that has a clean URL. Otherwise that of the 404, if
 /// there is one.
 fn page_at<'a>(files: &'a BTreeMap<String, File>, url: &str) -> Option<&'a str> {
     let name = url.trim_start_matches('/');
     let index =
         if name.is_empty() || name.ends_with('/') { format!("{name}index.html") } else { format!("{name}.html") };
-    let found = [name, index.as_str(), "404.html"].into_iter().find_map(|name| files.get_key_value(name));
+    let found = [name, index.as_str(), NOT_FOUND].into_iter().find_map(|name| files.get_key_value(name));
     found.map(|(path, _)| path.as_str())
 }
 
@@ -174,8 +220,16 @@ mod tests {
         shown
     }
 
+    fn own(url: &str) -> Page {
+        Page::Own(url.to_owned())
+    }
+
     fn told(shown: &Shown, page: &str) -> String {
-        match shown.update(page, 1) {
+        what_is_told(&shown.update(&own(page), 1))
+    }
+
+    fn what_is_told(update: &Update) -> String {
+        match update {
             Update::Fine { .. } => "fine".to_owned(),
             Update::Reload { because, .. } => format!("reload for {because}"),
             Update::Swap { styles, images, others, .. } => format!("swap {styles:?} {images:?} {others:?}"),
@@ -207,7 +261,24 @@ mod tests {
         assert_eq!(told(&shown, "/"), "fine");
         shown.renew_pages();
         assert_eq!(told(&shown, "/"), "reload for index.html");
-        assert_eq!(shown.update("/", 2), Update::Fine { build: "2".to_owned() });
+        assert_eq!(shown.update(&own("/"), 2), Update::Fine { build: "2".to_owned() });
+    }
+
+    #[test]
+    fn a_page_of_another_server_hears_of_all_that_it_may_use() {
+        for (path, text, want) in [
+            ("assets/b.css", "2", "swap [\"/assets/b.css\"] [] []"),
+            ("assets/a.png", "2", "swap [] [\"/assets/a.png\"] []"),
+            ("assets/a.js", "2", "swap [] [] [\"/assets/a.js\"]"),
+            ("logo.svg", "2", "swap [] [\"/logo.svg\"] []"),
+            // The site's own pages are none of its business, and what is gone it has to do without.
+            ("about.html", "2", "fine"),
+            ("assets/a.js", "", "fine"),
+        ] {
+            let shown = after(path, text);
+            assert_eq!(what_is_told(&shown.update(&Page::Foreign, 1)), want, "{path}");
+            assert_eq!(shown.update(&Page::Foreign, 2), Update::Fine { build: "2".to_owned() });
+        }
     }
 
     #[test]
@@ -219,7 +290,7 @@ mod tests {
         shown.take(3, snapshot(&files));
         assert_eq!(told(&shown, "/index.html"), "swap [\"/assets/a.css\"] [\"/assets/a.png\"] []");
         assert_eq!(
-            shown.update("/", 2),
+            shown.update(&own("/"), 2),
             Update::Swap {
                 build: "3".to_owned(),
                 styles: Vec::new(),
@@ -227,7 +298,7 @@ mod tests {
                 others: Vec::new()
             }
         );
-        assert_eq!(shown.update("/", 3), Update::Fine { build: "3".to_owned() });
+        assert_eq!(shown.update(&own("/"), 3), Update::Fine { build: "3".to_owned() });
         assert_eq!(told(&shown, "/nowhere"), "reload for /nowhere", "there may be a page by now");
     }
 }

@@ -20,6 +20,7 @@ use super::retention::Retention;
 use super::routes::{Routes, Target};
 use super::storage::{Policy, Storage};
 use super::table::{Table, TableBuilder};
+use crate::config;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::{File, Kind, Manifest};
@@ -42,9 +43,18 @@ impl Table {
         Ok(release.tables.pop().unwrap_or_default())
     }
 
-    /// A table of a build that lies nowhere: `files` are those of the manifest, by path. They are taken as they are, and not compressed.
-    pub fn of(manifest: &Manifest, files: &BTreeMap<String, Bytes>, environment: &Environment) -> Result<Table> {
-        let policy = Policy { encodings: Vec::new(), ..Policy::default() };
+    /// A table of a build that lies nowhere: `files` are those of the manifest, by path. They are taken as they are, and not compressed. The
+    /// pages of an application behind it can be bound to them.
+    pub fn of(
+        manifest: &Manifest,
+        files: &BTreeMap<String, Bytes>,
+        environment: &Environment,
+        application: Option<&config::Upstream>,
+    ) -> Result<Table> {
+        let mut policy = Policy { encodings: Vec::new(), ..Policy::default() };
+        if let Some(settings) = application {
+            (policy.binds_answers, policy.statics) = (settings.rewrite, settings.statics.clone());
+        }
         let environments = std::slice::from_ref(environment);
         let mut release =
             Release::of(Files::Memory(files), manifest, Scrutiny::First(&|| true), environments, &policy, &[])?;

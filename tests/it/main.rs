@@ -12,6 +12,7 @@ mod check;
 mod conformance;
 mod credentials;
 mod dev;
+mod elsewhere;
 mod environment;
 mod events;
 mod export;
@@ -20,6 +21,7 @@ mod flask;
 mod follow;
 mod fuzzing;
 mod github;
+mod gunicorn;
 mod hostile;
 mod http;
 mod images;
@@ -47,6 +49,8 @@ mod styles;
 mod transport;
 mod upstream;
 mod watch;
+mod webassets;
+mod wheel;
 mod wire;
 mod worker;
 
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         conformance::trials(),
         credentials::trials(),
         dev::trials(),
+        elsewhere::trials(),
         environment::trials(),
         events::trials(),
         export::trials(),
@@ -95,6 +100,8 @@ fn main() -> ExitCode {
         transport::trials(),
         upstream::trials(),
         watch::trials(),
+        webassets::trials(),
+        wheel::trials(),
         worker::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

@@ -32,6 +32,8 @@ pub enum Need {
     UserNamespaces,
     /// nginx with its module for Brotli, Caddy and Apache, as Debian has them.
     WebServers,
+    /// maturin, and the wheels of what the app of `tests/flask` needs.
+    Wheel,
 }
 
 impl Need {
@@ -49,6 +51,7 @@ impl Need {
         static TLS: OnceLock<Result<(), String>> = OnceLock::new();
         static USER_NAMESPACES: OnceLock<Result<(), String>> = OnceLock::new();
         static WEB_SERVERS: OnceLock<Result<(), String>> = OnceLock::new();
+        static WHEEL: OnceLock<Result<(), String>> = OnceLock::new();
         match self {
             Need::Browser => {
                 BROWSER.get_or_init(|| debian(&["chromium", "chromedriver"], &["chromium", "chromium-driver"]))
@@ -74,6 +77,9 @@ impl Need {
                     &["nginx-light", "libnginx-mod-http-brotli-static", "caddy", "apache2"],
                 )
             }),
+            Need::Wheel => {
+                WHEEL.get_or_init(|| pip(&maturin(), &["--requirement", MATURIN_LOCK]).and_then(|()| download()))
+            }
         }
     }
 }
@@ -194,6 +200,38 @@ const FLASK_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/flask/requi
 /// A program of the environment that has Flask, gunicorn and pytest.
 pub fn flask(program: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("flask/bin").join(program)
+}
+
+/// maturin and its digests.
+const MATURIN_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/maturin.txt");
+
+/// What builds wheels, in an environment of its own.
+pub fn maturin() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("maturin/bin/maturin")
+}
+
+/// Where the wheels are of what the app of `tests/flask` needs.
+pub fn wheels() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("wheels")
+}
+
+/// Downloads them, unless they were downloaded by the same lock.
+fn download() -> Result<(), String> {
+    let lock = std::fs::read(FLASK_LOCK).map_err(|error| error.to_string())?;
+    let done = wheels().join("requirements.txt");
+    if std::fs::read(&done).is_ok_and(|by| by == lock) {
+        return Ok(());
+    }
+    let out = Command::new(maturin().with_file_name("python3"))
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"])
+        .args(["--requirement", FLASK_LOCK, "--dest"])
+        .arg(wheels())
+        .output()
+        .map_err(|error| error.to_string())?;
+    match out.status.success() {
+        true => std::fs::write(&done, lock).map_err(|error| error.to_string()),
+        false => Err(format!("`pip download` failed: {}", String::from_utf8_lossy(&out.stderr))),
+    }
 }
 
 /// Installs Python packages into an environment that has the program afterwards, unless it is there.

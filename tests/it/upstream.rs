@@ -2,15 +2,15 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 
 use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::browser::browse;
+use crate::gunicorn::App;
 use crate::http;
-use crate::setup::{Need, flask};
-use crate::site::{Server, Site, copy};
+use crate::setup::Need;
+use crate::site::{Site, copy};
 use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
@@ -32,31 +32,6 @@ fn built(cdn: u16) -> Site {
     site
 }
 
-/// An app under gunicorn, which ends its workers when it is asked to end, and leaves them alone when it is killed.
-struct App {
-    server: Server,
-    url: String,
-}
-
-impl App {
-    fn start(site: &Site) -> Self {
-        let mut command = Command::new(flask("gunicorn"));
-        command.args(["--bind", "127.0.0.1:0", "--threads", "8", "app:app"]).current_dir(site.root());
-        command.env("PYTHONDONTWRITEBYTECODE", "1");
-        let server = Server::spawn(command);
-        let line = server.wait_for("Listening at: ");
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("a URL").to_owned();
-        App { server, url }
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        self.server.signal(rustix::process::Signal::TERM);
-        self.server.wait();
-    }
-}
-
 /// A port that was free just now.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
@@ -65,7 +40,7 @@ fn free_port() -> u16 {
 fn an_app_that_knows_nothing_of_it_works_from_a_cdn() {
     let port = free_port();
     let site = built(port);
-    let app = App::start(&site);
+    let app = App::start(&site, "app", &[]);
     let _cdn = site.serve(&["serve", "--env", "edge", "--listen", &format!("127.0.0.1:{port}")]);
     let server = site.serve(&["serve", "--env", "edge", "--upstream", &app.url, "--listen", "127.0.0.1:0"]);
     browse(async |page| {
@@ -137,7 +112,7 @@ fn an_app_that_knows_nothing_of_it_works_from_a_cdn() {
 
 fn what_the_app_sends_arrives() {
     let site = built(1);
-    let app = App::start(&site);
+    let app = App::start(&site, "app", &[]);
     let server = site.serve(&["serve", "--env", "production", "--upstream", &app.url, "--listen", "127.0.0.1:0"]);
     let get = |path: &str, headers: &[(&str, &str)]| http::get(&server.address, path, headers);
 
@@ -178,7 +153,7 @@ fn what_the_app_sends_arrives() {
 
 fn the_app_may_be_away() {
     let site = built(1);
-    let app = App::start(&site);
+    let app = App::start(&site, "app", &[]);
     let server = site.serve(&["serve", "--upstream", &app.url, "--listen", "127.0.0.1:0"]);
     let status = |path: &str| http::get(&server.address, path, &[]).status;
     assert_eq!(status("/about"), 200);

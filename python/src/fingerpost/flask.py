@@ -88,8 +88,10 @@ class AppAssets:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self._dist = Dist(settings.out, settings.interval)
-        self._dev = DevServer(settings.dev_server, settings.interval) if settings.dev_server else None
+        # To ask a server on this machine takes a millisecond, and an edit is to be seen by the next request.
+        dist, dev = (1.0, 0.0) if settings.interval is None else (settings.interval, settings.interval)
+        self._dist = Dist(settings.out, dist)
+        self._dev = DevServer(settings.dev_server, dev) if settings.dev_server else None
         self._unbuilt = Unbuilt.of(settings.site) if settings.dev_server else None
         self._flask_url_for = app.url_for
         self._location = Location(app, settings, app.url_for)
@@ -345,13 +347,16 @@ class AppAssets:
     # The development server
 
     def client_url(self) -> str | None:
-        """What hears of changes in a page. Only of a server that has a manifest.
+        """What hears of changes in a page, with the build that it is of, if the server has such a thing.
 
         An older one takes each page that it hasn't built for one that is gone, and has it reload without end.
         """
-        if self._dev is None or not self._dev.has_manifest:
+        if self._dev is None:
             return None
-        return f"{self._location.dev_server()}{CLIENT}"
+        build = self.manifest.build
+        if not self._dev.has_client:
+            return None
+        return f"{self._location.dev_server()}{CLIENT}" + (f"?build={build}" if build else "")
 
 
 def _output(output: str) -> str:

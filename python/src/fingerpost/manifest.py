@@ -77,6 +77,8 @@ class Manifest:
     # The path of the one file that was made from a source, and the name of a file's entry.
     by_source: Mapping[str, str]
     by_file: Mapping[str, str]
+    # What a development server counts its builds by.
+    build: str | None = None
 
     @classmethod
     def parse(cls, text: bytes | str, where: str = PATH) -> "Manifest":

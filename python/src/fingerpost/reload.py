@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import ManifestError
@@ -28,6 +29,8 @@ class Reloading:
         self.interval = interval
         self._clock = clock
         self._due = float("-inf")
+        # Seconds until the next look, unless this one says otherwise.
+        self._rest = interval
         self._lock = threading.Lock()
         self._manifest: Manifest | None = None
         # Why there is no other manifest than the last good one.
@@ -40,9 +43,10 @@ class Reloading:
             try:
                 # Another thread may have looked while this one waited.
                 if self._clock() >= self._due:
+                    self._rest = self.interval
                     self._look()
                     self._has_looked = True
-                    self._due = self._clock() + self.interval
+                    self._due = self._clock() + self._rest
             finally:
                 self._lock.release()
         manifest = self._manifest
@@ -111,23 +115,20 @@ def _signature(stat: os.stat_result) -> tuple[int, ...]:
 class DevServer(Reloading):
     """The manifest of a running `fingerpost dev`, which builds in memory, asked for over HTTP.
 
-    A server that has none to give (`has_manifest`) still answers logical names.
+    A server that has none to give, since nothing could be built yet, still answers logical names.
     """
 
     PATH = "/@fingerpost/manifest.json"
 
-    def __init__(self, url: str, interval: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    # Seconds that one which is not there is left alone for.
+    AWAY = 1.0
+
+    def __init__(self, url: str, interval: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(interval, clock)
         self.url = url
+        # Whether it has a script for pages of other servers, as far as is known.
+        self.has_client = False
         self._tag: str | None = None
-
-    @property
-    def has_manifest(self) -> bool:
-        try:
-            self.current()
-        except ManifestError:
-            return False
-        return True
 
     def _look(self) -> None:
         request = urllib.request.Request(self.url.rstrip("/") + self.PATH)
@@ -138,8 +139,10 @@ class DevServer(Reloading):
         try:
             with opener.open(request, timeout=2) as answer:
                 tag, text = answer.headers.get("ETag"), answer.read()
-            self._took(Manifest.parse(text, request.full_url))
+            build = tag.removeprefix("W/").strip('"') if tag else None
+            self._took(replace(Manifest.parse(text, request.full_url), build=build))
             self._tag = tag
+            self.has_client = True
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 304:
@@ -147,11 +150,19 @@ class DevServer(Reloading):
             elif error.code == 404:
                 # One of a version that has none: a stale one is worse than none.
                 self._manifest = None
+                self.has_client = False
                 self._failed(f"`{self.url}` has no manifest: files are named as their sources are")
+            elif error.code == 503:
+                # The script shows why, above the page.
+                self._manifest, self.has_client = None, True
+                self._failed(
+                    f"`{self.url}` could not build anything yet: files are named as their sources are"
+                )
             else:
                 self._failed(f"`{request.full_url}` answers {error.code}")
         except ManifestError as error:
             self._failed(str(error))
         except OSError as error:
             reason = getattr(error, "reason", error)
+            self._rest = self.AWAY
             self._failed(f"`{self.url}` does not answer ({reason}): is `fingerpost dev` running?")

@@ -48,8 +48,8 @@ class Settings:
     serve: bool
     # From the names that `{% assets %}` uses to those of bundles.
     bundles: Mapping[str, str] = field(default_factory=dict)
-    # Seconds between two looks at the manifest.
-    interval: float = 1.0
+    # Seconds between two looks at the manifest, if it is said.
+    interval: float | None = None
 
     @classmethod
     def of(
@@ -103,7 +103,7 @@ class Settings:
             missing=missing,
             serve=_truth("FINGERPOST_SERVE", setting("SERVE", True)),
             bundles=dict(config.get("FINGERPOST_BUNDLES") or {}),
-            interval=float(setting("INTERVAL", 1.0)),
+            interval=float(setting("INTERVAL")) if setting("INTERVAL") is not None else None,
         )
 
 

@@ -65,6 +65,8 @@ class Bundle:
     alias: str | None = None
     # Filters that a build does not have.
     filters: list[str] = field(default_factory=list)
+    # Filters that are needed no more: a build does by itself what they do.
+    replaced: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -83,7 +85,7 @@ class Import:
         ]
 
     def to_json(self) -> str:
-        """`{"version": 1, "assets", "bundles": [{"name", "inputs", "alias", "filters", "warnings"}]}`."""
+        """`{"version": 1, "assets", "bundles": […]}`, with a `Bundle`'s fields for each."""
         bundles = [vars(bundle) for bundle in self.bundles]
         return json.dumps(
             {"version": 1, "assets": self.assets, "bundles": bundles}, indent=2, ensure_ascii=False
@@ -94,6 +96,8 @@ class Import:
         for bundle in self.bundles:
             if bundle.alias is not None:
                 lines.append(f"# `{{% assets {json.dumps(bundle.alias)} %}}`")
+            if bundle.replaced:
+                lines.append(f"# no longer needed: {', '.join(bundle.replaced)}")
             lines += [f"# warning: {text}" for text in bundle.warnings]
             body = [f"name = {_string(bundle.name)}", f"inputs = [{', '.join(map(_string, bundle.inputs))}]"]
             if not bundle.inputs:
@@ -116,7 +120,8 @@ def load(target: str, root: Path, assets: Path | None = None) -> Found:
     """The environment that `target` names: `module`, `module:name`, or a YAML file; raises `LoadError`.
 
     A name may lead through attributes, and to a function without arguments that makes an app or an
-    environment. The sources of bundles that belong to no environment are looked for in `assets`.
+    environment; what `FLASK_APP` may be (`shop.py`, `shop:create_app()`) is understood as well. The sources
+    of bundles that belong to no environment are looked for in `assets`.
     """
     if target.endswith((".yml", ".yaml")):
         from webassets.loaders import YAMLLoader
@@ -128,7 +133,10 @@ def load(target: str, root: Path, assets: Path | None = None) -> Found:
         if "directory" not in environment.config:
             environment.directory = str(assets or path.parent)
         return Found(environment)
+    target = target.removesuffix("()")
     module_name, _, attribute = target.partition(":")
+    if module_name.endswith(".py"):
+        module_name = module_name.removesuffix(".py").replace("/", ".")
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     try:
@@ -224,7 +232,7 @@ class Taker:
     def bundle(self, alias: str, source: Any) -> Bundle:
         bundle = Bundle(name="", inputs=[], alias=alias)
         self._inputs(source, bundle)
-        bundle.inputs = list(dict.fromkeys(bundle.inputs))
+        bundle.inputs = _once(bundle.inputs)
         bundle.name = self._name(alias, source, bundle)
         if bundle.alias == bundle.name:
             bundle.alias = None
@@ -238,8 +246,9 @@ class Taker:
         """Adds what a bundle is made of, nested ones in their places, and the filters of all of them."""
         for filter_ in source.filters or ():
             name = filter_.name or type(filter_).__name__
-            if name not in OWN_FILTERS and name not in bundle.filters:
-                bundle.filters.append(name)
+            names = bundle.replaced if name in OWN_FILTERS else bundle.filters
+            if name not in names:
+                names.append(name)
         for item in source.contents:
             if not isinstance(item, str):
                 self._inputs(item, bundle)
@@ -285,6 +294,15 @@ class Taker:
                 f"`{output}` lies there from an earlier build: delete it, or the names collide"
             )
         return output
+
+
+def _once(inputs: list[str]) -> list[str]:
+    """Each input once, where it counts: webassets writes it as often as it is named, and of rules the last
+    ones apply, while what scripts declare is needed from the first time on.
+    """
+    if any(is_style(name) for name in inputs):
+        return list(reversed(dict.fromkeys(reversed(inputs))))
+    return list(dict.fromkeys(inputs))
 
 
 def _directory(environment: Any) -> Path | None:

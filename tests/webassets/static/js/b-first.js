@@ -1,0 +1,4 @@
+var order = ["b-first"];
+function add(name) {
+  order.push(name);
+}
