@@ -12,6 +12,7 @@ use crate::fs;
 mod access_log;
 mod budget;
 mod cdn;
+mod dialect;
 mod failover;
 mod file;
 mod front;
@@ -30,6 +31,7 @@ mod worker;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
+pub use dialect::{Dialect, Dialects};
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;
@@ -81,6 +83,8 @@ pub struct Config {
     pub serve: Serve,
     pub budgets: Vec<Budget>,
     pub worker: Option<Worker>,
+    /// The manifests that are written for frameworks.
+    pub dialects: Dialects,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }

@@ -12,6 +12,7 @@ mod check;
 mod conformance;
 mod credentials;
 mod dev;
+mod dialects;
 mod environment;
 mod events;
 mod faults;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         conformance::trials(),
         credentials::trials(),
         dev::trials(),
+        dialects::trials(),
         environment::trials(),
         events::trials(),
         faults::trials(),
