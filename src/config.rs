@@ -13,6 +13,7 @@ mod access_log;
 mod budget;
 mod cdn;
 mod dev;
+mod dialect;
 mod failover;
 mod file;
 mod front;
@@ -32,6 +33,7 @@ mod worker;
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
 pub use dev::{Dev, WebOrigin};
+pub use dialect::{Dialect, Dialects};
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;
@@ -84,6 +86,8 @@ pub struct Config {
     pub dev: Dev,
     pub budgets: Vec<Budget>,
     pub worker: Option<Worker>,
+    /// The manifests that are written for frameworks.
+    pub dialects: Dialects,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize, de};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// A SHA-256 digest. Written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +64,11 @@ impl Digest {
     pub fn base64(&self) -> String {
         STANDARD.encode(self.0)
     }
+}
+
+/// The SHA-512 of the bytes in base64, for those who know files by nothing else.
+pub fn sha512(bytes: &[u8]) -> String {
+    STANDARD.encode(Sha512::digest(bytes))
 }
 
 /// The digest of bytes that come one after the other.

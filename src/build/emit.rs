@@ -1,12 +1,12 @@
 //! Writes a build beside the output folder and puts it in that folder's place, whole or not at all.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::output::Outputs;
 use super::record::{self, Record};
-use super::vite;
 use crate::error::{Error, Result};
 use crate::fs::{self, Staged};
 use crate::manifest::{self, File, MAPS, Manifest};
@@ -15,11 +15,13 @@ use crate::progress::Progress;
 /// Files that keep an empty output folder in a repository; a build carries them over.
 const KEEP: [&str; 2] = [".gitkeep", ".gitignore"];
 
+/// `others` are what is written beside it, by path.
 pub fn emit(
     out: &Path,
     outputs: &Outputs,
     manifest: &Manifest,
     record: &Record,
+    others: &BTreeMap<String, String>,
     progress: &dyn Progress,
 ) -> Result<()> {
     refuse_to_destroy(out)?;
@@ -43,7 +45,9 @@ pub fn emit(
     maps.chain(files).collect::<Result<()>>()?;
     fs::write(&root.join(manifest::PATH), manifest.to_json().as_bytes())?;
     fs::write(&root.join(record::PATH), record.to_json().as_bytes())?;
-    fs::write(&root.join(vite::PATH), vite::manifest(outputs, manifest).as_bytes())?;
+    for (path, text) in others {
+        fs::write(&root.join(path), text.as_bytes())?;
+    }
     for name in KEEP.iter().filter(|name| out.join(name).is_file()) {
         fs::write(&root.join(name), &fs::read(&out.join(name))?)?;
     }

@@ -25,10 +25,12 @@ mod cache;
 mod changes;
 mod compress;
 mod contents;
+mod dialect;
 mod discover;
 mod emit;
 mod graph;
 mod images;
+mod import_map;
 mod memo;
 mod memory;
 mod metafile;
@@ -44,7 +46,6 @@ mod texts;
 mod tools;
 mod transform;
 mod variables;
-mod vite;
 mod worker;
 
 pub use budget::Breach;
@@ -228,9 +229,11 @@ fn stages(site: &Site<'_>, sources: &Sources) -> Result<Outputs> {
     styles::add(site, &compiler, &graph.styles, styles, &imported, &mut outputs)?;
     brought.hand_over(&mut outputs)?;
     images.tell(progress);
+    import_map::add(site, &mut outputs)?;
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
     worker::add(config, mode, progress, &mut outputs)?;
+    dialect::add_workbox(config, &mut outputs)?;
     Ok(outputs)
 }
 
@@ -252,7 +255,8 @@ fn write(
     manifest.release = release;
     let breaches = budget::breaches(&config.budgets, &outputs, progress)?;
     let last = Record::load(&options.out);
-    emit::emit(&options.out, &outputs, &manifest, &record, progress)?;
+    let others = dialect::manifests(&config.dialects, &outputs, &manifest)?;
+    emit::emit(&options.out, &outputs, &manifest, &record, &others, progress)?;
     let assets = sources.assets.values().chain(sources.parts.values());
     let assets = assets.map(|path| fs::display_name(&config.root, path)).collect();
     Ok(Built { manifest, breaches, record, last, outputs, root: config.root.clone(), assets })

@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use super::dialect;
 use super::output::{Output, Outputs};
 use super::record::Relation;
 use super::transform::script::{self, Goal};
@@ -54,7 +55,8 @@ pub fn add(config: &Config, mode: Mode, progress: &dyn Progress, outputs: &mut O
     output.refers = assets.iter().map(|asset| (Relation::Url, asset.path.clone())).collect();
     outputs.add(worker.name.clone(), output)?;
     if let Some(name) = &worker.list {
-        outputs.add(name.clone(), document(list(&assets, offline.as_ref())))?;
+        let list = list(&assets, offline.as_ref().map(|(url, _)| url.as_str()), outputs);
+        outputs.add(name.clone(), document(list))?;
     }
     Ok(())
 }
@@ -117,14 +119,13 @@ fn offline(page: &str, outputs: &Outputs) -> Result<(String, String)> {
     Ok((format!("/{}", url_path(path)), output.digest.fingerprint().as_str().to_owned()))
 }
 
-/// In Workbox's schema: what has a fingerprint needs no revision
-/// (<https://developer.chrome.com/docs/workbox/modules/workbox-precaching>).
-fn list(assets: &[Asset], offline: Option<&(String, String)>) -> String {
-    let entries =
-        assets.iter().map(|asset| json!({"url": asset.url(), "revision": null, "integrity": asset.integrity}));
-    let pages = offline.iter().map(|(url, revision)| json!({"url": url, "revision": revision}));
-    let entries: Vec<serde_json::Value> = entries.chain(pages).collect();
-    serde_json::Value::from(entries).to_string()
+/// In Workbox's words.
+fn list(assets: &[Asset], offline: Option<&str>, outputs: &Outputs) -> String {
+    let page =
+        outputs.files.iter().filter(|(path, _)| offline.is_some_and(|page| page == format!("/{}", url_path(path))));
+    let assets = assets.iter().filter_map(|asset| outputs.files.get_key_value(&asset.path));
+    let files: Vec<(&String, &Output)> = assets.chain(page).collect();
+    serde_json::Value::from(dialect::workbox_entries(&files)).to_string()
 }
 
 #[cfg(test)]

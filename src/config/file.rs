@@ -30,6 +30,7 @@ pub struct File {
     pub serve: Serve,
     pub dev: Dev,
     pub worker: Option<Worker>,
+    pub manifest: BTreeMap<String, Manifest>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +74,8 @@ pub struct Build {
     pub source_maps: SourceMaps,
     pub cache: String,
     pub cache_max_mb: u64,
+    pub manifests: Option<Vec<String>>,
+    pub import_map: Option<String>,
 }
 
 impl Default for Build {
@@ -86,8 +89,19 @@ impl Default for Build {
             source_maps: SourceMaps::Private,
             cache: ".fingerpost-cache".to_owned(),
             cache_max_mb: 1024,
+            manifests: None,
+            import_map: None,
         }
     }
+}
+
+/// A framework's manifest. Of which keys there may be depends on the framework.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    pub path: Option<String>,
+    pub public_path: Option<String>,
+    pub precache: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::text::Text;
 use super::{
-    Budget, Bundle, Config, HeaderRule, Keep, Pattern, Serve, Targets, Worker, cdn, dev, failover, file, front,
-    security, tool,
+    Budget, Bundle, Config, Dialects, HeaderRule, Keep, Pattern, Serve, Targets, Worker, cdn, dev, failover, file,
+    front, security, tool,
 };
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
@@ -113,6 +113,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
                 .hint("name a folder of their own in `keep_in`, or none (`none`)"));
         }
     }
+    let dialects = Dialects::resolve(prefix.as_str(), text, build.manifests, build.import_map, file.manifest)?;
     if !file.library.is_empty() {
         warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
     }
@@ -140,6 +141,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         dev,
         budgets,
         worker,
+        dialects,
         warnings,
     })
 }

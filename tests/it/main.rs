@@ -12,6 +12,7 @@ mod check;
 mod conformance;
 mod credentials;
 mod dev;
+mod dialects;
 mod elsewhere;
 mod environment;
 mod events;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         credentials::trials(),
         dev::trials(),
         elsewhere::trials(),
+        dialects::trials(),
         environment::trials(),
         events::trials(),
         export::trials(),

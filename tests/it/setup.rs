@@ -13,13 +13,19 @@ pub enum Need {
     Browser,
     /// The daemons of a Ceph cluster and its S3 gateway, for `tests/ceph/run`.
     Ceph,
+    /// Django, and the packages for it that read manifests.
+    Django,
     /// Flask, gunicorn and pytest, for the Python package and the app of `tests/flask`.
     Flask,
+    /// PHP, and the parts of Laravel that read Vite's manifest.
+    Laravel,
     /// moto, which plays the part of AWS.
     Moto,
     Node,
     /// The packages of `tests/packages`, by npm.
     Packages,
+    /// Ruby, and Propshaft.
+    Propshaft,
     /// A file system of a few kilobytes.
     SmallDisk,
     Curl,
@@ -40,10 +46,13 @@ impl Need {
     fn met(self) -> &'static Result<(), String> {
         static BROWSER: OnceLock<Result<(), String>> = OnceLock::new();
         static CEPH: OnceLock<Result<(), String>> = OnceLock::new();
+        static DJANGO: OnceLock<Result<(), String>> = OnceLock::new();
         static FLASK: OnceLock<Result<(), String>> = OnceLock::new();
+        static LARAVEL: OnceLock<Result<(), String>> = OnceLock::new();
         static MOTO: OnceLock<Result<(), String>> = OnceLock::new();
         static NODE: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
+        static PROPSHAFT: OnceLock<Result<(), String>> = OnceLock::new();
         static SMALL_DISK: OnceLock<Result<(), String>> = OnceLock::new();
         static CURL: OnceLock<Result<(), String>> = OnceLock::new();
         static REDBOT: OnceLock<Result<(), String>> = OnceLock::new();
@@ -61,10 +70,19 @@ impl Need {
                     ["ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "curl", "python3", "setpriv"];
                 debian(&programs, &["ceph-mon", "ceph-osd", "radosgw", "curl", "python3", "util-linux"])
             }),
+            Need::Django => DJANGO.get_or_init(|| pip(&django(), &["--require-hashes", "--requirement", DJANGO_LOCK])),
             Need::Flask => FLASK.get_or_init(|| pip(&flask("pytest"), &["--requirement", FLASK_LOCK])),
+            Need::Laravel => LARAVEL.get_or_init(|| {
+                debian(&["php"], &["php-cli", "php-mbstring"])?;
+                unpack(&laravel(), &LARAVEL_PACKAGES)
+            }),
             Need::Moto => MOTO.get_or_init(|| pip(&moto(), &["--requirement", MOTO_LOCK])),
             Need::Node => NODE.get_or_init(|| debian(&["node"], &["nodejs"])),
             Need::Packages => PACKAGES.get_or_init(npm),
+            Need::Propshaft => PROPSHAFT.get_or_init(|| {
+                debian(&["ruby"], &["ruby"])?;
+                unpack(&propshaft(), &PROPSHAFT_PACKAGES)
+            }),
             Need::SmallDisk => SMALL_DISK.get_or_init(|| SmallDisk::mount().map(drop)),
             Need::Curl => CURL.get_or_init(|| debian(&["curl"], &["curl"])),
             Need::Redbot => REDBOT.get_or_init(|| pip(&redbot(), &REDBOT_PACKAGES)),
@@ -194,6 +212,14 @@ pub fn moto() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto/bin/moto_server")
 }
 
+/// All that the Django project of `tests/frameworks` needs, by version and digest.
+const DJANGO_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/django.txt");
+
+/// The program of Django; the Python of its environment lies beside it.
+pub fn django() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("django-5.2.19/bin/django-admin")
+}
+
 /// All that the app of `tests/flask` needs, and the tests of the Python package, by version.
 const FLASK_LOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/flask/requirements.txt");
 
@@ -254,6 +280,79 @@ fn pip(program: &Path, packages: &[&str]) -> Result<(), String> {
     let arguments = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], packages].concat();
     run(&folder.join("bin/python3"), &arguments)
         .map_err(|error| format!("`pip install {}` failed: {error}", packages.join(" ")))
+}
+
+/// The folder of a package's files.
+pub fn laravel() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("laravel-10.48.29/usr/share/php")
+}
+
+/// Packages of a later Debian than may be installed: by their path in the archive, and SHA-256.
+const LARAVEL_PACKAGES: [(&str, &str); 6] = [
+    (
+        "p/php-laravel-framework/php-illuminate-collections_10.48.29+dfsg-1_all.deb",
+        "ccc4ec78cba372d6a43aac3e05d12d10feacf450608b3bee1b7bc8e93104402c",
+    ),
+    (
+        "p/php-laravel-framework/php-illuminate-conditionable_10.48.29+dfsg-1_all.deb",
+        "3fd7a7ca88b6e6bf0214f30c2b48de74707875c597052ab5dda628cdae98460e",
+    ),
+    (
+        "p/php-laravel-framework/php-illuminate-contracts_10.48.29+dfsg-1_all.deb",
+        "c75e08300a2bba7aea9e8eeda4163b9af639c605871fff34948add8325ffd57b",
+    ),
+    (
+        "p/php-laravel-framework/php-illuminate-macroable_10.48.29+dfsg-1_all.deb",
+        "1eb77e18310537b7b6ae639a47d6070b8850180cab18c8b429cccb1a186e1c85",
+    ),
+    (
+        "p/php-laravel-framework/php-illuminate-support_10.48.29+dfsg-1_all.deb",
+        "a21fd94fdae088d6ad7724271dacd21f7bed4f4396e5058a9adbed54ec40fa9d",
+    ),
+    (
+        "p/php-laravel-framework/php-laravel-framework_10.48.29+dfsg-1_all.deb",
+        "76a40724c1a7190719ddb7595ccb4eac5a8ceb89160a46f57a17be1e96fd5aa7",
+    ),
+];
+
+/// The folder of Propshaft's library.
+pub fn propshaft() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("propshaft-1.3.2/usr/share/rubygems-integration/all/gems/propshaft-1.3.2/lib")
+}
+
+const PROPSHAFT_PACKAGES: [(&str, &str); 1] = [(
+    "r/ruby-propshaft/ruby-propshaft_1.3.2-1_all.deb",
+    "aef8e8be4460caeaf8b68fd620cf68fcc3e0c0094ad8fd54e2f1d24ad8327ab7",
+)];
+
+/// Unpacks Debian's packages without installing them, into the folder above `usr`, unless `folder` is there.
+fn unpack(folder: &Path, packages: &[(&str, &str)]) -> Result<(), String> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let root =
+        folder.ancestors().find(|path| path.ends_with("usr")).and_then(Path::parent).expect("a folder above `usr`");
+    let told = |error: std::io::Error| error.to_string();
+    let parent = root.parent().expect("a folder");
+    std::fs::create_dir_all(parent).map_err(told)?;
+    // What is not whole must not be taken for what is.
+    let staged = tempfile::tempdir_in(parent).map_err(told)?;
+    let unpacked = staged.path().join("unpacked");
+    let run = |program: &str, arguments: &[&str]| match Command::new(program).args(arguments).output() {
+        Ok(out) if out.status.success() => Ok(()),
+        Ok(out) => Err(format!("`{program} {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr))),
+        Err(error) => Err(format!("could not run `{program}`: {error}")),
+    };
+    for (path, digest) in packages {
+        let url = format!("http://deb.debian.org/debian/pool/main/{path}");
+        let file = staged.path().join("package.deb");
+        let _ = std::fs::remove_file(&file);
+        let file = file.to_string_lossy();
+        run("/usr/lib/apt/apt-helper", &["download-file", &url, &file, &format!("SHA256:{digest}")])?;
+        run("dpkg-deb", &["--extract", &file, &unpacked.to_string_lossy()])?;
+    }
+    std::fs::rename(unpacked, root).map_err(told)
 }
 
 fn speaks_tls() -> Result<(), String> {

@@ -1,17 +1,15 @@
-//! `.vite/manifest.json`: the build in the words of Vite, for the frameworks that read its manifest.
+//! `.vite/manifest.json`, which Vite writes and many frameworks read.
 //!
-//! Schema: <https://vite.dev/guide/backend-integration>; each chunk also carries `integrity`.
+//! Schema: <https://vite.dev/guide/backend-integration>, Vite 7; each chunk also carries `integrity`, under the key that Laravel looks for.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::output::Outputs;
+use super::json;
 use crate::asset::LogicalPath;
+use crate::build::output::Outputs;
 use crate::manifest::{File, Kind, Manifest};
-
-/// Where it lies, below the output folder.
-pub const PATH: &str = ".vite/manifest.json";
 
 #[derive(Serialize, Default)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +18,7 @@ struct Chunk<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src: Option<&'a str>,
+    src: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_entry: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -45,12 +43,15 @@ pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
     let is_chunk = |(path, file): &(&String, &File)| file.kind == Kind::Asset && !path.ends_with(".map");
     let mut chunks = BTreeMap::new();
     for (path, file) in manifest.files.iter().filter(is_chunk) {
+        let own = key(path);
+        // What has several sources has none: but readers take it for granted that an entry has one.
+        let stands_for = names.contains_key(path.as_str()).then(|| own.clone());
         let imports = outputs.imports.get(path);
         let code = path.ends_with(".css") || path.ends_with(".js");
         let chunk = Chunk {
             file: path,
             name: imports.map(|imports| imports.name.as_str()),
-            src: file.source.as_deref(),
+            src: file.source.clone().or(stands_for),
             is_entry: code && names.contains_key(path.as_str()),
             is_dynamic_entry: imports.is_some_and(|imports| imports.is_dynamic_entry),
             imports: imports.map(|imports| keys(&imports.fixed)).unwrap_or_default(),
@@ -59,11 +60,9 @@ pub fn manifest(outputs: &Outputs, manifest: &Manifest) -> String {
             assets: imports.map(|imports| names_of(&imports.files)).unwrap_or_default(),
             integrity: file.integrity.as_str(),
         };
-        chunks.insert(key(path), chunk);
+        chunks.insert(own, chunk);
     }
-    let mut text = serde_json::to_string_pretty(&chunks).unwrap_or_default();
-    text.push('\n');
-    text
+    json(&chunks)
 }
 
 fn names_of(files: &[String]) -> Vec<&str> {
