@@ -2,14 +2,15 @@
 //!
 //! Whatever the editor leaves alone passes through byte for byte.
 
-use lol_html::rewrite_str;
-use lol_html::send::RewriteStrSettings;
-
 use crate::error::{Fault, Result};
 
 mod css_urls;
 mod dimensions;
+mod head;
+mod parser;
+mod places;
 mod references;
+mod scanner;
 mod srcset;
 mod stream;
 mod strings;
@@ -19,8 +20,6 @@ mod walk;
 pub use stream::Stream;
 pub use strings::rewrite_strings;
 pub use tags::{Tag, Visitor, visit};
-
-use walk::{ANY, Shared};
 
 /// What kind of place a URL stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +41,18 @@ pub enum Place {
     Other,
 }
 
+impl Place {
+    /// Whether the element that a URL stands in takes `integrity`.
+    pub fn takes_integrity(self) -> bool {
+        matches!(self, Place::Script { .. } | Place::Stylesheet | Place::Preload)
+    }
+}
+
 /// What an editor puts in a URL's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     pub url: String,
-    /// The file's integrity, if it is known. It takes the place of one that the element has, and is added to one that takes
+    /// The file's integrity, if it is known and the place takes it. It takes the place of one that the element has, and is added to one that takes
     /// it where the file comes from another origin.
     pub integrity: Option<String>,
     /// Whether the file comes from another origin.
@@ -72,6 +78,11 @@ pub trait Editor: Send {
     /// The page has a `<base>` with this `href`, for the URLs after it.
     fn base(&mut self, _href: &str) {}
 
+    /// Whether [`Editor::size`] is to be asked.
+    fn knows_sizes(&self) -> bool {
+        false
+    }
+
     /// The size in CSS pixels at which the image at this URL is shown, to be written where an `<img>` gives none.
     fn size(&mut self, _url: &str) -> Option<(u32, u32)> {
         None
@@ -92,6 +103,11 @@ pub trait Editor: Send {
         None
     }
 
+    /// Whether [`Editor::script`] has something to say of inline scripts of this kind: they are held back until their end has come.
+    fn reads_script(&self, _kind: &str) -> bool {
+        true
+    }
+
     /// Another text for an inline script, after its URLs were edited; `kind` is its `type` attribute.
     fn script(&mut self, _kind: &str, _text: &str) -> Option<String> {
         None
@@ -100,13 +116,7 @@ pub trait Editor: Send {
 
 /// The page with every URL as the editor wants it. `name` is how the user knows the page.
 pub fn edit(name: &str, html: &str, editor: &mut dyn Editor) -> Result<String> {
-    let walk = Shared::new(Box::new(editor));
-    let mut settings = RewriteStrSettings::new_send().with_strict(false);
-    for handlers in walk.element_handlers(&ANY) {
-        settings = settings.append_element_content_handler(handlers);
-    }
-    let settings = settings.append_document_content_handler(walk.end_handler());
-    rewrite_str(html, settings).map_err(|error| parse_fault(name, &error).into())
+    parser::edit(html, editor).map_err(|error| parse_fault(name, &error).into())
 }
 
 fn parse_fault(name: &str, error: &lol_html::errors::RewritingError) -> Fault {
@@ -137,6 +147,10 @@ impl Editor for &mut dyn Editor {
         (**self).base(href);
     }
 
+    fn knows_sizes(&self) -> bool {
+        (**self).knows_sizes()
+    }
+
     fn size(&mut self, url: &str) -> Option<(u32, u32)> {
         (**self).size(url)
     }
@@ -151,6 +165,10 @@ impl Editor for &mut dyn Editor {
 
     fn meta(&mut self, name: &str) -> Option<String> {
         (**self).meta(name)
+    }
+
+    fn reads_script(&self, kind: &str) -> bool {
+        (**self).reads_script(kind)
     }
 
     fn script(&mut self, kind: &str, text: &str) -> Option<String> {

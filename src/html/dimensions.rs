@@ -1,5 +1,7 @@
 //! `width` and `height` of images that have neither, so that a page does not jump when they arrive.
 
+use std::borrow::Cow;
+
 use super::srcset;
 
 /// The size in CSS pixels at which a browser shows the image at a URL, if that is known.
@@ -7,7 +9,7 @@ pub type Sizes<'a> = dyn FnMut(&str) -> Option<(u32, u32)> + 'a;
 
 /// The size to write into an `<img>`, or a `<source>` of a `<picture>`: the one at which it is shown anyway, whichever of its
 /// candidates a browser takes. `attribute` gives the element's. None if that is not known, or if the page says something about it.
-pub fn of(attribute: impl Fn(&str) -> Option<String>, sizes: &mut Sizes<'_>) -> Option<(u32, u32)> {
+pub fn of<'p>(attribute: impl Fn(&str) -> Option<Cow<'p, str>>, sizes: &mut Sizes<'_>) -> Option<(u32, u32)> {
     let given = ["width", "height", "sizes"].iter().any(|name| attribute(name).is_some());
     let styled = attribute("style").is_some_and(|style| style.contains("width") || style.contains("height"));
     if given || styled {

@@ -1,5 +1,7 @@
 //! Character references in attributes, read as a browser reads them (<https://html.spec.whatwg.org/#named-character-reference-state>).
 
+use std::borrow::Cow;
+
 /// The names that templates and minifiers write. Of the 2,000 others, none is needed in an attribute of a page in UTF-8.
 const NAMES: [(&str, char); 12] = [
     ("amp", '&'),
@@ -20,7 +22,10 @@ const NAMES: [(&str, char); 12] = [
 const BARE: [&str; 5] = ["amp", "quot", "lt", "gt", "nbsp"];
 
 /// An attribute's value with its references replaced; what is none stays as it is.
-pub fn decode(value: &str) -> String {
+pub fn decode(value: &str) -> Cow<'_, str> {
+    if !value.contains('&') {
+        return value.into();
+    }
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
     while let Some(at) = rest.find('&') {
@@ -38,7 +43,7 @@ pub fn decode(value: &str) -> String {
         }
     }
     out.push_str(rest);
-    out
+    out.into()
 }
 
 /// The character that `text` starts with a reference to, and the reference's length.

@@ -22,7 +22,7 @@ pub struct Tag {
 impl Tag {
     fn of(element: &Element<'_, '_>) -> Self {
         let attribute = |attribute: &lol_html::html_content::Attribute<'_>| {
-            (attribute.name(), references::decode(&attribute.value()))
+            (attribute.name(), references::decode(&attribute.value()).into_owned())
         };
         Tag {
             name: element.tag_name(),
@@ -102,7 +102,7 @@ pub fn visit(name: &str, html: &str, visitor: &mut dyn Visitor) -> Result<()> {
 fn as_parsed(tag: &Tag, text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
     match tag.is_foreign {
-        true => references::decode(text.trim_start_matches("<![CDATA[").trim_end_matches("]]>")),
+        true => references::decode(text.trim_start_matches("<![CDATA[").trim_end_matches("]]>")).into_owned(),
         false => text,
     }
 }

@@ -7,6 +7,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY,
 use serde_json::{Map, Value, json};
 
 use super::csp;
+use super::memo::{Memo, Notes};
 use super::rewrite::Rewriter;
 use super::statics::Statics;
 use crate::asset::LogicalPath;
@@ -30,6 +31,7 @@ pub struct Binder {
     map_text: String,
     /// Of that text, as a source of a policy.
     map_hash: Option<String>,
+    memo: Arc<Memo>,
 }
 
 impl Binder {
@@ -54,7 +56,8 @@ impl Binder {
         let map_text = text_of(&import_map);
         let map_hash = || format!("'{}'", Digest::of(map_text.as_bytes()).integrity().as_str());
         let map_hash = (!import_map.is_empty()).then(map_hash);
-        Binder { environment: Arc::new(environment), mark, statics, modules, import_map, map_text, map_hash, manifest }
+        let (environment, memo) = (Arc::new(environment), Arc::default());
+        Binder { environment, mark, statics, modules, import_map, map_text, map_hash, memo, manifest }
     }
 
     /// What tells a page that was bound by this from the same page bound by another.
@@ -69,6 +72,7 @@ impl Binder {
             rewriter: self.rewriter(path),
             host: host.unwrap_or_default().to_owned(),
             binder: Arc::clone(self),
+            notes: self.memo.open(),
             has_map: self.import_map.is_empty(),
             given: BTreeSet::new(),
         };
@@ -123,6 +127,7 @@ struct Application {
     /// That of the page, by which it may call its own files.
     host: String,
     binder: Arc<Binder>,
+    notes: Notes,
     /// Whether the page has the import map, or needs none.
     has_map: bool,
     /// Files that are loaded already.
@@ -164,17 +169,28 @@ impl Editor for Application {
     }
 
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+        let is_noted = place == Place::Other && url.starts_with('/') && self.rewriter.is_at_home();
+        if let Some(new) = self.notes.get(url).filter(|_| is_noted) {
+            return Some(new.to_owned().into());
+        }
         let (origin, path) = self.own(url);
         let mut link = self.rewriter.url(place, path)?;
         // What was absolute may have to be: feeds and images are fetched from elsewhere.
         if link.url.starts_with('/') && !link.url.starts_with("//") {
             link.url.insert_str(0, origin);
         }
+        if is_noted {
+            self.notes.note(url, &link.url);
+        }
         Some(link)
     }
 
     fn meta(&mut self, name: &str) -> Option<String> {
         self.rewriter.meta(name)
+    }
+
+    fn reads_script(&self, kind: &str) -> bool {
+        kind == "importmap"
     }
 
     /// A page's own map takes in the one that it needs.
@@ -224,6 +240,8 @@ fn link(value: &str, editor: &mut impl Editor) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::manifest::{File, Kind, Mode};
 
@@ -262,7 +280,8 @@ mod tests {
 
     fn bound(base: &str, html: &str) -> String {
         let mut stream = binder(base).stream(Some("www.a:80"), "/a/b", Some("utf-8")).unwrap();
-        let mut out: Vec<u8> = html.as_bytes().chunks(7).flat_map(|piece| stream.write(piece)).collect();
+        let pieces = html.as_bytes().chunks(7).map(Bytes::copy_from_slice);
+        let mut out: Vec<u8> = pieces.flat_map(|piece| stream.write(piece)).collect();
         out.extend(stream.end());
         String::from_utf8(out).unwrap()
     }

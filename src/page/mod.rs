@@ -4,6 +4,7 @@ mod binder;
 mod csp;
 mod headers;
 mod links;
+mod memo;
 mod rewrite;
 mod statics;
 mod surroundings;

@@ -39,6 +39,11 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
         Rewriter { statics, ..self }
     }
 
+    /// Whether the page's URLs are those of its own site: a `<base>` may lead elsewhere.
+    pub fn is_at_home(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// The fingerprinted file that a URL of the page stands for.
     pub fn file(&self, url: &str) -> Option<&str> {
         let (path, _) = local_path(self.base.as_deref()?, url)?;
@@ -83,7 +88,8 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
         let (mut new, integrity) = match self.target(&path)? {
             Target::Asset(file) if place == Place::Use => (format!("/{}", url_path(file)), None),
             Target::Asset(file) => {
-                let integrity = self.manifest.files.get(file).map(|file| file.integrity.as_str().to_owned());
+                let known = self.manifest.files.get(file).filter(|_| place.takes_integrity());
+                let integrity = known.map(|file| file.integrity.as_str().to_owned());
                 (base.url(file), integrity)
             }
             Target::Document(file) => {

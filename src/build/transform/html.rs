@@ -160,8 +160,12 @@ impl Editor for Finisher<'_> {
         self.base = self.base.take().and_then(|base| document_base(&base, href));
     }
 
+    fn knows_sizes(&self) -> bool {
+        self.dimensions
+    }
+
     fn size(&mut self, url: &str) -> Option<(u32, u32)> {
-        let (file, _) = self.file(Place::Other, url).filter(|_| self.dimensions)?;
+        let (file, _) = self.file(Place::Other, url)?;
         image::size(file, &self.outputs.files.get(file)?.bytes)
     }
 

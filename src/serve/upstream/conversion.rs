@@ -33,7 +33,7 @@ impl Conversion {
             None => bytes,
         };
         let bytes = match &mut self.edit {
-            Some(page) => page.write(&bytes).into(),
+            Some(page) => page.write(bytes),
             None => bytes,
         };
         match &mut self.pack {
@@ -49,17 +49,18 @@ impl Conversion {
 
     fn end(&mut self) -> io::Result<Bytes> {
         let mut bytes = match &mut self.unpack {
-            Some(unpack) => unpack.end()?,
-            None => Vec::new(),
+            Some(unpack) => unpack.end()?.into(),
+            None => Bytes::new(),
         };
         if let Some(page) = &mut self.edit {
-            bytes = page.write(&bytes);
-            bytes.extend(page.end());
+            let last = if bytes.is_empty() { bytes } else { page.write(bytes) };
+            let end = page.end();
+            bytes = if last.is_empty() { end } else { [last, end].concat().into() };
         }
         if let Some(pack) = self.pack.take() {
-            bytes = pack.end(&bytes)?;
+            bytes = pack.end(&bytes)?.into();
         }
-        Ok(bytes.into())
+        Ok(bytes)
     }
 }
 

@@ -1,0 +1,138 @@
+//! Which attributes of which elements are URLs, in HTML and SVG (<https://html.spec.whatwg.org/#attributes-3>): known here, for every
+//! way in which a page is read.
+
+/// The elements that have a URL somewhere, with the attributes that are nothing but one. What else those have is [`super::walk`]'s.
+pub const ELEMENTS: [(&str, &[&str]); 20] = [
+    ("a", &["href", "xlink:href"]),
+    ("area", &["href", "xlink:href"]),
+    ("audio", &["src"]),
+    ("base", &[]),
+    ("embed", &["src"]),
+    ("feimage", &["href", "xlink:href"]),
+    ("form", &["action"]),
+    ("frame", &["src"]),
+    ("iframe", &["src"]),
+    ("image", &["href", "xlink:href"]),
+    ("img", &["src"]),
+    ("input", &["src"]),
+    ("link", &[]),
+    ("meta", &[]),
+    ("object", &["data"]),
+    ("script", &[]),
+    ("source", &["src"]),
+    ("track", &["src"]),
+    ("use", &["href", "xlink:href"]),
+    ("video", &["src", "poster"]),
+];
+
+/// The attributes of an element that are URLs.
+pub fn urls_of(tag: &str) -> &'static [&'static str] {
+    if let Some((_, names)) = KEYS.position(Key::of(tag.as_bytes())).and_then(|index| ELEMENTS.get(index)) {
+        return names;
+    }
+    match tag {
+        "div" | "p" | "span" | "li" | "ul" | "td" | "tr" | "h1" | "h2" | "h3" | "section" => &[],
+        // Of one's own, perhaps.
+        _ => &["href", "xlink:href", "src", "poster", "action"],
+    }
+}
+
+/// An element's name in lower case, as one number: that of none if it is long, and none of those that matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key(u64);
+
+/// Those that are too long to be a number of their letters.
+const LONG: [&str; 4] = ["annotation-xml", "blockquote", "foreignobject", "plaintext"];
+
+impl Key {
+    pub const fn of(name: &[u8]) -> Self {
+        let mut key = 0;
+        let mut at = 0;
+        while at < name.len() {
+            if at == 8 {
+                return Self::long(name);
+            }
+            key = key << 8 | name[at].to_ascii_lowercase() as u64;
+            at += 1;
+        }
+        Key(key)
+    }
+
+    const fn long(name: &[u8]) -> Self {
+        let mut index = 0;
+        while index < LONG.len() {
+            if name.eq_ignore_ascii_case(LONG[index].as_bytes()) {
+                // No name begins with this byte twice.
+                return Key(0xffff << 48 | index as u64);
+            }
+            index += 1;
+        }
+        Key(0)
+    }
+
+    /// The name of the element that has URLs.
+    pub fn with_urls(self) -> Option<&'static str> {
+        ELEMENTS.get(KEYS.position(self)?).map(|(name, _)| *name)
+    }
+}
+
+const KEYS: Keys<{ ELEMENTS.len() }> = {
+    let mut names = [""; ELEMENTS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = ELEMENTS[index].0;
+        index += 1;
+    }
+    Keys::of(names)
+};
+
+/// Some names, among which one is soon found, or found not to be.
+pub struct Keys<const N: usize> {
+    keys: [Key; N],
+    /// A bit for each, though several may have the same.
+    bits: u64,
+}
+
+impl<const N: usize> Keys<N> {
+    pub const fn of(names: [&str; N]) -> Self {
+        let mut keys = Keys { keys: [Key(0); N], bits: 0 };
+        let mut index = 0;
+        while index < N {
+            let key = Key::of(names[index].as_bytes());
+            keys.keys[index] = key;
+            keys.bits |= key.bit();
+            index += 1;
+        }
+        keys
+    }
+
+    pub fn position(&self, key: Key) -> Option<usize> {
+        match self.bits & key.bit() {
+            0 => None,
+            _ => self.keys.iter().position(|own| *own == key),
+        }
+    }
+}
+
+impl Key {
+    const fn bit(self) -> u64 {
+        1 << (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        for (name, _) in ELEMENTS {
+            assert_eq!(Key::of(name.to_ascii_uppercase().as_bytes()).with_urls(), Some(name));
+        }
+        for name in ["", "p", "images", "videos", "annotation-xml", "my-element", "\u{ff}\u{ff}"] {
+            assert_eq!(Key::of(name.as_bytes()).with_urls(), None, "{name}");
+        }
+        assert_ne!(Key::of(b"plaintext"), Key::of(b"blockquote"));
+        assert_eq!(Key::of(b"foreignObject"), Key::of(b"foreignobject"));
+    }
+}

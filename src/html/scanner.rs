@@ -1,0 +1,391 @@
+//! A page that is edited while it comes, by a reader that looks at nothing but what may hold a URL: the rest is passed on as it is.
+//!
+//! It tells tags from text as browsers do (<https://html.spec.whatwg.org/#tokenization>), and takes for text, and for foreign, what
+//! the [parser](super::parser) takes for it: what comes out of both is the same, byte for byte, which is tested. The few things that
+//! it does not know how to read it leaves to the parser, from there on.
+
+mod charset;
+mod foreign;
+mod markup;
+#[cfg(test)]
+mod proof;
+mod raw;
+mod tag;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use memchr::memchr;
+
+use super::parser::{self, LONGEST_TEXT};
+use super::places::Key;
+use super::walk::Walk;
+use super::{Editor, Link};
+
+pub use charset::Charset;
+use charset::Meta;
+use foreign::Spaces;
+use markup::{Declared, Markup};
+use raw::{Raw, Until};
+use tag::{Edits, Outline, Tag};
+
+/// Which elements are looked at, beside what any element may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Elements {
+    All,
+    WithUrls,
+}
+
+/// Where in the page the next byte stands.
+enum Place<'e> {
+    /// Among text and tags.
+    Data,
+    /// In what is no tag, such as a comment.
+    Markup(Markup),
+    /// In the text of an element that has nothing else, and what may become of it.
+    Text(Raw, Option<Edit<'e>>),
+}
+
+type Edit<'e> = fn(&mut Walk<'e>, &str) -> Option<String>;
+
+/// How far a piece was read.
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    /// What follows is the beginning of something.
+    UpTo(usize),
+    /// Here begins a tag that somebody else has to read.
+    Declined(usize),
+}
+
+pub struct Scanner<'e> {
+    walk: Walk<'e>,
+    charset: Charset,
+    elements: Elements,
+    place: Place<'e>,
+    spaces: Spaces,
+    outline: Outline,
+    edits: Edits,
+    /// The beginning of something whose end has not come yet.
+    held: Vec<u8>,
+    /// The text of an element that may be edited, as far as it came in earlier pieces.
+    text: Vec<u8>,
+    out: Vec<u8>,
+    /// Up to where the piece at hand is in `out`, or in `text`.
+    copied: usize,
+}
+
+impl<'e> Scanner<'e> {
+    pub fn new(charset: Charset, walk: Walk<'e>) -> Self {
+        Scanner::of(charset, walk, Elements::WithUrls)
+    }
+
+    fn of(charset: Charset, walk: Walk<'e>, elements: Elements) -> Self {
+        Scanner {
+            walk,
+            charset,
+            elements,
+            place: Place::Data,
+            spaces: Spaces::default(),
+            outline: Outline::default(),
+            edits: Edits::default(),
+            held: Vec::new(),
+            text: Vec::new(),
+            out: Vec::new(),
+            copied: 0,
+        }
+    }
+
+    /// What can be passed on once these bytes have come, and what of them somebody else has to read.
+    pub fn write(&mut self, piece: Bytes) -> (Bytes, Option<Bytes>) {
+        if self.held.is_empty() {
+            return match self.read(&piece) {
+                Read::UpTo(end) => {
+                    self.held.extend_from_slice(piece.get(end..).unwrap_or_default());
+                    (self.passed(&piece, end), None)
+                }
+                Read::Declined(at) => (self.passed(&piece, at), Some(piece.slice(at..))),
+            };
+        }
+        let mut all = std::mem::take(&mut self.held);
+        all.extend_from_slice(&piece);
+        let read = self.read(&all);
+        let (Read::UpTo(end) | Read::Declined(end)) = read;
+        self.copy(&all, end);
+        all.drain(..end);
+        let passed = std::mem::take(&mut self.out).into();
+        match read {
+            Read::UpTo(_) => {
+                self.held = all;
+                (passed, None)
+            }
+            Read::Declined(_) => (passed, Some(all.into())),
+        }
+    }
+
+    /// What is left when nothing more comes.
+    pub fn end(&mut self) -> Bytes {
+        let held = std::mem::take(&mut self.held);
+        self.copied = 0;
+        if let Place::Text(_, Some(edit)) = self.place {
+            self.edit_text(&held, 0, held.len(), edit);
+        }
+        self.copy(&held, held.len());
+        std::mem::take(&mut self.out).into()
+    }
+
+    /// What was held back, as it came.
+    pub fn give_up(&mut self) -> Bytes {
+        let mut held = std::mem::take(&mut self.text);
+        held.append(&mut self.held);
+        held.into()
+    }
+
+    /// Bytes that are held back.
+    pub fn holds(&self) -> usize {
+        self.held.len()
+    }
+
+    /// What the reader of what is left has to know: the page's charset, and the elements around.
+    pub fn into_parts(self) -> (Walk<'e>, Charset, String) {
+        (self.walk, self.charset, self.spaces.tags())
+    }
+
+    fn passed(&mut self, piece: &Bytes, end: usize) -> Bytes {
+        if self.out.is_empty() {
+            return piece.slice(self.copied..end);
+        }
+        self.copy(piece, end);
+        std::mem::take(&mut self.out).into()
+    }
+
+    /// What comes before `end` stays as it is.
+    fn copy(&mut self, bytes: &[u8], end: usize) {
+        if self.out.capacity() == 0 {
+            // Most of a piece is copied once something of it is not what it was, and URLs become longer.
+            self.out.reserve(bytes.len() + bytes.len() / 4);
+        }
+        self.out.extend_from_slice(bytes.get(self.copied..end).unwrap_or_default());
+        self.copied = end;
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Read {
+        self.copied = 0;
+        let mut at = 0;
+        loop {
+            let next = match &mut self.place {
+                Place::Data => self.data(bytes, at),
+                Place::Markup(markup) => match markup.end(bytes, at) {
+                    Some(end) => {
+                        self.place = Place::Data;
+                        Ok(end)
+                    }
+                    None => Err(Read::UpTo(bytes.len())),
+                },
+                Place::Text(raw, edit) => {
+                    let edit = *edit;
+                    match raw.end(bytes, at) {
+                        Until::End(end) => {
+                            self.place = Place::Data;
+                            if let Some(edit) = edit {
+                                self.edit_text(bytes, at, end, edit);
+                            }
+                            Ok(end)
+                        }
+                        Until::Cut(end) => {
+                            if edit.is_some() {
+                                self.hold_text(bytes, at, end);
+                            }
+                            Err(Read::UpTo(end))
+                        }
+                    }
+                }
+            };
+            match next {
+                Ok(next) => at = next,
+                Err(read) => return read,
+            }
+        }
+    }
+
+    /// Reads tags, up to where something else begins.
+    fn data(&mut self, bytes: &[u8], mut at: usize) -> Result<usize, Read> {
+        loop {
+            let start = match self.outline.is_begun() {
+                true => 0,
+                false => {
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let Some(found) = memchr(b'<', rest) else { return Err(Read::UpTo(bytes.len())) };
+                    let start = at + found;
+                    match rest.get(found + 1..).unwrap_or_default() {
+                        [] | [b'/'] => return Err(Read::UpTo(start)),
+                        [first, ..] if first.is_ascii_alphabetic() => self.outline.begin(false),
+                        [b'/', first, ..] if first.is_ascii_alphabetic() => self.outline.begin(true),
+                        [b'/', b'>', ..] => {
+                            at = start + 3;
+                            continue;
+                        }
+                        [b'!', rest @ ..] => {
+                            let (markup, length) = match Markup::declared(rest, self.spaces.are_foreign()) {
+                                Declared::Unknown => return Err(Read::UpTo(start)),
+                                Declared::Begins(markup, length) => (markup, length),
+                            };
+                            self.place = Place::Markup(markup);
+                            return Ok(start + 2 + length);
+                        }
+                        [b'?' | b'/', ..] => {
+                            self.place = Place::Markup(Markup::Bogus);
+                            return Ok(start + 2);
+                        }
+                        _ => {
+                            at = start + 1;
+                            continue;
+                        }
+                    }
+                    start
+                }
+            };
+            let tag = bytes.get(start..).unwrap_or_default();
+            let Some(length) = self.outline.read(tag) else { return Err(Read::UpTo(start)) };
+            if !self.tag(bytes, start, start + length) {
+                self.outline.begin(false);
+                return Err(Read::Declined(start));
+            }
+            at = start + length;
+            if !matches!(self.place, Place::Data) {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// A tag has come. Whether it was one that can be read here.
+    fn tag(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
+        let tag = bytes.get(start..end).unwrap_or_default();
+        let key = Key::of(self.outline.name(tag));
+        if self.outline.is_end() {
+            self.spaces.close(key);
+            return true;
+        }
+        let is_foreign = self.spaces.are_foreign();
+        let raw = Raw::of(key);
+        if let Some(raw) = &raw
+            && if is_foreign { raw.is_edited() } else { self.outline.is_cut() }
+        {
+            // In a drawing, the text of scripts and styles is among other elements; and after `<script src=>` the parser sees tags.
+            return false;
+        }
+        let name = match self.elements {
+            Elements::WithUrls => key.with_urls().map(Cow::Borrowed),
+            Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
+        };
+        let is_styled = self.outline.is_styled(tag);
+        let mut encoding = None;
+        if name.is_some() || is_styled {
+            let is_looked_at = name.is_some();
+            let mut element =
+                Tag::new(tag, name.unwrap_or_default(), &self.outline, self.charset.encoding, &mut self.edits);
+            if is_looked_at {
+                match self.charset.meta(&element) {
+                    Meta::Nothing => {}
+                    Meta::Is(charset) => encoding = Some(charset),
+                    Meta::Unknown => return false,
+                }
+                self.walk.element(&mut element);
+            }
+            if is_styled {
+                self.walk.style(&mut element);
+            }
+            if element.is_edited() {
+                self.copy(bytes, start);
+                Tag::new(tag, Cow::Borrowed(""), &self.outline, self.charset.encoding, &mut self.edits)
+                    .write(&mut self.out);
+                self.copied = end;
+            }
+        }
+        if let Some(charset) = encoding {
+            self.charset = charset;
+        }
+        self.spaces.open(key, &self.outline, tag);
+        if let Some(raw) = raw.filter(|_| !is_foreign) {
+            let edit: Option<Edit<'e>> = match raw.name() {
+                "script" if self.walk.reads_script() => Some(Walk::script_text),
+                "style" => Some(Walk::style_text),
+                "noscript" => Some(Walk::noscript_text),
+                _ => None,
+            };
+            self.place = Place::Text(raw, edit);
+        }
+        true
+    }
+
+    /// Some of a text that may be edited has come, and more will.
+    fn hold_text(&mut self, bytes: &[u8], from: usize, to: usize) {
+        let more = bytes.get(from..to).unwrap_or_default();
+        if self.text.len() + more.len() > LONGEST_TEXT {
+            if let Place::Text(_, edit) = &mut self.place {
+                *edit = None;
+            }
+            self.out.append(&mut self.text);
+            return;
+        }
+        self.copy(bytes, from);
+        self.text.extend_from_slice(more);
+        self.copied = to;
+    }
+
+    /// A text that may be edited ends at `to`.
+    fn edit_text(&mut self, bytes: &[u8], from: usize, to: usize, edit: Edit<'e>) {
+        let last = bytes.get(from..to).unwrap_or_default();
+        let is_whole = self.text.is_empty();
+        let mut held = std::mem::take(&mut self.text);
+        let text = match is_whole {
+            true => last,
+            false => {
+                held.extend_from_slice(last);
+                &held
+            }
+        };
+        let decoded = Some(self.charset.text(text)).filter(|text| !text.is_empty() && text.len() <= LONGEST_TEXT);
+        // Written again, what could not be read would not be what it was.
+        let readable = decoded.filter(|text| !text.contains(char::REPLACEMENT_CHARACTER));
+        let new = readable.and_then(|text| edit(&mut self.walk, &text));
+        if is_whole && new.is_none() {
+            return;
+        }
+        self.copy(bytes, from);
+        match new {
+            Some(new) => self.out.extend_from_slice(&self.charset.bytes(&new)),
+            None => self.out.extend_from_slice(&held),
+        }
+        self.copied = to;
+    }
+}
+
+/// A part of a page that is at hand as a whole, every element of which is looked at; none if nothing becomes of it.
+pub fn edit_part(html: &str, editor: &mut dyn Editor) -> Option<String> {
+    let piece = Bytes::copy_from_slice(html.as_bytes());
+    // There is no way back once the editor was asked.
+    let (_, declined) = part(Box::new(Nobody)).write(piece.clone());
+    if declined.is_some() {
+        return parser::edit(html, editor).ok();
+    }
+    let mut scanner = part(Box::new(editor));
+    let (written, _) = scanner.write(piece);
+    String::from_utf8([written, scanner.end()].concat()).ok()
+}
+
+fn part(editor: Box<dyn Editor + '_>) -> Scanner<'_> {
+    Scanner::of(Charset::UTF_8, Walk::new(editor), Elements::All)
+}
+
+/// Edits nothing.
+struct Nobody;
+
+impl Editor for Nobody {
+    fn url(&mut self, _: super::Place, _: &str) -> Option<Link> {
+        None
+    }
+
+    fn reads_script(&self, _: &str) -> bool {
+        false
+    }
+}
