@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 
+mod bench;
 mod build;
 mod check;
 mod dev;
@@ -102,6 +103,10 @@ enum Command {
     Prune(prune::Args),
     /// Check that the site builds, without touching its output folder
     Check(check::Args),
+    /// Measure the classic ways of serving static files against each other, on this site and this machine
+    Bench(Box<bench::Args>),
+    #[command(hide = true)]
+    BenchBucket(bench::Bucket),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -173,6 +178,8 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
         Command::Rollback(args) => rollback::run(&cli.global, args, terminal),
         Command::Prune(args) => prune::run(&cli.global, args, terminal),
         Command::Check(args) => check::run(&cli.global, args, terminal),
+        Command::Bench(args) => bench::run(&cli.global, args, terminal),
+        Command::BenchBucket(args) => bench::bucket(args, terminal),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());
             Ok(())

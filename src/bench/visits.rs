@@ -1,0 +1,118 @@
+//! Visits by a browser: somebody comes for the first time, comes again, and comes after a release.
+
+use super::browser::{Browser, Visitor};
+use super::report::{EdgeSample, Network, Settings, Visit, VisitKind};
+use super::stand::{Place, Release, Stand};
+
+/// From where visits are made, and which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    pub network: Network,
+    pub region: usize,
+    pub origin_ms: f64,
+    /// Whether releases are part of it.
+    pub releases: bool,
+}
+
+/// Near and far over each network, with releases where it is near; all other distances over the first network.
+pub fn cells(settings: &Settings) -> Vec<Cell> {
+    let far = settings.distances_ms.len() / 2;
+    let mut cells = Vec::new();
+    for (order, network) in settings.networks.iter().enumerate() {
+        for (region, origin_ms) in settings.distances_ms.iter().enumerate() {
+            if order == 0 || region == 0 || region == far {
+                cells.push(Cell { network: network.clone(), region, origin_ms: *origin_ms, releases: region == 0 });
+            }
+        }
+    }
+    cells
+}
+
+/// What a strategy's visits of one round came to.
+#[derive(Debug, Default)]
+pub struct Visits {
+    pub visits: Vec<Visit>,
+    pub edges: Vec<EdgeSample>,
+}
+
+/// One visit that is to be made.
+struct Call<'c> {
+    round: u32,
+    stand: &'c Stand,
+    cell: &'c Cell,
+    place: &'c Place,
+    kind: VisitKind,
+    edge_warm: bool,
+}
+
+impl Visits {
+    /// All visits of a cell.
+    pub async fn make(&mut self, round: u32, stand: &Stand, cell: &Cell, browser: &mut Browser) -> Result<(), String> {
+        let place = Place::new(&cell.network, cell.region, cell.origin_ms);
+        let edge = stand.edges.as_ref().and_then(|edges| edges.near.get(cell.region));
+        let call = |kind, edge_warm| Call { round, stand, cell, place: &place, kind, edge_warm };
+        let mut visitor = browser.visitor().await?;
+        if let Some(edge) = edge {
+            edge.clear().await?;
+            edge.counted();
+        }
+        self.visit(call(VisitKind::First, false), &mut visitor, browser).await?;
+        if edge.is_some() {
+            // Another one, to whom the edge sends what it fetched for the first.
+            self.count(round, stand, cell, true);
+            browser.leave(visitor).await?;
+            visitor = browser.visitor().await?;
+            self.visit(call(VisitKind::First, true), &mut visitor, browser).await?;
+        }
+        self.visit(call(VisitKind::Repeat, edge.is_some()), &mut visitor, browser).await?;
+        if cell.releases && stand.releases {
+            self.visit(call(VisitKind::AfterRelease, edge.is_some()), &mut visitor, browser).await?;
+            browser.leave(visitor).await?;
+            visitor = browser.visitor().await?;
+            self.visit(call(VisitKind::AfterReleaseCold, edge.is_some()), &mut visitor, browser).await?;
+        }
+        self.count(round, stand, cell, false);
+        browser.leave(visitor).await
+    }
+
+    async fn visit(&mut self, call: Call<'_>, visitor: &mut Visitor, browser: &mut Browser) -> Result<(), String> {
+        let release = match call.kind {
+            VisitKind::First | VisitKind::Repeat => Release::First,
+            VisitKind::AfterRelease | VisitKind::AfterReleaseCold => Release::Second,
+        };
+        // Whoever comes again comes later: no connection is open any more.
+        call.stand.set(call.place, release);
+        let seen = visitor.visit(browser, &call.stand.page).await?;
+        if call.stand.worker {
+            visitor.await_worker(browser).await?;
+        }
+        self.visits.push(Visit {
+            round: call.round,
+            kind: call.kind,
+            network: call.cell.network.name.clone(),
+            origin_ms: call.cell.origin_ms,
+            edge_ms: call.stand.edges.as_ref().map(|_| call.place.edge_ms()),
+            edge_warm: call.edge_warm,
+            first_byte_ms: seen.first_byte_ms,
+            first_paint_ms: seen.first_paint_ms,
+            largest_paint_ms: seen.largest_paint_ms,
+            load_ms: seen.load_ms,
+            fetches: seen.fetches,
+        });
+        Ok(())
+    }
+
+    fn count(&mut self, round: u32, stand: &Stand, cell: &Cell, cold: bool) {
+        let Some(edge) = stand.edges.as_ref().and_then(|edges| edges.near.get(cell.region)) else { return };
+        if let Some(counts) = edge.counted() {
+            self.edges.push(EdgeSample {
+                round,
+                edge: edge.name.clone(),
+                cold,
+                hits: counts.hits,
+                misses: counts.misses,
+                origin_bytes: counts.origin_bytes,
+            });
+        }
+    }
+}
