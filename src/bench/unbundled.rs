@@ -209,3 +209,60 @@ impl Editor for Separate<'_> {
         (!text.is_empty()).then_some(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<(), Missing>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            fs::write(&folder.path().join("site").join(path), text.as_bytes()).unwrap();
+        }
+        let config = Config::load(&folder.path().join("site"), None).unwrap();
+        let written = write(&config, &folder.path().join("out"));
+        (folder, written)
+    }
+
+    #[test]
+    fn pages_load_each_source_by_itself() {
+        let (folder, written) = site(&[
+            ("fingerpost.toml", "[[bundle]]\nname = \"all.css\"\ninputs = [\"a.css\", \"b.css\"]\n"),
+            ("assets/a.css", "@import 'c.css';"),
+            ("assets/b.css", "b { color: red }"),
+            ("assets/c.css", "c { color: red }"),
+            ("assets/app.ts", "import { x } from './lib/x.js';\nimport type { T } from './t.ts';\nx(import.meta.env.MODE as string as T);"),
+            ("assets/lib/x.ts", "export const x = (text: string): void => console.log(text);"),
+            ("assets/t.ts", "export type T = string;"),
+            (
+                "templates/index.html",
+                "<!doctype html>{{ asset_tags('app.ts') }}<link rel=stylesheet href=\"{{ asset_url('all.css') }}\">",
+            ),
+        ]);
+        written.unwrap();
+        let read = |path: &str| std::fs::read_to_string(folder.path().join("out").join(path)).unwrap();
+        let page = read("index.html");
+        for want in ["href=\"/assets/a.css\"", "/assets/b.css", "src=\"/assets/app.ts\""] {
+            assert!(page.contains(want), "{want}: {page}");
+        }
+        assert_eq!(read("assets/a.css"), "@import 'c.css';");
+        let entry = read("assets/app.ts");
+        assert!(entry.starts_with("import.meta.env = ") && entry.contains("./lib/x.js") && !entry.contains("as T"), "{entry}");
+        // Asked for as it is written, wherever it lies.
+        assert!(!read("assets/lib/x.js").contains("string"));
+        let manifest = Manifest::load(&folder.path().join("out")).unwrap();
+        assert!(manifest.files["assets/app.ts"].media_type.starts_with("text/javascript"));
+    }
+
+    #[test]
+    fn what_needs_a_bundler_is_said() {
+        let (_folder, written) = site(&[
+            ("assets/app.js", "import { x } from 'package';\nx();"),
+            ("node_modules/package/package.json", "{\"name\":\"package\",\"main\":\"index.js\"}"),
+            ("node_modules/package/index.js", "export const x = () => {};"),
+            ("templates/index.html", "{{ asset_tags('app.js') }}"),
+        ]);
+        let missing = written.expect_err("a bare import");
+        assert!(missing.reason.contains("`assets/app.js` uses `package`"), "{missing:?}");
+    }
+}
