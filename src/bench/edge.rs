@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::load::Connection;
 use super::process::{find, free_address};
@@ -20,6 +21,8 @@ pub struct Edge {
     cache: Cache,
     /// The way to the origin; none where it is asked directly.
     back: Option<Relay>,
+    /// Where it leads.
+    led: Mutex<Option<(SocketAddr, Duration)>>,
     /// The counters when they were last asked for.
     before: Mutex<Counts>,
 }
@@ -77,7 +80,7 @@ impl Edge {
                 (group, Cache::Nginx { log: folder.join("access.log"), cache: folder.join("cache") })
             }
         };
-        Ok(Edge { name: name.to_owned(), address, group, cache, back, before: Mutex::default() })
+        Ok(Edge { name: name.to_owned(), address, group, cache, back, led: Mutex::default(), before: Mutex::default() })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -88,9 +91,13 @@ impl Edge {
         self.group
     }
 
-    /// From here on it finds its origin there.
+    /// From here on it finds its origin there. Where that is nothing new, its connections stay: edges keep theirs.
     pub fn ask(&self, route: Route) {
-        if let Some(back) = &self.back {
+        let way = Some((route.to, route.round_trip));
+        let before = std::mem::replace(&mut *lock(&self.led), way);
+        if let Some(back) = &self.back
+            && before != way
+        {
             back.lead(route);
         }
     }
@@ -115,7 +122,7 @@ impl Edge {
     /// What it has counted since this was last asked.
     pub fn counted(&self) -> Option<Counts> {
         let now = self.counts()?;
-        let mut before = self.before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut before = lock(&self.before);
         let since = Counts {
             hits: now.hits.saturating_sub(before.hits),
             misses: now.misses.saturating_sub(before.misses),
@@ -229,6 +236,11 @@ fn nginx_counts(log: &str) -> Counts {
         counts.origin_bytes += bytes.trim().parse::<u64>().unwrap_or(0);
     }
     counts
+}
+
+/// What is locked is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn empty(folder: &Path) -> std::io::Result<()> {

@@ -95,7 +95,7 @@ impl Options {
         let settings = Settings {
             quick: self.quick,
             rounds: self.rounds.unwrap_or(if self.quick { 2 } else { 5 }),
-            seconds: self.seconds.unwrap_or(if self.quick { 0.4 } else { 2.0 }),
+            seconds: self.seconds.unwrap_or(if self.quick { 0.3 } else { 2.0 }),
             connections: self.connections.unwrap_or(if self.quick { 32 } else { 64 }),
             rate: self.rate.unwrap_or(0.0),
             seed: self.seed.unwrap_or(1),

@@ -231,7 +231,10 @@ mod tests {
             ("assets/a.css", "@import 'c.css';"),
             ("assets/b.css", "b { color: red }"),
             ("assets/c.css", "c { color: red }"),
-            ("assets/app.ts", "import { x } from './lib/x.js';\nimport type { T } from './t.ts';\nx(import.meta.env.MODE as string as T);"),
+            (
+                "assets/app.ts",
+                "import { x } from './lib/x.js';\nimport type { T } from './t.ts';\nx(import.meta.env.MODE as string as T);",
+            ),
             ("assets/lib/x.ts", "export const x = (text: string): void => console.log(text);"),
             ("assets/t.ts", "export type T = string;"),
             (
@@ -247,7 +250,10 @@ mod tests {
         }
         assert_eq!(read("assets/a.css"), "@import 'c.css';");
         let entry = read("assets/app.ts");
-        assert!(entry.starts_with("import.meta.env = ") && entry.contains("./lib/x.js") && !entry.contains("as T"), "{entry}");
+        assert!(
+            entry.starts_with("import.meta.env = ") && entry.contains("./lib/x.js") && !entry.contains("as T"),
+            "{entry}"
+        );
         // Asked for as it is written, wherever it lies.
         assert!(!read("assets/lib/x.js").contains("string"));
         let manifest = Manifest::load(&folder.path().join("out")).unwrap();

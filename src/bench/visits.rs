@@ -10,18 +10,31 @@ pub struct Cell {
     pub network: Network,
     pub region: usize,
     pub origin_ms: f64,
+    /// Whether somebody comes again.
+    pub returns: bool,
     /// Whether releases are part of it.
     pub releases: bool,
+    pub quick: bool,
 }
 
-/// Near and far over each network, with releases where it is near; all other distances over the first network.
+/// Near and far over each network, with releases where it is near; all other distances over the first network. A quick run is content
+/// with first visits from afar.
 pub fn cells(settings: &Settings) -> Vec<Cell> {
     let far = settings.distances_ms.len() / 2;
     let mut cells = Vec::new();
     for (order, network) in settings.networks.iter().enumerate() {
         for (region, origin_ms) in settings.distances_ms.iter().enumerate() {
             if order == 0 || region == 0 || region == far {
-                cells.push(Cell { network: network.clone(), region, origin_ms: *origin_ms, releases: region == 0 });
+                let (near, quick) = (region == 0, settings.quick);
+                let network = network.clone();
+                cells.push(Cell {
+                    network,
+                    region,
+                    origin_ms: *origin_ms,
+                    returns: near || !quick,
+                    releases: near,
+                    quick,
+                });
             }
         }
     }
@@ -64,9 +77,14 @@ impl Visits {
             visitor = browser.visitor().await?;
             self.visit(call(VisitKind::First, true), &mut visitor, browser).await?;
         }
-        self.visit(call(VisitKind::Repeat, edge.is_some()), &mut visitor, browser).await?;
+        if cell.returns {
+            self.visit(call(VisitKind::Repeat, edge.is_some()), &mut visitor, browser).await?;
+        }
         if cell.releases && stand.releases {
             self.visit(call(VisitKind::AfterRelease, edge.is_some()), &mut visitor, browser).await?;
+        }
+        // Without an edge it is a first visit like any other, which a quick run has no time for.
+        if cell.releases && stand.releases && (!cell.quick || edge.is_some()) {
             browser.leave(visitor).await?;
             visitor = browser.visitor().await?;
             self.visit(call(VisitKind::AfterReleaseCold, edge.is_some()), &mut visitor, browser).await?;
@@ -114,5 +132,29 @@ impl Visits {
                 origin_bytes: counts.origin_bytes,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Options;
+
+    fn of(options: &Options) -> Vec<(String, f64, bool, bool)> {
+        let settings = options.resolve().unwrap().settings;
+        let cells = cells(&settings).into_iter();
+        cells.map(|cell| (cell.network.name, cell.origin_ms, cell.returns, cell.releases)).collect()
+    }
+
+    #[test]
+    fn distances_are_visited_over_one_network_and_others_near_and_far() {
+        let quick = of(&Options { quick: true, ..Options::default() });
+        let cell = |name: &str, ms, returns, releases| (name.to_owned(), ms, returns, releases);
+        assert_eq!(quick, [cell("4g", 10.0, true, true), cell("4g", 150.0, false, false)]);
+        let full = of(&Options::default());
+        assert_eq!(full.len(), 4 + 2 + 2);
+        assert!(full.contains(&cell("fibre", 300.0, true, false)) && full.contains(&cell("slow-3g", 150.0, true, false)));
+        let one = of(&Options { distances_ms: vec![80.0], networks: vec!["4g".to_owned()], ..Options::default() });
+        assert_eq!(one, [cell("4g", 80.0, true, true)]);
     }
 }

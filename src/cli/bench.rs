@@ -37,7 +37,7 @@ pub struct Args {
     /// How often all of it is measured [default: 5; with --quick, 2]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// How long each load lasts [default: 2; with --quick, 0.4]
+    /// How long each load lasts [default: 2; with --quick, 0.3]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
     /// Connections that ask at once [default: 64; with --quick, 32]

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const AFTER_LOAD: Duration = Duration::from_secs(3);
 
 /// A visit is over when nothing was under way for so long.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(70);
 
 /// What the page itself measured, once something was painted or that is late.
 const TIMINGS: &str = r#"new Promise((done) => {

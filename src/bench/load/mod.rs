@@ -28,8 +28,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Timers are no finer, so that the rest is waited for awake.
 const TIMER: Duration = Duration::from_micros(1500);
 
-/// Latencies are told to a part in two hundred.
+/// Latencies are told to a hundredth of themselves.
 const DIGITS: u8 = 2;
+
+/// Nobody waits for longer.
+const LONGEST_US: u64 = 60_000_000;
 
 /// What is asked of whom.
 #[derive(Debug, Clone)]
@@ -95,7 +98,7 @@ impl Plan {
     pub async fn pace(self, rate: f64) -> io::Result<Paced> {
         in_thread(move || async move {
             let mut lines = self.lines().await;
-            let histogram = Histogram::<u64>::new(DIGITS).map_err(io::Error::other)?;
+            let histogram = Histogram::<u64>::new_with_bounds(1, LONGEST_US, DIGITS).map_err(io::Error::other)?;
             let clock = Clock::start(&self.meter);
             let total = (self.lasting.as_secs_f64() * rate).ceil() as u64;
             let last = clock.begun + self.lasting + GRACE;

@@ -77,7 +77,7 @@ fn python(ground: &Ground) -> Result<PathBuf, Missing> {
     let active = std::env::var_os("VIRTUAL_ENV").map(|folder| below(folder.into()));
     let beside = Some(below(ground.root.join(".venv")));
     let candidates = match &ground.python {
-        Some(python) => vec![Some(python.clone())],
+        Some(python) => vec![std::path::absolute(python).ok()],
         None => vec![active, beside, find("python3")],
     };
     let mut candidates = candidates.into_iter().flatten().filter(|python| python.is_file());

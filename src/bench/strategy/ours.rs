@@ -28,15 +28,16 @@ impl Ours {
     async fn one(&self, setup: &mut Setup<'_>, outs: &Releases, release: usize) -> Result<SocketAddr, Missing> {
         let told = if release == 0 { Told::Yes } else { Told::No };
         let folder = setup.folder(&format!("server-{}", release + 1))?;
+        // The environment that other servers' pages are bound to: pages may show which it is.
         let base = self.asset_base.as_deref().unwrap_or("/");
         let text = format!(
-            "[serve]\nkeep_in = \"none\"\n{settings}\n[env.bench]\nasset_base = \"{base}\"\nfailover = false\n",
+            "[serve]\nkeep_in = \"none\"\n{settings}\n[env.development]\nasset_base = \"{base}\"\nfailover = false\n",
             settings = self.settings
         );
         setup.file(&folder, "fingerpost.toml", &text, told)?;
         let address = free_address()?;
         let program = setup.ground.program.clone();
-        let mut launch = setup.launch(&program, &folder).args(["serve", "--quiet", "--env", "bench", "--listen"]);
+        let mut launch = setup.launch(&program, &folder).args(["serve", "--quiet", "--env", "development", "--listen"]);
         launch = launch.arg(address.to_string()).arg("--out").arg(&outs[release]);
         if let Some(upstream) = self.upstream {
             launch = launch.arg("--upstream").arg(format!("http://{}", upstream[release]));
