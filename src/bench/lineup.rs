@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::ground::Ground;
@@ -31,7 +32,7 @@ impl Lineup {
     pub async fn start(ground: &Ground, strategies: Vec<Strategy>, progress: &dyn Progress) -> Self {
         let start = |strategy: Strategy| async move {
             let mut measured = strategy.unmeasured();
-            let running = strategy.start(ground, &mut measured).await;
+            let running = strategy.start(ground, &mut measured).boxed_local().await;
             progress.step();
             let running = match running {
                 Ok(running) => Some(running),

@@ -153,7 +153,9 @@ mod tests {
         assert_eq!(quick, [cell("4g", 10.0, true, true), cell("4g", 150.0, false, false)]);
         let full = of(&Options::default());
         assert_eq!(full.len(), 4 + 2 + 2);
-        assert!(full.contains(&cell("fibre", 300.0, true, false)) && full.contains(&cell("slow-3g", 150.0, true, false)));
+        assert!(
+            full.contains(&cell("fibre", 300.0, true, false)) && full.contains(&cell("slow-3g", 150.0, true, false))
+        );
         let one = of(&Options { distances_ms: vec![80.0], networks: vec!["4g".to_owned()], ..Options::default() });
         assert_eq!(one, [cell("4g", 80.0, true, true)]);
     }

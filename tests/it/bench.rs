@@ -73,8 +73,8 @@ fn visits_show_the_network_and_the_caches() {
         assert!(measured.configurations.contains_key("fingerpost.toml"));
         for (origin_ms, round_trips) in [(10.0, 60.0), (150.0, 200.0)] {
             let [first] = visits(measured, VisitKind::First, origin_ms)[..] else { panic!("{:?}", measured.visits) };
-            // One round trip for the connection, one for the page.
-            assert!((2.0 * round_trips..6.0 * round_trips).contains(&first.first_byte_ms), "{origin_ms}: {first:?}");
+            // One round trip for the connection, one for the page; Chromium may begin with the connection before its clock.
+            assert!((1.9 * round_trips..6.0 * round_trips).contains(&first.first_byte_ms), "{origin_ms}: {first:?}");
             assert!(first.load_ms > first.first_byte_ms && first.first_paint_ms.is_some(), "{first:?}");
             assert!(first.largest_paint_ms >= first.first_paint_ms, "{first:?}");
             assert!(over_the_network(first).len() > 3, "{first:?}");

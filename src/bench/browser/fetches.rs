@@ -75,7 +75,11 @@ impl Fetches {
         let begun = self.begun.unwrap_or(now);
         let Some(fetch) = self.open.get(key).and_then(|at| self.list.get_mut(*at)) else { return };
         fetch.status = response["status"].as_u64().and_then(|status| status.try_into().ok()).unwrap_or(0);
-        fetch.first_byte_ms = (now - begun) * 1000.0;
+        // The event itself comes when the browser's own process hears of it; the network's clock is exact, where it was asked.
+        let timing = &response["timing"];
+        let by_network = timing["requestTime"].as_f64().zip(timing["receiveHeadersEnd"].as_f64());
+        let at = by_network.map_or(now, |(asked, headers)| asked + headers / 1000.0);
+        fetch.first_byte_ms = ((at - begun) * 1000.0).max(fetch.start_ms);
         fetch.end_ms = fetch.first_byte_ms;
         if response["fromServiceWorker"] == true {
             fetch.from = From::Worker;
@@ -87,7 +91,7 @@ impl Fetches {
     fn end(&mut self, key: &(Option<String>, String), now: f64, bytes: Option<f64>) {
         let begun = self.begun.unwrap_or(now);
         let Some(fetch) = self.open.remove(key).and_then(|at| self.list.get_mut(at)) else { return };
-        fetch.end_ms = (now - begun) * 1000.0;
+        fetch.end_ms = ((now - begun) * 1000.0).max(fetch.first_byte_ms);
         if fetch.from == From::Network {
             fetch.bytes = bytes.unwrap_or_default() as u64;
         }
@@ -123,12 +127,16 @@ mod tests {
 
     #[test]
     fn a_fetch_is_followed_from_its_request_to_its_end() {
+        let timing = json!({ "requestTime": 10.05, "receiveHeadersEnd": 150.0 });
         let request =
             |id, url, at| json!({ "requestId": id, "type": "Document", "timestamp": at, "request": { "url": url } });
         let list = fetches(&[
             ("requestWillBeSent", request("1", "http://a/", 10.0)),
             ("requestWillBeSent", request("2", "data:,x", 10.1)),
-            ("responseReceived", json!({ "requestId": "1", "timestamp": 10.25, "response": { "status": 200 } })),
+            (
+                "responseReceived",
+                json!({ "requestId": "1", "timestamp": 10.6, "response": { "status": 200, "timing": timing } }),
+            ),
             ("loadingFinished", json!({ "requestId": "1", "timestamp": 10.5, "encodedDataLength": 1234 })),
         ]);
         let [fetch] = list.as_slice() else { panic!("{list:?}") };
@@ -136,7 +144,8 @@ mod tests {
             (fetch.url.as_str(), fetch.status, fetch.from, fetch.bytes),
             ("http://a/", 200, From::Network, 1234)
         );
-        assert_eq!((fetch.start_ms, fetch.first_byte_ms, fetch.end_ms), (0.0, 250.0, 500.0));
+        let times = [fetch.start_ms, fetch.first_byte_ms, fetch.end_ms].map(f64::round);
+        assert_eq!(times, [0.0, 200.0, 500.0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `app`: the application server sends its own files, Flask's way; or whatever command the user gives.
 
+use super::About;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,8 +8,16 @@ use std::process::{Command, Stdio};
 use super::setup::{Setup, Told};
 use crate::bench::ground::{Ground, Made, Releases};
 use crate::bench::process::{find, free_address};
-use crate::bench::report::Missing;
+use crate::bench::report::{Missing, Way};
 use crate::bench::stand::Behind;
+
+pub const ABOUT: About = About {
+    name: "app",
+    way: Some(Way::App),
+    title: "the application",
+    description: "Flask under gunicorn sends pages and, by its own static route, unminified files; or the \
+                  command of `--app`.",
+};
 
 /// As visitors find it.
 pub async fn start(setup: &mut Setup<'_>) -> Result<(), Missing> {

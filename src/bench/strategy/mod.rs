@@ -20,6 +20,8 @@ mod worker;
 
 use std::net::SocketAddr;
 
+use futures_util::FutureExt;
+
 use super::edge::{Edge, Origin};
 use super::ground::Ground;
 use super::report::{Measured, Missing, Way};
@@ -47,8 +49,17 @@ pub enum Strategy {
     Own(String, Own),
 }
 
-/// What it is, for people: its name, its title, and what stands behind it.
-type Told3 = (&'static str, &'static str, &'static str);
+/// What a strategy is, for people.
+pub struct About {
+    /// As `--strategy` takes it.
+    pub name: &'static str,
+    /// Which of the classic ways it is.
+    pub way: Option<Way>,
+    /// In a few words.
+    pub title: &'static str,
+    /// What stands behind it.
+    pub description: &'static str,
+}
 
 impl Strategy {
     /// In the order of reports.
@@ -103,7 +114,7 @@ impl Strategy {
     pub fn name(&self) -> &str {
         match self {
             Strategy::Own(name, _) => name,
-            known => known.told().0,
+            ours => ours.about().map_or("", |about| about.name),
         }
     }
 
@@ -112,95 +123,38 @@ impl Strategy {
         matches!(self, Strategy::Own(_, own) if own.is_remote())
     }
 
-    fn told(&self) -> Told3 {
-        match self {
-            Strategy::App => (
-                "app",
-                "the application",
-                "Flask under gunicorn sends pages and, by its own static route, unminified files; or the command of `--app`.",
-            ),
-            Strategy::Disk => {
-                ("disk", "our server, files", "`serve` reads each file when it is asked for, compressed ahead.")
-            }
-            Strategy::Memory => ("memory", "our server, memory", "`serve` answers from memory, compressed ahead."),
-            Strategy::Precompressed => {
-                ("precompressed", "nginx, packed ahead", "nginx sends what the build has compressed.")
-            }
-            Strategy::OnTheFly => (
-                "on-the-fly",
-                "nginx, packed on the fly",
-                "nginx compresses each answer (gzip, level 5); the build has compressed nothing.",
-            ),
-            Strategy::ProxyNginx => (
-                "proxy-nginx",
-                "nginx before the app",
-                "nginx sends the application's static files and passes the rest on to it.",
-            ),
-            Strategy::Proxy => (
-                "proxy",
-                "ours before the app",
-                "`serve --upstream` sends what was built from memory, passes the rest on, and points the application's pages to what was built.",
-            ),
-            Strategy::Cdn => (
-                "cdn",
-                "all behind edges",
-                "A caching edge near each visitor, before our server; pages are asked of the origin each time.",
-            ),
-            Strategy::Bundled => (
-                "bundled",
-                "bundled",
-                "`serve` from memory, of a build that joins and minifies stylesheets and modules.",
-            ),
-            Strategy::Unbundled => (
-                "unbundled",
-                "unbundled",
-                "`serve` from memory, each source a file of its own as it was written, types taken out of scripts.",
-            ),
-            Strategy::Hybrid => (
-                "hybrid",
-                "pages ours, assets at edges",
-                "Pages from our server, and assets from a caching edge near each visitor.",
-            ),
-            Strategy::Storage => (
-                "storage",
-                "assets from a bucket",
-                "Assets straight from an S3 server, compressed with gzip; pages from our server.",
-            ),
-            Strategy::Worker => {
-                ("worker", "service worker", "`serve` from memory, and the build's service worker for who comes back.")
-            }
-            Strategy::Own(..) => ("", "your own", "As it was given."),
-        }
-    }
-
-    fn way(&self) -> Option<Way> {
-        match self {
-            Strategy::App => Some(Way::App),
-            Strategy::ProxyNginx | Strategy::Proxy => Some(Way::Proxy),
-            Strategy::Cdn => Some(Way::Cdn),
-            Strategy::Bundled | Strategy::Unbundled => Some(Way::Bundles),
-            Strategy::Hybrid => Some(Way::Hybrid),
-            Strategy::Storage => Some(Way::Storage),
-            Strategy::Worker => Some(Way::Worker),
-            Strategy::Disk | Strategy::Memory | Strategy::Precompressed | Strategy::OnTheFly | Strategy::Own(..) => {
-                None
-            }
-        }
+    /// None of a user's own.
+    fn about(&self) -> Option<&'static About> {
+        Some(match self {
+            Strategy::App => &app::ABOUT,
+            Strategy::Disk => &disk::ABOUT,
+            Strategy::Memory => &memory::ABOUT,
+            Strategy::Precompressed => &precompressed::ABOUT,
+            Strategy::OnTheFly => &on_the_fly::ABOUT,
+            Strategy::ProxyNginx => &proxy_nginx::ABOUT,
+            Strategy::Proxy => &proxy::ABOUT,
+            Strategy::Cdn => &cdn::ABOUT,
+            Strategy::Bundled => &bundled::ABOUT,
+            Strategy::Unbundled => &unbundled::ABOUT,
+            Strategy::Hybrid => &hybrid::ABOUT,
+            Strategy::Storage => &storage::ABOUT,
+            Strategy::Worker => &worker::ABOUT,
+            Strategy::Own(..) => return None,
+        })
     }
 
     /// What is known of it before it is measured.
     pub fn unmeasured(&self) -> Measured {
-        let (_, title, description) = self.told();
-        let (title, description) = match self {
-            Strategy::Own(_, Own::Url(url)) => (url.clone(), "A server of your own, which ran already.".to_owned()),
-            Strategy::Own(_, Own::Command(command)) => (command.clone(), "A command of your own.".to_owned()),
-            _ => (title.to_owned(), description.to_owned()),
+        let (title, description) = match (self, self.about()) {
+            (Strategy::Own(_, Own::Url(url)), _) => (url.as_str(), "A server of your own, which ran already."),
+            (Strategy::Own(_, Own::Command(command)), _) => (command.as_str(), "A command of your own."),
+            (_, about) => about.map_or(("", ""), |about| (about.title, about.description)),
         };
         Measured {
             name: self.name().to_owned(),
-            way: self.way(),
-            title,
-            description,
+            way: self.about().and_then(|about| about.way),
+            title: title.to_owned(),
+            description: description.to_owned(),
             missing: None,
             commands: Vec::new(),
             configurations: Default::default(),
@@ -231,7 +185,8 @@ impl Strategy {
                     Strategy::Proxy => proxy::start(&mut setup).await?,
                     Strategy::Bundled => bundled::start(&mut setup).await?,
                     Strategy::Unbundled => unbundled::start(&mut setup).await?,
-                    Strategy::Storage => storage::start(&mut setup).await?,
+                    // It holds all that a publish does, which is much for a compiler to lay out at once.
+                    Strategy::Storage => storage::start(&mut setup).boxed_local().await?,
                     Strategy::Worker => worker::start(&mut setup).await?,
                     Strategy::Own(_, own) => direct = own.start(&mut setup).await?,
                     Strategy::Cdn | Strategy::Hybrid => {}

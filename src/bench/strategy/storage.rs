@@ -1,5 +1,6 @@
 //! `storage`: assets straight from a bucket, published there as `publish` does it; pages from our server, which name the bucket.
 
+use super::About;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ours::Ours;
 use super::setup::{Setup, Told};
 use crate::bench::ground::Made;
-use crate::bench::report::Missing;
+use crate::bench::report::{Missing, Way};
 use crate::bench::stand::Behind;
 use crate::encoding::Encoding;
 use crate::environment::{Environment, StoreUrl};
@@ -18,6 +19,13 @@ use crate::preview::bucket::Bucket;
 use crate::progress::Silent;
 use crate::publish::s3::Credentials;
 use crate::publish::{self, Build, S3};
+
+pub const ABOUT: About = About {
+    name: "storage",
+    way: Some(Way::Storage),
+    title: "assets from a bucket",
+    description: "Assets straight from an S3 server, compressed with gzip; pages from our server.",
+};
 
 /// Of objects in the bucket.
 const PREFIX: &str = "site";
