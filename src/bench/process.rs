@@ -2,13 +2,16 @@
 //!
 //! Each has a process group of its own, which ends with this value, and also if the bench itself is killed.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -252,9 +255,22 @@ fn entries(folder: &str) -> Vec<PathBuf> {
     entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
 }
 
-/// An address of loopback that nobody listened at just now.
+/// Below those that Linux takes for connections that go out: who knocks at one of these before anybody listens there may get it as
+/// its own port, and be connected to itself.
+const PORTS: Range<u16> = 10_240..32_768;
+
+/// An address of loopback that nobody listened at just now, and that was not given to anybody before.
 pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    for _ in 0..1000 {
+        let port = fastrand::u16(PORTS);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let is_new = GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
+        if is_new && TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(io::Error::other("there is no free port"))
 }
 
 /// The program of that name, where the shell would find it. Debian keeps servers beside `bin`, in `sbin`, which few users search.

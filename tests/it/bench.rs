@@ -253,6 +253,8 @@ fn who_stops_it_leaves_nothing_running() {
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::KILL] {
         let mut command = site.command(&["bench", "--verbose", "--rounds", "50", "--seconds", "5"]);
         command.args(["--strategy", "memory"]).env("FINGERPOST_CHROMIUM", "/none");
+        // Who is killed can't tidy up.
+        command.env("TMPDIR", site.root());
         let mut bench = crate::site::Server::spawn(command);
         bench.wait_for("round 1 of 50");
         let started = processes(bench.id());

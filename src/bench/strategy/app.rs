@@ -1,10 +1,10 @@
 //! `app`: the application server sends its own files, Flask's way; or whatever command the user gives.
 
-use super::About;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::About;
 use super::setup::{Setup, Told};
 use crate::bench::ground::{Ground, Made, Releases};
 use crate::bench::process::{find, free_address};

@@ -1,11 +1,11 @@
 //! `storage`: assets straight from a bucket, published there as `publish` does it; pages from our server, which name the bucket.
 
-use super::About;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::About;
 use super::ours::Ours;
 use super::setup::{Setup, Told};
 use crate::bench::ground::Made;
