@@ -222,8 +222,8 @@ mod tests {
         let link = Arc::new(Link::new(None, None));
         let (_relay, mut stream) = through(Route { to, round_trip: Duration::from_millis(100), link }).await;
         let (first, second) = (ask(&mut stream, 1).await, ask(&mut stream, 1).await);
-        assert!((195.0..260.0).contains(&first), "{first}");
-        assert!((98.0..150.0).contains(&second), "{second}");
+        assert!((195.0..450.0).contains(&first), "{first}");
+        assert!((98.0..300.0).contains(&second), "{second}");
     }
 
     #[tokio::test]
@@ -237,7 +237,7 @@ mod tests {
         let mut two = TcpStream::connect(relay.address()).await.unwrap();
         let (first, second) = tokio::join!(ask(&mut one, BYTES), ask(&mut two, BYTES));
         let longest = first.max(second);
-        assert!((190.0..300.0).contains(&longest), "{longest}");
+        assert!((190.0..600.0).contains(&longest), "{longest}");
         assert!(first.min(second) > 120.0, "they take turns: {first} {second}");
     }
 
