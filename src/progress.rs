@@ -13,6 +13,8 @@ pub trait Progress: Send + Sync {
     fn moved(&self, _what: &str, _bytes: u64) {
         self.step();
     }
+    /// What the stage is at, for who watches.
+    fn at(&self, _what: &str) {}
     /// Something for those who ask for more.
     fn note(&self, message: String);
     /// Something that people should know of, and that stops nothing.

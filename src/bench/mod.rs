@@ -1,5 +1,159 @@
 //! The classic ways to serve static files, started one after another and measured against each other, on the user's own site.
+//!
+//! [`run`] reads top to bottom: the ground that all share, the strategies that take part, a warm-up, rounds, the report. In each round all
+//! take part in another order, so that what happens to the machine meanwhile happens to all of them.
 
+mod app;
+mod browser;
+mod edge;
+mod ground;
+mod lineup;
+mod load;
+mod machine;
+mod options;
+mod process;
+mod relay;
 pub mod report;
+mod requests;
+mod rounds;
+mod stand;
+mod strategy;
+mod unbundled;
+mod visits;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Instant, SystemTime};
+
+use crate::config::Config;
+use crate::date::Date;
+use crate::error::{Fault, Result};
+use crate::progress::Progress;
+use crate::serve::{Signal, Signals};
+use browser::Browser;
+use ground::{Ground, Wanted};
+use lineup::Lineup;
+use options::Asked;
+pub use options::Options;
 pub use report::Report;
+use report::{Missing, Site, VERSION};
+use rounds::Rounds;
+pub use strategy::Strategy;
+pub use strategy::storage::{Access, serve as serve_bucket};
+
+/// Measures what is asked for. Whatever it starts ends with it, also when it is told to stop.
+pub async fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Report> {
+    let asked = options.resolve()?;
+    let mut signals = Signals::install()?;
+    let stopped = async { while signals.next().await == Signal::Reload {} };
+    tokio::select! {
+        report = measure(config, options, asked, progress) => report,
+        () = stopped => Err(Fault::new("the bench was stopped before its end").hint("nothing that it started is left").into()),
+    }
+}
+
+async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dyn Progress) -> Result<Report> {
+    let (begun, clock) = (format!("{}Z", Date::of(SystemTime::now())), Instant::now());
+    let Asked { mut settings, strategies } = asked;
+    let ground = Ground::prepare(
+        Wanted {
+            config,
+            file: options.file.as_deref(),
+            page: &settings.page,
+            program: options.program.clone(),
+            python: options.python.clone(),
+            app: settings.app.clone(),
+            distances_ms: settings.distances_ms.clone(),
+        },
+        progress,
+    )?;
+    // A stop that was asked for while this built is heard here.
+    tokio::task::yield_now().await;
+    progress.stage("start", strategies.len());
+    let mut warnings = Warnings::default();
+    let mut lineup = Lineup::start(&ground, strategies, progress).await;
+    let mut browser = open_browser(&ground, &mut lineup.programs, &mut warnings).await;
+    ground.cores.pin_client();
+    let settings_rate = settings.rate;
+    requests::find(&ground, &mut lineup, browser.as_mut(), progress, &mut warnings).await;
+    let mut rounds = Rounds { ground: &ground, settings: &mut settings, progress, warnings: &mut warnings };
+    rounds.warm_up(&mut lineup, settings_rate).await?;
+    let noise = rounds.run(&mut lineup, browser.as_mut()).await?;
+    progress.stage("finish", 0);
+    lineup.programs.insert("fingerpost".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    let manifest = &ground.manifest;
+    Ok(Report {
+        version: VERSION,
+        program: concat!("fingerpost ", env!("CARGO_PKG_VERSION")).to_owned(),
+        begun,
+        seconds: clock.elapsed().as_secs_f64(),
+        machine: machine::describe(),
+        site: Site {
+            name: site_name(&ground),
+            pages: manifest.files.keys().filter(|path| path.ends_with(".html")).count(),
+            files: manifest.files.len(),
+            bytes: manifest.files.values().map(|file| file.length).sum(),
+            changed: ground.changed.clone(),
+            requests: lineup.requests(),
+        },
+        settings,
+        programs: std::mem::take(&mut lineup.programs),
+        strategies: lineup.into_measured(),
+        noise,
+        warnings: warnings.into_list(),
+    })
+}
+
+/// None if there is none, or none that works: then nobody visits.
+async fn open_browser(
+    ground: &Ground,
+    programs: &mut BTreeMap<String, String>,
+    warnings: &mut Warnings,
+) -> Option<Browser> {
+    let not_measured = |why: String| format!("visits were not measured: {why}");
+    let program = match browser::find() {
+        Ok(program) => program,
+        Err(Missing { reason, remedy }) => {
+            warnings.add(not_measured(format!("{reason} ({remedy})")));
+            return None;
+        }
+    };
+    let folder = ground.folder.path().join("browser");
+    if let Err(error) = std::fs::create_dir_all(&folder) {
+        warnings.add(not_measured(error.to_string()));
+        return None;
+    }
+    if let Some(version) = process::version(&program, "--version") {
+        programs.insert("chromium".to_owned(), version);
+    }
+    match Browser::start(&program, &folder).await {
+        Ok(browser) => Some(browser),
+        Err(error) => {
+            warnings.add(not_measured(format!("`{}` does not start: {error}", program.display())));
+            None
+        }
+    }
+}
+
+fn site_name(ground: &Ground) -> String {
+    ground.root.file_name().map_or_else(|| "site".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What was noticed, each thing once.
+#[derive(Debug, Default)]
+pub struct Warnings {
+    list: Vec<String>,
+    seen: BTreeSet<String>,
+}
+
+impl Warnings {
+    pub fn add(&mut self, warning: impl Into<String>) {
+        let warning = warning.into();
+        if self.seen.insert(warning.clone()) {
+            self.list.push(warning);
+        }
+    }
+
+    fn into_list(self) -> Vec<String> {
+        self.list
+    }
+}

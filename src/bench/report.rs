@@ -59,10 +59,13 @@ pub struct Settings {
     /// The page that is visited, `/`.
     pub page: String,
     pub networks: Vec<Network>,
-    /// The distances of visitors from the origin, as round trips.
+    /// The distances of visitors from the origin, as round trips from where their network ends.
     pub distances_ms: Vec<f64>,
     /// The strategies by name, as asked for.
     pub strategies: Vec<String>,
+    /// The command of the user's own application, in place of a plain one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app: Option<String>,
 }
 
 /// What lies between a visitor and the nearest server.
@@ -185,9 +188,9 @@ pub struct Visit {
     pub kind: VisitKind,
     /// The name of a network of the settings.
     pub network: String,
-    /// The round trip from the visitor to the origin.
+    /// The round trip to the origin from where the visitor's network ends, one of the settings' distances; the network's own comes on top.
     pub origin_ms: f64,
-    /// The round trip from the visitor to the nearest edge, if the strategy has one.
+    /// As `origin_ms`, to the nearest edge, if the strategy has one.
     pub edge_ms: Option<f64>,
     /// Whether the edge had been asked before for what is visited.
     pub edge_warm: bool,

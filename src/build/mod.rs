@@ -51,6 +51,7 @@ mod worker;
 pub use budget::Breach;
 pub use changes::{Cause, Changes, Explained};
 pub use session::{Session, Snapshot};
+pub use transform::script::{Syntax, syntax, without_types};
 
 use brought::Brought;
 use cache::Cache;

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 
+mod bench;
 mod build;
 mod check;
 mod dev;
@@ -105,6 +106,10 @@ enum Command {
     Export(export::Args),
     /// Check that the site builds, without touching its output folder
     Check(check::Args),
+    /// Measure the classic ways of serving static files against each other, on this site and this machine
+    Bench(Box<bench::Args>),
+    #[command(hide = true)]
+    BenchBucket(bench::Bucket),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -177,6 +182,8 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
         Command::Prune(args) => prune::run(&cli.global, args, terminal),
         Command::Export(args) => export::run(&cli.global, args, terminal),
         Command::Check(args) => check::run(&cli.global, args, terminal),
+        Command::Bench(args) => bench::run(&cli.global, args, terminal),
+        Command::BenchBucket(args) => bench::bucket(args, terminal),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "fingerpost", &mut std::io::stdout());
             Ok(())

@@ -306,6 +306,15 @@ impl Progress for Terminal {
         self.take_step(Some((what, bytes)));
     }
 
+    fn at(&self, what: &str) {
+        if let Some(Bar { drawn, .. }) = self.bar().as_ref() {
+            drawn.set_message(what.to_owned());
+        }
+        if self.verbose {
+            self.line(what);
+        }
+    }
+
     fn note(&self, message: String) {
         self.note_event(&message);
         if self.verbose {

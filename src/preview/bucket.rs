@@ -13,13 +13,15 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
-use http::header::{IF_MATCH, IF_NONE_MATCH};
-use http::{Method, Request, Response, StatusCode, request};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use s3s::S3Result;
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use socket2::SockRef;
@@ -73,6 +75,11 @@ impl Bucket {
         Bucket::start_behind(folder, |_, _| None).await
     }
 
+    /// As [`Bucket::start`], but everybody may read, as in a bucket that is a website: pages elsewhere use what is in it.
+    pub async fn start_readable(folder: &Path) -> Result<Self> {
+        Bucket::start_for(folder, Readers::Everybody, |_| ready(Fate::Served)).await
+    }
+
     /// As [`Bucket::start`], with a gate that sees each request's method and path first and may answer in the bucket's place.
     pub async fn start_behind(
         folder: &Path,
@@ -90,6 +97,14 @@ impl Bucket {
         folder: &Path,
         fate: impl Fn(&request::Parts) -> F + Send + Sync + 'static,
     ) -> Result<Self> {
+        Bucket::start_for(folder, Readers::Owner, fate).await
+    }
+
+    async fn start_for<F: Future<Output = Fate> + Send + 'static>(
+        folder: &Path,
+        readers: Readers,
+        fate: impl Fn(&request::Parts) -> F + Send + Sync + 'static,
+    ) -> Result<Self> {
         let name = "site".to_owned();
         let (access_key, secret_key) = (random(), random());
         let path = folder.join(&name);
@@ -98,12 +113,15 @@ impl Bucket {
             .map_err(|error| Error::io("open the bucket", folder)(io::Error::other(format!("{error:?}"))))?;
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(access_key.clone(), secret_key.clone()));
+        if readers == Readers::Everybody {
+            service.set_access(EverybodyReads);
+        }
         let address = (Ipv4Addr::LOCALHOST, 0);
         let listen = |source| Error::Listen { address: "127.0.0.1:0".to_owned(), source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(listen)?);
         let fate: Box<Oracle> = Box::new(move |request| fate(request).boxed());
-        let gate = Gate { folder: folder.to_owned(), service: service.build(), fate, turns: Mutex::default() };
+        let gate = Gate { folder: folder.to_owned(), readers, service: service.build(), fate, turns: Mutex::default() };
         let server = tokio::spawn(accept(listener, Arc::new(gate)));
         Ok(Bucket { endpoint, name, access_key, secret_key, server })
     }
@@ -141,8 +159,33 @@ async fn accept(listener: TcpListener, gate: Arc<Gate>) {
 
 type Oracle = dyn Fn(&request::Parts) -> BoxFuture<'static, Fate> + Send + Sync;
 
+/// Who may read what is in a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Owner,
+    Everybody,
+}
+
+/// Whoever has no credentials may get objects, and nothing else.
+struct EverybodyReads;
+
+impl S3Access for EverybodyReads {
+    // What the trait's macro makes of an `async fn`.
+    fn check<'s, 'c, 'd, 'f>(&'s self, context: &'c mut S3AccessContext<'d>) -> BoxFuture<'f, S3Result<()>>
+    where
+        's: 'f,
+        'c: 'f,
+        'd: 'f,
+        Self: 'f,
+    {
+        let may = context.credentials().is_some() || matches!(context.s3_op().name(), "GetObject" | "HeadObject");
+        ready(if may { Ok(()) } else { Err(s3s::s3_error!(AccessDenied, "no credentials")) }).boxed()
+    }
+}
+
 struct Gate {
     folder: PathBuf,
+    readers: Readers,
     service: S3Service,
     fate: Box<Oracle>,
     /// By key: what is served compares and writes in two steps, so that of two conditional writes at once both might happen.
@@ -200,9 +243,16 @@ impl Gate {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
-        hyper::service::Service::call(&self.service, request)
+        let mut response = hyper::service::Service::call(&self.service, request)
             .await
-            .map_err(|error| io::Error::other(format!("{error:?}")))
+            .map_err(|error| io::Error::other(format!("{error:?}")))?;
+        if self.readers == Readers::Everybody {
+            // What a bucket's owner sets for pages of other origins.
+            for name in [ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName::from_static("timing-allow-origin")] {
+                response.headers_mut().insert(name, HeaderValue::from_static("*"));
+            }
+        }
+        Ok(response)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A test that needs another program says which. Where it is missing and can't be installed, the test is counted as ignored,
 //! and the reason is printed; it is never counted as passed.
 
+mod bench;
 mod browser;
 mod budget;
 mod build;
@@ -60,6 +61,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let trials = [
+        bench::trials(),
         budget::trials(),
         build::trials(),
         cache::trials(),

@@ -43,7 +43,7 @@ fn every_command_shown_is_one_that_there_is() {
 
 fn every_flag_and_key_is_documented() {
     let (text, site) = (readme(), Site::new());
-    for command in ["build", "serve", "publish", "preview", "init", "check", "export"] {
+    for command in ["bench", "build", "serve", "publish", "preview", "init", "check", "export"] {
         let help = site.run(&[command, "--help"]).stdout;
         for word in help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2) {
             let flag = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());

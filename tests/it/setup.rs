@@ -19,6 +19,10 @@ pub enum Need {
     Flask,
     /// PHP, and the parts of Laravel that read Vite's manifest.
     Laravel,
+    /// A web server, for `bench`.
+    Nginx,
+    /// A cache, for `bench`.
+    Varnish,
     /// moto, which plays the part of AWS.
     Moto,
     Node,
@@ -49,6 +53,8 @@ impl Need {
         static DJANGO: OnceLock<Result<(), String>> = OnceLock::new();
         static FLASK: OnceLock<Result<(), String>> = OnceLock::new();
         static LARAVEL: OnceLock<Result<(), String>> = OnceLock::new();
+        static NGINX: OnceLock<Result<(), String>> = OnceLock::new();
+        static VARNISH: OnceLock<Result<(), String>> = OnceLock::new();
         static MOTO: OnceLock<Result<(), String>> = OnceLock::new();
         static NODE: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
@@ -76,6 +82,8 @@ impl Need {
                 debian(&["php"], &["php-cli", "php-mbstring"])?;
                 unpack(&laravel(), &LARAVEL_PACKAGES)
             }),
+            Need::Nginx => NGINX.get_or_init(|| server("nginx", "nginx-light")),
+            Need::Varnish => VARNISH.get_or_init(|| server("varnishd", "varnish")),
             Need::Moto => MOTO.get_or_init(|| pip(&moto(), &["--requirement", MOTO_LOCK])),
             Need::Node => NODE.get_or_init(|| debian(&["node"], &["nodejs"])),
             Need::Packages => PACKAGES.get_or_init(npm),
@@ -139,6 +147,25 @@ fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
     }
     let how = format!("needs {}: `apt-get install {}`", programs.join(" and "), packages.join(" "));
     if install(packages) && all_there() { Ok(()) } else { Err(how) }
+}
+
+/// A server of Debian's, which is not to be started as a service when it is installed.
+fn server(program: &str, package: &str) -> Result<(), String> {
+    let path = Path::new("/usr/sbin").join(program);
+    if path.is_file() {
+        return Ok(());
+    }
+    // What Debian asks before it starts one: https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let is_ours = !policy.exists() && std::fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
+    if is_ours {
+        let _ = Command::new("chmod").arg("755").arg(policy).output();
+    }
+    let installed = install(&[package]) && path.is_file();
+    if is_ours {
+        let _ = std::fs::remove_file(policy);
+    }
+    if installed { Ok(()) } else { Err(format!("needs {program}: `apt-get install {package}`")) }
 }
 
 fn has_user_namespaces() -> Result<(), String> {

@@ -11,6 +11,7 @@ use oxc::minifier::{CompressOptions, Minifier, MinifierOptions};
 use oxc::parser::{Parser, ParserReturn};
 use oxc::semantic::SemanticBuilder;
 use oxc::span::{GetSpan, SourceType};
+use oxc::transformer::{TransformOptions, Transformer};
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,27 @@ pub fn minify(name: &str, text: &str, goal: Goal) -> Result<Minified, Fault> {
         .with_private_member_mappings(minified.class_private_mappings)
         .build(&program);
     Ok(Minified { code: printed.code, map: printed.map.map(|map| map.to_json_string()) })
+}
+
+/// The script as a browser can run it, otherwise as it was written: without types. `name` is how the user knows it.
+pub fn without_types(name: &str, text: &str) -> Result<String, Fault> {
+    let allocator = Allocator::default();
+    let path = Path::new(name);
+    let source_type = SourceType::from_path(path).unwrap_or_default();
+    if !source_type.is_typescript() {
+        return Ok(text.to_owned());
+    }
+    let ParserReturn { mut program, diagnostics, .. } = Parser::new(&allocator, text, source_type).parse();
+    let scoping = SemanticBuilder::new().build(&program).semantic.into_scoping();
+    let options = TransformOptions::default();
+    let transformed = Transformer::new(&allocator, path, &options).build_with_scoping(scoping, &mut program);
+    let found = diagnostics.iter().chain(transformed.diagnostics.iter()).next();
+    if let Some(diagnostic) = found {
+        let at = diagnostic.labels.first().map(|label| (label.offset() as usize, label.len() as usize));
+        let message = format!("`{name}` is not a valid script: {}", diagnostic.message);
+        return Err(fault(name, text, message, at).hint("correct the script at the marked place"));
+    }
+    Ok(Codegen::new().build(&program).code)
 }
 
 /// One classic script of several, in order. In development each stands as it was written.

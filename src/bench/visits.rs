@@ -1,0 +1,162 @@
+//! Visits by a browser: somebody comes for the first time, comes again, and comes after a release.
+
+use super::browser::{Browser, Visitor};
+use super::report::{EdgeSample, Network, Settings, Visit, VisitKind};
+use super::stand::{Place, Release, Stand};
+
+/// From where visits are made, and which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    pub network: Network,
+    pub region: usize,
+    pub origin_ms: f64,
+    /// Whether somebody comes again.
+    pub returns: bool,
+    /// Whether releases are part of it.
+    pub releases: bool,
+    pub quick: bool,
+}
+
+/// Near and far over each network, with releases where it is near; all other distances over the first network. A quick run is content
+/// with first visits from afar.
+pub fn cells(settings: &Settings) -> Vec<Cell> {
+    let far = settings.distances_ms.len() / 2;
+    let mut cells = Vec::new();
+    for (order, network) in settings.networks.iter().enumerate() {
+        for (region, origin_ms) in settings.distances_ms.iter().enumerate() {
+            if order == 0 || region == 0 || region == far {
+                let (near, quick) = (region == 0, settings.quick);
+                let network = network.clone();
+                cells.push(Cell {
+                    network,
+                    region,
+                    origin_ms: *origin_ms,
+                    returns: near || !quick,
+                    releases: near,
+                    quick,
+                });
+            }
+        }
+    }
+    cells
+}
+
+/// What a strategy's visits of one round came to.
+#[derive(Debug, Default)]
+pub struct Visits {
+    pub visits: Vec<Visit>,
+    pub edges: Vec<EdgeSample>,
+}
+
+/// One visit that is to be made.
+struct Call<'c> {
+    round: u32,
+    stand: &'c Stand,
+    cell: &'c Cell,
+    place: &'c Place,
+    kind: VisitKind,
+    edge_warm: bool,
+}
+
+impl Visits {
+    /// All visits of a cell.
+    pub async fn make(&mut self, round: u32, stand: &Stand, cell: &Cell, browser: &mut Browser) -> Result<(), String> {
+        let place = Place::new(&cell.network, cell.region, cell.origin_ms);
+        let edge = stand.edges.as_ref().and_then(|edges| edges.near.get(cell.region));
+        let call = |kind, edge_warm| Call { round, stand, cell, place: &place, kind, edge_warm };
+        let mut visitor = browser.visitor().await?;
+        if let Some(edge) = edge {
+            edge.clear().await?;
+            edge.counted();
+        }
+        self.visit(call(VisitKind::First, false), &mut visitor, browser).await?;
+        if edge.is_some() {
+            // Another one, to whom the edge sends what it fetched for the first.
+            self.count(round, stand, cell, true);
+            browser.leave(visitor).await?;
+            visitor = browser.visitor().await?;
+            self.visit(call(VisitKind::First, true), &mut visitor, browser).await?;
+        }
+        if cell.returns {
+            self.visit(call(VisitKind::Repeat, edge.is_some()), &mut visitor, browser).await?;
+        }
+        if cell.releases && stand.releases {
+            self.visit(call(VisitKind::AfterRelease, edge.is_some()), &mut visitor, browser).await?;
+        }
+        // Without an edge it is a first visit like any other, which a quick run has no time for.
+        if cell.releases && stand.releases && (!cell.quick || edge.is_some()) {
+            browser.leave(visitor).await?;
+            visitor = browser.visitor().await?;
+            self.visit(call(VisitKind::AfterReleaseCold, edge.is_some()), &mut visitor, browser).await?;
+        }
+        self.count(round, stand, cell, false);
+        browser.leave(visitor).await
+    }
+
+    async fn visit(&mut self, call: Call<'_>, visitor: &mut Visitor, browser: &mut Browser) -> Result<(), String> {
+        let release = match call.kind {
+            VisitKind::First | VisitKind::Repeat => Release::First,
+            VisitKind::AfterRelease | VisitKind::AfterReleaseCold => Release::Second,
+        };
+        // Whoever comes again comes later: no connection is open any more.
+        call.stand.set(call.place, release);
+        let seen = visitor.visit(browser, &call.stand.page).await?;
+        if call.stand.worker {
+            visitor.await_worker(browser).await?;
+        }
+        self.visits.push(Visit {
+            round: call.round,
+            kind: call.kind,
+            network: call.cell.network.name.clone(),
+            origin_ms: call.cell.origin_ms,
+            edge_ms: call.stand.edges.as_ref().map(|_| call.place.edge_ms()),
+            edge_warm: call.edge_warm,
+            first_byte_ms: seen.first_byte_ms,
+            first_paint_ms: seen.first_paint_ms,
+            largest_paint_ms: seen.largest_paint_ms,
+            load_ms: seen.load_ms,
+            fetches: seen.fetches,
+        });
+        Ok(())
+    }
+
+    fn count(&mut self, round: u32, stand: &Stand, cell: &Cell, cold: bool) {
+        let Some(edge) = stand.edges.as_ref().and_then(|edges| edges.near.get(cell.region)) else { return };
+        if let Some(counts) = edge.counted() {
+            self.edges.push(EdgeSample {
+                round,
+                edge: edge.name.clone(),
+                cold,
+                hits: counts.hits,
+                misses: counts.misses,
+                origin_bytes: counts.origin_bytes,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Options;
+
+    fn of(options: &Options) -> Vec<(String, f64, bool, bool)> {
+        let settings = options.resolve().unwrap().settings;
+        let cells = cells(&settings).into_iter();
+        cells.map(|cell| (cell.network.name, cell.origin_ms, cell.returns, cell.releases)).collect()
+    }
+
+    #[test]
+    fn distances_are_visited_over_one_network_and_others_near_and_far() {
+        let quick = of(&Options { quick: true, ..Options::default() });
+        let cell = |name: &str, ms, returns, releases| (name.to_owned(), ms, returns, releases);
+        assert_eq!(quick, [cell("4g", 10.0, true, true), cell("4g", 150.0, false, false)]);
+        let full = of(&Options::default());
+        assert_eq!(full.len(), 4 + 2 + 2);
+        assert!(
+            full.contains(&cell("fibre", 300.0, true, false)) && full.contains(&cell("slow-3g", 150.0, true, false))
+        );
+        let one = of(&Options { distances_ms: vec![80.0], networks: vec!["4g".to_owned()], ..Options::default() });
+        assert_eq!(one, [cell("4g", 80.0, true, true)]);
+    }
+}

@@ -1,0 +1,294 @@
+//! `bench`: what it says it has measured it has measured, what it could not it names, and it leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fingerpost::bench::report::{Fetch, From, Measured, Report, Visit, VisitKind};
+use libtest_mimic::Trial;
+
+use crate::setup::{Need, flask};
+use crate::site::{Run, Site};
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = trials![
+        what_is_missing_is_named_and_not_made_up,
+        load_goes_to_this_machine_only,
+        a_strategy_of_ones_own_takes_part,
+        who_stops_it_leaves_nothing_running
+    ];
+    trials.extend(trials![[Need::Browser]; visits_show_the_network_and_the_caches]);
+    trials.extend(
+        trials![[Need::Browser, Need::Flask, Need::Nginx, Need::Varnish]; every_strategy_is_measured_with_what_debian_has],
+    );
+    trials
+}
+
+fn report(run: &Run) -> Report {
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stdout))
+}
+
+fn of<'r>(report: &'r Report, name: &str) -> &'r Measured {
+    report.strategies.iter().find(|measured| measured.name == name).unwrap_or_else(|| panic!("{name}"))
+}
+
+fn visits(measured: &Measured, kind: VisitKind, origin_ms: f64) -> Vec<&Visit> {
+    let found = measured.visits.iter().filter(|visit| visit.kind == kind && visit.origin_ms == origin_ms);
+    found.collect()
+}
+
+/// Fetches that went over the network, the page itself left out.
+fn over_the_network(visit: &Visit) -> Vec<&Fetch> {
+    visit.fetches.iter().filter(|fetch| fetch.from == From::Network && fetch.kind != "document").collect()
+}
+
+/// What must hold of every load.
+fn sane_load(measured: &Measured) {
+    let name = &measured.name;
+    assert!(!measured.servers.is_empty(), "{name}: no load");
+    for sample in &measured.servers {
+        assert!(sample.saturated.requests > 20, "{name}: {sample:?}");
+        assert_eq!((sample.saturated.errors, sample.paced.load.errors), (0, 0), "{name}: {sample:?}");
+        assert!(sample.saturated.server_cpu_us > 0 && sample.saturated.client_cpu_us > 0, "{name}: {sample:?}");
+        assert!(sample.memory > 1 << 20, "{name}: {sample:?}");
+        let counted: u64 = sample.paced.latencies.iter().map(|(_, count)| count).sum();
+        assert_eq!(counted, sample.paced.load.requests, "{name}");
+        assert!(sample.paced.latencies.is_sorted(), "{name}");
+    }
+}
+
+fn visits_show_the_network_and_the_caches() {
+    let site = Site::sample();
+    let run = site.run(&["bench", "--quick", "--strategy", "memory", "--strategy", "disk", "--rounds", "1", "--json"]);
+    let report = report(&run);
+    assert_eq!(report.strategies.iter().map(|measured| measured.name.as_str()).collect::<Vec<_>>(), ["memory", "disk"]);
+    assert_eq!(report.warnings.iter().find(|warning| warning.contains("visit")), None);
+    assert!(report.settings.rate >= 10.0 && report.site.requests.len() > 3, "{:?}", report.site);
+    assert_eq!(report.noise.as_ref().map(|noise| (noise.strategy.as_str(), noise.servers.len())), Some(("memory", 1)));
+    for measured in &report.strategies {
+        sane_load(measured);
+        assert!(measured.commands[0].contains(" serve "), "{:?}", measured.commands);
+        assert!(measured.configurations.contains_key("fingerpost.toml"));
+        for (origin_ms, round_trips) in [(10.0, 60.0), (150.0, 200.0)] {
+            let [first] = visits(measured, VisitKind::First, origin_ms)[..] else { panic!("{:?}", measured.visits) };
+            // One round trip for the connection, one for the page; Chromium may begin with the connection before its clock.
+            assert!((1.9 * round_trips..6.0 * round_trips).contains(&first.first_byte_ms), "{origin_ms}: {first:?}");
+            assert!(first.load_ms > first.first_byte_ms && first.first_paint_ms.is_some(), "{first:?}");
+            assert!(first.largest_paint_ms >= first.first_paint_ms, "{first:?}");
+            assert!(over_the_network(first).len() > 3, "{first:?}");
+        }
+        let [again] = visits(measured, VisitKind::Repeat, 10.0)[..] else { panic!("{:?}", measured.visits) };
+        let assets = over_the_network(again).into_iter().filter(|fetch| fetch.url.contains("/assets/"));
+        assert_eq!(assets.map(|fetch| fetch.url.as_str()).collect::<Vec<_>>(), [""; 0], "they are kept for ever");
+        let [after] = visits(measured, VisitKind::AfterRelease, 10.0)[..] else { panic!("{:?}", measured.visits) };
+        let changed: Vec<_> =
+            over_the_network(after).into_iter().filter(|fetch| fetch.url.contains("/assets/")).collect();
+        assert_eq!(changed.len(), 1, "one file changed: {changed:?}");
+        assert!(changed[0].url.contains("/assets/css/site-"), "{changed:?}");
+    }
+    // The same again, but for what the machine does to it.
+    let file = site.root().join("report.json");
+    std::fs::write(&file, &run.stdout).expect("a file");
+    let again = site.run(&["bench", "--from", "report.json", "--strategy", "memory", "--json"]);
+    let settings = |report: &Report| {
+        let mut settings = report.settings.clone();
+        settings.strategies.clear();
+        serde_json::to_string(&settings).expect("JSON")
+    };
+    assert_eq!(settings(&self::report(&again)), settings(&report));
+}
+
+fn every_strategy_is_measured_with_what_debian_has() {
+    let site = Site::sample();
+    let python = flask("python3");
+    let python = python.to_str().expect("a path");
+    let run =
+        site.run(&["bench", "--quick", "--rounds", "1", "--seconds", "0.3", "--python", python, "--json", "--verbose"]);
+    let report = report(&run);
+    assert_eq!(report.strategies.len(), 13);
+    let missing: BTreeMap<_, _> = report
+        .strategies
+        .iter()
+        .filter_map(|measured| Some((measured.name.as_str(), &measured.missing.as_ref()?.reason)))
+        .collect();
+    assert_eq!(missing, BTreeMap::new());
+    for measured in &report.strategies {
+        sane_load(measured);
+        assert!(visits(measured, VisitKind::First, 10.0).len() == 1 + usize::from(!measured.edges.is_empty()));
+        for visit in &measured.visits {
+            let refused: Vec<_> = visit.fetches.iter().filter(|fetch| fetch.status >= 400).collect();
+            assert_eq!(refused.len(), 0, "{}: {refused:?}", measured.name);
+            assert!(visit.load_ms > 0.0, "{}: {visit:?}", measured.name);
+        }
+    }
+    for program in ["chromium", "fingerpost", "flask", "nginx", "varnish"] {
+        assert!(report.programs.contains_key(program), "{program} in {:?}", report.programs);
+    }
+    for name in ["cdn", "hybrid"] {
+        let edges = &of(&report, name).edges;
+        assert!(edges.iter().any(|sample| sample.cold && sample.misses > 3), "{name}: {edges:?}");
+        assert!(edges.iter().any(|sample| !sample.cold && sample.hits > 3), "{name}: {edges:?}");
+        let far = visits(of(&report, name), VisitKind::First, 150.0);
+        let load = |warm| far.iter().find(|visit| visit.edge_warm == warm).map(|visit| visit.load_ms).expect("a visit");
+        assert!(load(true) < load(false), "{name}: a warm edge spares the way to the origin");
+    }
+    let requests = |name: &str| visits(of(&report, name), VisitKind::First, 10.0)[0].fetches.len();
+    assert!(requests("unbundled") > requests("bundled") + 5);
+    let cpu = |name: &str| {
+        let load = &of(&report, name).servers[0].saturated;
+        load.server_cpu_us as f64 / load.requests as f64
+    };
+    assert!(cpu("on-the-fly") > 2.0 * cpu("precompressed"), "{} {}", cpu("on-the-fly"), cpu("precompressed"));
+    assert!(cpu("app") > 5.0 * cpu("memory"), "{} {}", cpu("app"), cpu("memory"));
+    let again = visits(of(&report, "worker"), VisitKind::Repeat, 10.0)[0];
+    assert!(again.fetches.iter().any(|fetch| fetch.from == From::Worker), "{again:?}");
+    let bucket = visits(of(&report, "storage"), VisitKind::First, 10.0)[0];
+    let origins = |fetch: &&Fetch| fetch.url.split('/').nth(2).unwrap_or_default().to_owned();
+    let fetched: std::collections::BTreeSet<String> = bucket.fetches.iter().map(|fetch| origins(&fetch)).collect();
+    assert_eq!(fetched.len(), 2, "pages and assets: {fetched:?}");
+    let built = visits(of(&report, "proxy"), VisitKind::First, 10.0)[0];
+    assert!(built.fetches.iter().any(|fetch| fetch.url.contains("/assets/css/site-")), "{built:?}");
+    assert!(!built.fetches.iter().any(|fetch| fetch.url.contains("/static/")), "{built:?}");
+}
+
+/// Nothing but the program itself is found.
+fn alone(site: &Site, arguments: &[&str]) -> Run {
+    let empty = tempfile::tempdir().expect("a folder");
+    let mut command = site.command(arguments);
+    command.env("PATH", empty.path()).env_remove("VIRTUAL_ENV");
+    let out = command.output().expect("the program runs");
+    Run {
+        code: out.status.code(),
+        stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+    }
+}
+
+fn small() -> Site {
+    Site::new()
+        .template(
+            "index.html",
+            "<!doctype html><link rel=stylesheet href=/assets/a.css><script src=/assets/b.js></script><p>x",
+        )
+        .asset("a.css", "p { color: red }")
+        .asset("b.js", "window.b = 1;")
+}
+
+fn what_is_missing_is_named_and_not_made_up() {
+    let site = small();
+    let names = ["memory", "app", "proxy-nginx", "precompressed", "cdn"];
+    let mut arguments = vec!["bench", "--quick", "--rounds", "1", "--seconds", "0.1", "--json"];
+    arguments.extend(names.iter().flat_map(|name| ["--strategy", name]));
+    let report = report(&alone(&site, &arguments));
+    for (name, reason, remedy) in [
+        ("app", "no Python with Flask and gunicorn", "pip install flask gunicorn"),
+        ("proxy-nginx", "nginx is not installed", "apt-get install nginx"),
+        ("precompressed", "nginx is not installed", "apt-get install nginx"),
+        ("cdn", "neither varnishd nor nginx", "apt-get install varnish"),
+    ] {
+        let measured = of(&report, name);
+        let missing = measured.missing.as_ref().unwrap_or_else(|| panic!("{name} is missing something"));
+        assert!(missing.reason.contains(reason) && missing.remedy.contains(remedy), "{name}: {missing:?}");
+        assert!(measured.servers.is_empty() && measured.visits.is_empty() && measured.edges.is_empty(), "{name}");
+    }
+    // Without a browser the page is read, and what it names is asked for.
+    let memory = of(&report, "memory");
+    sane_load(memory);
+    assert!(memory.visits.is_empty());
+    assert!(report.warnings.iter().any(|warning| warning.contains("no Chromium")), "{:?}", report.warnings);
+    let [page, sheet, script] = &report.site.requests[..] else { panic!("{:?}", report.site.requests) };
+    assert!(page == "/" && sheet.starts_with("/assets/a-") && script.starts_with("/assets/b-"), "{:?}", report.site);
+    let run = alone(&site, &["bench", "--quick", "--rounds", "1", "--seconds", "0.1", "--strategy", "app"]);
+    assert!(run.stdout.contains("not measured: there is no Python"), "{}", run.stdout);
+}
+
+fn load_goes_to_this_machine_only() {
+    let site = small();
+    for (arguments, want) in [
+        (&["--strategy", "far=http://192.0.2.1/"][..], "`far` is not on this machine"),
+        (&["--strategy", "memry"], "did you mean `memory`?"),
+        (&["--page", "/none", "--strategy", "memory"], "the site has no page `/none`"),
+        (&["--from", "none.json"], "could not read the report `none.json`"),
+    ] {
+        let run = site.run(&[&["bench", "--quick"], arguments].concat());
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(want), "{}", run.stderr);
+    }
+}
+
+fn a_strategy_of_ones_own_takes_part() {
+    let site = small();
+    site.build(&[]);
+    let server = site.serve(&["serve", "--listen", "127.0.0.1:0"]);
+    let url = format!("url=http://{}", server.address);
+    let command = format!("command={} serve --quiet --listen 127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_fingerpost"));
+    let run = alone(
+        &site,
+        &[
+            "bench",
+            "--quick",
+            "--rounds",
+            "1",
+            "--seconds",
+            "0.1",
+            "--json",
+            "--strategy",
+            &url,
+            "--strategy",
+            &command,
+        ],
+    );
+    let report = report(&run);
+    let (url, command) = (of(&report, "url"), of(&report, "command"));
+    sane_load(command);
+    assert!(url.servers[0].saturated.requests > 20, "{url:?}");
+    assert_eq!(url.servers[0].saturated.server_cpu_us, 0, "nobody knows what it takes");
+    assert!(command.commands[0].contains("serve --quiet"), "{:?}", command.commands);
+}
+
+fn who_stops_it_leaves_nothing_running() {
+    let site = small();
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::KILL] {
+        let mut command = site.command(&["bench", "--verbose", "--rounds", "50", "--seconds", "5"]);
+        command.args(["--strategy", "memory"]).env("FINGERPOST_CHROMIUM", "/none");
+        // Who is killed can't tidy up.
+        command.env("TMPDIR", site.root());
+        let mut bench = crate::site::Server::spawn(command);
+        bench.wait_for("round 1 of 50");
+        let started = processes(bench.id());
+        assert!(!started.is_empty(), "it has started servers");
+        bench.signal(signal);
+        let code = bench.wait();
+        let said = bench.said();
+        if signal == rustix::process::Signal::INT {
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("the bench was stopped before its end"), "{said}");
+        }
+        let begun = Instant::now();
+        while started.iter().any(|id| is_alive(*id)) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{started:?} are still there after {signal:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Those that a process has started.
+fn processes(parent: u32) -> Vec<u32> {
+    let entries =
+        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let ids = entries.filter_map(|name| name.parse::<u32>().ok());
+    ids.filter(|id| stat(*id).is_some_and(|(_, own)| own == parent)).collect()
+}
+
+fn is_alive(id: u32) -> bool {
+    stat(id).is_some_and(|(state, _)| state != "Z")
+}
+
+/// Its state, and its parent.
+fn stat(id: u32) -> Option<(String, u32)> {
+    let text = std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).ok()?;
+    let mut words = text.rsplit_once(") ")?.1.split(' ');
+    Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+}
