@@ -30,6 +30,7 @@ mod worker;
 
 pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
+pub use file::read_toml;
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;
