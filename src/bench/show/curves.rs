@@ -165,7 +165,9 @@ pub fn loads(summary: &Summary<'_>) -> Option<String> {
             rows.push(RowOf { name: strategy.measured.name.clone(), series: 0, shape: Vec::new(), marks });
         }
     }
-    (!rows.is_empty()).then(|| ())?;
+    if rows.is_empty() {
+        return None;
+    }
     chart::rows(&Rows {
         id: "loads".to_owned(),
         title: "Load of visits".to_owned(),

@@ -129,6 +129,9 @@ impl Situation {
 /// The tables of the guides, as Markdown.
 pub fn guide(summary: &Summary<'_>) -> String {
     let mut out = String::from("## Performance\n\n");
+    if let Some((network, origin)) = &summary.focus {
+        let _ = writeln!(out, "Visits: until the load event, at {} where nothing else is said.\n", words::place(network, *origin));
+    }
     let situations = situations(summary);
     let heads: Vec<&str> = situations.iter().map(|situation| situation.name.as_str()).collect();
     let _ = writeln!(out, "| way | measured as | guides say | {} | the word is |", heads.join(" | "));
@@ -145,11 +148,12 @@ pub fn guide(summary: &Summary<'_>) -> String {
             _ => "–".to_owned(),
         };
         let cells: Vec<String> = situations.iter().map(cell).collect();
-        let graded = situations.iter().filter(|situation| judged(situation, strategy, way)).filter_map(|situation| {
-            let times = (*situation.times.get(at)?)?;
-            Some((situation.name.clone(), Grade::of(times)))
+        let judged = situations.iter().filter(|situation| judged(situation, strategy, way)).filter_map(|situation| {
+            let grade = Grade::of((*situation.times.get(at)?)?);
+            let (name, fits) = (situation.name.clone(), usual.grades.contains(&grade));
+            Some(Judged { topic: "", name, grade, fits })
         });
-        let word = judge(graded.collect(), |grade| usual.grades.contains(&grade), Grade::word);
+        let word = judge(&judged.collect::<Vec<_>>(), Grade::word);
         let _ = writeln!(out, "{} | {word} |", cells.join(" | "));
     }
     costs(summary, &mut out);
@@ -165,19 +169,19 @@ fn ways<'s, 'a>(summary: &'s Summary<'a>) -> Vec<(usize, &'s Strategy<'a>, Way)>
 }
 
 fn situations(summary: &Summary<'_>) -> Vec<Situation> {
-    let mut all = vec![Situation::of(summary, "CPU per request".to_owned(), Metric::Cpu, |of| of.server.as_ref()?.cpu)];
+    let mut all =
+        vec![Situation::of(summary, "CPU per request".to_owned(), Metric::Cpu, |of| of.server.as_ref()?.cpu)];
     let Some((network, focus)) = &summary.focus else { return all };
     let distances = distances(summary, network);
-    let away = |origin: &u64| format!("first visit, {}", words::place(network, *origin));
     let ends = [distances.first(), distances.last().filter(|_| distances.len() > 1)];
     for origin in ends.into_iter().flatten() {
         let load = |of: &Strategy<'_>| of.visit(VisitKind::First, network, *origin)?.estimate(Metric::Load);
-        all.push(Situation::of(summary, away(origin), Metric::Load, load));
+        let away = words::millis(*origin as f64 / 1000.0);
+        all.push(Situation::of(summary, format!("first visit, {away} away"), Metric::Load, load));
     }
     for kind in [VisitKind::Repeat, VisitKind::AfterRelease] {
         let load = |of: &Strategy<'_>| of.visit(kind, network, *focus)?.estimate(Metric::Load);
-        let name = format!("{}, {}", words::kind(kind), words::place(network, *focus));
-        all.push(Situation::of(summary, name, Metric::Load, load));
+        all.push(Situation::of(summary, words::kind(kind).to_owned(), Metric::Load, load));
     }
     all
 }
@@ -192,24 +196,39 @@ fn judged(situation: &Situation, strategy: &Strategy<'_>, way: Way) -> bool {
     }
 }
 
+/// Something that a word is held against.
+struct Judged<G> {
+    /// What it is part of, where words are about several things.
+    topic: &'static str,
+    name: String,
+    grade: G,
+    fits: bool,
+}
+
 /// `right` where it fits all, `wrong` where it fits none, else where it does.
-fn judge<G: Copy + Ord>(
-    graded: Vec<(String, G)>,
-    fits: impl Fn(G) -> bool,
-    word: impl Fn(G) -> &'static str,
-) -> String {
-    let fitting = graded.iter().filter(|(_, grade)| fits(*grade)).count();
-    let mut by: BTreeMap<G, Vec<String>> = BTreeMap::new();
-    for (name, grade) in &graded {
-        by.entry(*grade).or_default().push(name.clone());
+fn judge<G: Copy + Ord>(all: &[Judged<G>], word: impl Fn(G) -> &'static str) -> String {
+    let mut topics: Vec<(&str, BTreeMap<G, Vec<&str>>)> = Vec::new();
+    for judged in all {
+        if topics.last().is_none_or(|(topic, _)| *topic != judged.topic) {
+            topics.push((judged.topic, BTreeMap::new()));
+        }
+        if let Some((_, by)) = topics.last_mut() {
+            by.entry(judged.grade).or_default().push(&judged.name);
+        }
     }
-    let told: Vec<String> = by.iter().map(|(grade, names)| format!("{}: {}", word(*grade), names.join("; "))).collect();
-    let all = by.keys().next().filter(|_| by.len() == 1).map(|grade| word(*grade));
-    match (fitting, graded.len()) {
+    let told = |(topic, by): &(&str, BTreeMap<G, Vec<&str>>)| {
+        let alone = by.len() == 1;
+        let grade = |(grade, names): (&G, &Vec<&str>)| {
+            if alone { word(*grade).to_owned() } else { format!("{} ({})", word(*grade), names.join("; ")) }
+        };
+        format!("{topic}{}", by.iter().map(grade).collect::<Vec<_>>().join(", "))
+    };
+    let told = topics.iter().map(told).collect::<Vec<_>>().join(". ");
+    match (all.iter().filter(|judged| judged.fits).count(), all.len()) {
         (_, 0) => "not judged".to_owned(),
-        (fitting, all) if fitting == all => "right".to_owned(),
-        (0, _) => format!("**wrong**: {}", all.map_or_else(|| told.join(". "), |word| format!("{word} throughout"))),
-        _ => format!("it depends. {}", told.join(". ")),
+        (fitting, all) if fitting == all => format!("right: {told}"),
+        (0, _) => format!("**wrong**: {told}"),
+        _ => format!("it depends: {told}"),
     }
 }
 
@@ -236,27 +255,25 @@ fn costs(summary: &Summary<'_>, out: &mut String) {
                 _ => words::money(bill.total(), currency),
             })
         });
-        let graded = graded_costs(summary, at);
-        let fits =
-            |(much, price): (bool, Price)| usual.prices.get(usize::from(much)).is_some_and(|fit| fit.contains(&price));
-        let word = judge(graded, fits, |(_, price)| price.word());
+        let word = judge(&judged_costs(summary, at, &usual), Price::word);
         let _ = writeln!(out, "{} | {word} |", cells.join(" | "));
     }
 }
 
 /// At each provider, of little traffic and of much.
-fn graded_costs(summary: &Summary<'_>, at: usize) -> Vec<(String, (bool, Price))> {
-    let mut graded = Vec::new();
-    for (provider, sheet) in summary.prices.providers.iter().enumerate() {
-        for (much, views) in [(false, 1e4), (true, 1e8)] {
+fn judged_costs(summary: &Summary<'_>, at: usize, usual: &Usual) -> Vec<Judged<Price>> {
+    let low_bill = summary.prices.assumptions.low_bill;
+    let mut all = Vec::new();
+    for ((topic, views), fitting) in [("little traffic: ", 1e4), ("much traffic: ", 1e8)].into_iter().zip(usual.prices) {
+        for (provider, sheet) in summary.prices.providers.iter().enumerate() {
             let total = |strategy: &Strategy<'_>| strategy.bill(provider, views).map(|bill| bill.total());
             let least = summary.strategies.iter().filter_map(total).fold(f64::INFINITY, f64::min);
             let Some(bill) = summary.strategies.get(at).and_then(total) else { continue };
-            let price = Price::of(bill, least, summary.prices.assumptions.low_bill);
-            graded.push((format!("{} views, {}", words::views(views), sheet.name), (much, price)));
+            let grade = Price::of(bill, least, low_bill);
+            all.push(Judged { topic, name: sheet.name.clone(), grade, fits: fitting.contains(&grade) });
         }
     }
-    graded
+    all
 }
 
 fn rules(summary: &Summary<'_>, out: &mut String) {

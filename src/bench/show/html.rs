@@ -11,7 +11,7 @@ use super::super::summary::Summary;
 use super::markdown::method;
 use super::table::{self, Table};
 use super::waterfall::{self, Falls};
-use super::{curves, words};
+use super::{curves, derived, measured, words};
 use crate::error::{Fault, Result};
 
 const PAGE: &str = include_str!("page.html");
@@ -29,7 +29,9 @@ struct View {
     warnings: Vec<String>,
     overview: Table,
     picks: Option<Table>,
+    /// What differs since an earlier run, and all that was compared.
     changes: Option<Table>,
+    compared: Option<Table>,
     regressed: bool,
     latency: Section,
     visits: Section,
@@ -75,17 +77,13 @@ fn view(summary: &Summary<'_>, comparison: Option<&Comparison>) -> View {
     let pick = summary.advice.verdict.as_ref().map(|verdict| &verdict.pick);
     let (falls, axis_end) = waterfall::falls(summary);
     let providers = summary.prices.providers.iter().enumerate();
-    let costs = providers.map(|(at, provider)| table::costs(summary, at, provider));
+    let costs = providers.map(|(at, provider)| derived::costs(summary, at, provider));
     View {
         site: report.site.name.clone(),
         about: format!(
-            "{} strategies, {}, on {}, {} cores; {}",
-            report.strategies.len(),
-            if report.settings.rounds == 1 {
-                "one round".to_owned()
-            } else {
-                format!("{} rounds", report.settings.rounds)
-            },
+            "{}, {}, on {}, {} cores; {}",
+            words::counted(report.strategies.len(), "strategy").replace("strategys", "strategies"),
+            words::counted(report.settings.rounds as usize, "round"),
             report.machine.cpu,
             report.machine.cores,
             report.begun
@@ -95,32 +93,33 @@ fn view(summary: &Summary<'_>, comparison: Option<&Comparison>) -> View {
         answer: pick.map(|pick| summary.name(pick.strategy).to_owned()),
         figures: figures(summary),
         warnings: summary.warnings.clone(),
-        overview: table::overview(summary),
-        picks: filled(table::picks(summary)),
-        changes: comparison.map(|comparison| table::changes(comparison, true)),
+        overview: measured::overview(summary),
+        picks: filled(derived::picks(summary)),
+        changes: comparison.map(|comparison| derived::changes(comparison, false)),
+        compared: comparison.map(|comparison| derived::changes(comparison, true)),
         regressed: comparison.is_some_and(Comparison::regressed),
         latency: Section {
             charts: [curves::percentiles(summary), curves::shapes(summary)].into_iter().flatten().collect(),
-            tables: some(vec![filled(table::latency(summary)), filled(table::load(summary))]),
+            tables: some(vec![filled(measured::latency(summary)), filled(measured::load(summary))]),
         },
         visits: Section {
             charts: curves::loads(summary).into_iter().collect(),
-            tables: some(vec![table::visits(summary), table::networks(summary)]),
+            tables: some(vec![measured::visits(summary), measured::networks(summary)]),
         },
         falls,
         axis_end,
         distance: Section {
             charts: curves::distance(summary).into_iter().collect(),
-            tables: some(vec![table::distance(summary), table::hits(summary)]),
+            tables: some(vec![measured::distance(summary), measured::hits(summary)]),
         },
         cost: Section {
             charts: curves::costs(summary).into_iter().collect(),
             tables: costs
-                .chain([table::bill(summary, 1e6), table::assumptions(summary), table::prices(summary)])
+                .chain([derived::bill(summary, 1e6), derived::assumptions(summary), derived::prices(summary)])
                 .collect(),
         },
         method: method(summary),
-        details: some(vec![filled(table::noise(summary))]),
+        details: some(vec![filled(derived::noise(summary))]),
         strategies: report.strategies.iter().map(told).collect(),
     }
 }
@@ -148,13 +147,13 @@ fn figures(summary: &Summary<'_>) -> Vec<(String, String)> {
     .collect()
 }
 
-fn told(measured: &Measured) -> Told {
+fn told(of: &Measured) -> Told {
     Told {
-        name: measured.name.clone(),
-        title: measured.title.clone(),
-        description: measured.description.clone(),
-        missing: measured.missing.as_ref().map(table::why),
-        commands: measured.commands.clone(),
-        configurations: measured.configurations.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
+        name: of.name.clone(),
+        title: of.title.clone(),
+        description: of.description.clone(),
+        missing: of.missing.as_ref().map(table::why),
+        commands: of.commands.clone(),
+        configurations: of.configurations.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::super::compare::Comparison;
 use super::super::summary::Summary;
-use super::table::{self, Cell, Row, Table};
-use super::words;
+use super::table::{Cell, Row, Table};
+use super::{derived, measured, words};
 
 pub fn markdown(summary: &Summary<'_>, comparison: Option<&Comparison>) -> String {
     let report = summary.report;
@@ -13,22 +13,22 @@ pub fn markdown(summary: &Summary<'_>, comparison: Option<&Comparison>) -> Strin
     for line in words::verdict(summary) {
         let _ = writeln!(out, "{}\n", text(&line));
     }
-    let mut tables = vec![table::overview(summary)];
-    tables.extend((!summary.advice.picks.is_empty()).then(|| table::picks(summary)));
-    tables.extend(comparison.map(|comparison| table::changes(comparison, true)));
-    tables.extend([table::latency(summary), table::load(summary)]);
+    let mut tables = vec![measured::overview(summary)];
+    tables.extend((!summary.advice.picks.is_empty()).then(|| derived::picks(summary)));
+    tables.extend(comparison.map(|comparison| derived::changes(comparison, true)));
+    tables.extend([measured::latency(summary), measured::load(summary)]);
     tables.extend(
-        [table::visits(summary), table::networks(summary), table::distance(summary), table::hits(summary)]
+        [measured::visits(summary), measured::networks(summary), measured::distance(summary), measured::hits(summary)]
             .into_iter()
             .flatten(),
     );
     let providers = summary.prices.providers.iter().enumerate();
-    tables.extend(providers.map(|(at, provider)| table::costs(summary, at, provider)));
+    tables.extend(providers.map(|(at, provider)| derived::costs(summary, at, provider)));
     tables.extend([
-        table::bill(summary, 1e6),
-        table::assumptions(summary),
-        table::prices(summary),
-        table::noise(summary),
+        derived::bill(summary, 1e6),
+        derived::assumptions(summary),
+        derived::prices(summary),
+        derived::noise(summary),
     ]);
     for table in tables.iter().filter(|table| !table.rows.is_empty() || !table.notes.is_empty()) {
         write_table(&mut out, table);
@@ -103,11 +103,11 @@ pub fn method(summary: &Summary<'_>) -> Vec<String> {
             words::size(machine.memory as f64),
             machine.system,
             report.begun,
-            words::millis(report.seconds * 1000.0)
+            words::long(report.seconds)
         ),
         format!(
             "{} of each, strategies taking turns; in each {} saturated by {} connections, and {} at {} requests per second",
-            if settings.rounds == 1 { "one round".to_owned() } else { format!("{} rounds", settings.rounds) },
+            words::counted(settings.rounds as usize, "round"),
             words::millis(settings.seconds * 1000.0),
             settings.connections,
             words::millis(settings.seconds * 1000.0),

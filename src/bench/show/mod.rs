@@ -2,9 +2,11 @@
 
 mod chart;
 mod curves;
+mod derived;
 mod guide;
 mod html;
 mod markdown;
+mod measured;
 mod table;
 mod waterfall;
 mod words;
@@ -16,3 +18,5 @@ pub use table::{Cell, Head, Row, Table, terminal};
 
 #[cfg(test)]
 pub mod sample;
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::super::report::{
     Site, VERSION, Visit, VisitKind, Way,
 };
 
-pub const ROUNDS: u32 = 6;
+pub const ROUNDS: u32 = 5;
 
 /// What a strategy is like.
 #[derive(Clone)]

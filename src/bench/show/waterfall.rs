@@ -71,6 +71,7 @@ fn end(visit: &Visit) -> f64 {
 fn fall(visit: &Visit, most: f64) -> Fall {
     let along = |ms: f64| (ms / most * 100.0).clamp(0.0, 100.0);
     let of = |metric: Metric| metric.of(visit).map(|value| words::value(metric, value)).unwrap_or_default();
+    let fetched = visit.fetches.iter().filter(|fetch| fetch.from == From::Network).count();
     let moments = [
         ("first paint", visit.first_paint_ms),
         ("largest paint", visit.largest_paint_ms),
@@ -78,7 +79,7 @@ fn fall(visit: &Visit, most: f64) -> Fall {
     ];
     Fall {
         title: words::kind(visit.kind).to_owned(),
-        about: format!("load {}, {} requests, {}", of(Metric::Load), of(Metric::Requests), of(Metric::Bytes)),
+        about: format!("load {}, {}, {}", of(Metric::Load), words::counted(fetched, "request"), of(Metric::Bytes)),
         rows: visit.fetches.iter().take(ROWS).map(|fetch| bar(fetch, along)).collect(),
         left_out: visit.fetches.len().saturating_sub(ROWS),
         moments: moments.into_iter().filter_map(|(name, ms)| Some((name, words::millis(ms?), along(ms?)))).collect(),

@@ -53,6 +53,7 @@ pub fn size(bytes: f64) -> String {
 
 pub fn share(share: f64) -> String {
     match share * 100.0 {
+        0.0 => "0 %".to_owned(),
         percent if !percent.is_finite() => "–".to_owned(),
         percent if percent > 0.0 && percent < 0.1 => "less than 0.1 %".to_owned(),
         percent if percent < 10.0 => format!("{percent:.1} %"),
@@ -72,6 +73,16 @@ pub fn money(amount: f64, currency: &str) -> String {
         "EUR" => format!("{less}€{text}"),
         other => format!("{less}{text} {other}"),
     }
+}
+
+/// `1 request`, `2 requests`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{} {what}{}", number(count as f64), if count == 1 { "" } else { "s" })
+}
+
+/// How long something took that took long: `12.6 min`.
+pub fn long(seconds: f64) -> String {
+    if seconds < 120.0 { millis(seconds * 1000.0) } else { format!("{} min", number(seconds / 60.0)) }
 }
 
 /// Page views: `10 thousand`.
@@ -188,7 +199,9 @@ pub fn reason(summary: &Summary<'_>, pick: &Pick) -> String {
             times if times >= 2.0 => format!("{} times as much", number(times)),
             times => format!("{} more", share(times - 1.0)),
         };
-        sentences.push(format!("{}: {} ({how}).", summary.name(*worst), amount(summary, &pick.measure, estimate)));
+        let verb = if pick.measure == Measure::Bill { "costs" } else { "takes" };
+        sentences.push(format!(
+            "{} {verb} {}, {how}.", summary.name(*worst), amount(summary, &pick.measure, estimate)));
     }
     let names: Vec<String> = pick.equal.iter().map(|at| summary.name(*at).to_owned()).collect();
     if !names.is_empty() {
@@ -238,7 +251,7 @@ pub fn verdict(summary: &Summary<'_>) -> Vec<String> {
         .map(|of| format!("{} ({})", summary.name(of.strategy), amount(summary, &pick.measure, &of.estimate)))
         .collect();
     if !behind.is_empty() {
-        lines.push(format!("Next, and beyond chance and noise behind it: {}.", list(&behind)));
+        lines.push(format!("Next, behind it beyond chance and noise: {}.", list(&behind)));
     }
     lines.push(match (&pick.measure, &summary.focus) {
         (Measure::View, Some((network, origin))) => format!(
