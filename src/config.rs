@@ -34,6 +34,7 @@ pub use access_log::{AccessLog, LogFormat, LogPath};
 pub use budget::{Budget, Limit, Measure, parse_size};
 pub use dev::{Dev, WebOrigin};
 pub use dialect::{Dialect, Dialects};
+pub use file::read_toml;
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
 pub use pattern::Pattern;

@@ -5,19 +5,26 @@
 
 mod app;
 mod browser;
+pub mod compare;
+pub mod cost;
 mod edge;
 mod ground;
 mod lineup;
 mod load;
 mod machine;
+pub mod metric;
 mod options;
+pub mod prices;
 mod process;
 mod relay;
 pub mod report;
 mod requests;
 mod rounds;
+pub mod show;
 mod stand;
+pub mod statistics;
 mod strategy;
+pub mod summary;
 mod unbundled;
 mod visits;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::access_log::LogFormat;
 use super::budget::Size;
@@ -337,8 +338,12 @@ pub struct AccessLog {
     pub sample: Option<f64>,
 }
 
-/// Parses the text; a fault points at the place, and an unknown key names the nearest known one.
 pub fn parse(name: &str, text: &str) -> Result<File, Fault> {
+    read_toml(name, text)
+}
+
+/// Parses the text; a fault points at the place, and an unknown key names the nearest known one.
+pub fn read_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Fault> {
     toml::from_str(text).map_err(|error| {
         let (message, help) = explain(error.message());
         let mut fault = Fault::new(message);

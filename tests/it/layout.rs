@@ -58,6 +58,9 @@ fn is_fixture(path: &str) -> bool {
     matches!(
         path,
         "bench/load/tests.rs"
+            | "bench/show/sample.rs"
+            | "bench/show/tests.rs"
+            | "bench/summary/tests.rs"
             | "serve/connection/proof.rs"
             | "serve/fixture.rs"
             | "serve/model.rs"
@@ -125,7 +128,7 @@ fn each_foreign_crate_has_one_home() {
         ("lol_html", vec!["html.rs", "html/head.rs", "html/parser.rs", "html/tags.rs"]),
         ("mime_guess", vec!["asset.rs"]),
         ("minify_html", vec!["build/transform/html.rs"]),
-        ("minijinja", vec!["build/template.rs"]),
+        ("minijinja", vec!["bench/show/html.rs", "build/template.rs"]),
         ("notify::", vec!["dev/watch.rs"]),
         ("oxc::", vec!["build/transform/"]),
         ("oxipng", vec!["build/transform/image.rs"]),

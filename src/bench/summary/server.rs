@@ -1,0 +1,115 @@
+//! What the load says of a strategy's servers.
+
+use super::super::metric::Metric;
+use super::super::report::{Load, Report, ServerSample};
+use super::super::statistics::{Buckets, Estimate, Percentile};
+
+/// Of the machine's CPU in use, the share from which on it counts as full.
+const FULL: f64 = 0.8;
+
+#[derive(Debug)]
+pub struct Server {
+    pub throughput: Option<Estimate>,
+    /// Microseconds per request.
+    pub cpu: Option<Estimate>,
+    pub memory: Option<Estimate>,
+    /// Microseconds, from round to round.
+    pub p50: Option<Estimate>,
+    pub p99: Option<Estimate>,
+    /// All rounds together.
+    pub latencies: Buckets,
+    /// Of both kinds of load.
+    pub requests: u64,
+    pub errors: u64,
+    /// Of the saturating load, without errors.
+    pub answered: u64,
+    pub bytes: u64,
+    /// Of the open loop.
+    pub unsent: u64,
+    /// Cores in use while saturated.
+    pub generator_cores: f64,
+    pub server_cores: f64,
+    /// The machine was full, and mostly with asking: the strategy could have answered more.
+    pub generator_bound: bool,
+}
+
+/// The percentiles that are shown.
+pub const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
+impl Server {
+    pub fn of(samples: &[ServerSample], report: &Report) -> Option<Self> {
+        if samples.is_empty() {
+            return None;
+        }
+        let (cores, seed) = (report.machine.cores, report.settings.seed);
+        let estimate = |metric: Metric| Estimate::of(&self::samples(samples, metric), seed);
+        let mut latencies = Buckets::default();
+        for sample in samples {
+            latencies.add(&sample.paced.latencies, sample.paced.unsent);
+        }
+        let saturated = || samples.iter().map(|sample| &sample.saturated);
+        let loads = || samples.iter().flat_map(|sample| [&sample.saturated, &sample.paced.load]);
+        let seconds: f64 = saturated().map(|load| load.seconds).sum();
+        let in_use = |micros: u64| if seconds > 0.0 { micros as f64 / 1e6 / seconds } else { 0.0 };
+        let generator_cores = in_use(saturated().map(|load| load.client_cpu_us).sum());
+        let server_cores = in_use(saturated().map(|load| load.server_cpu_us).sum());
+        let full = generator_cores + server_cores >= FULL * cores as f64;
+        Some(Server {
+            throughput: estimate(Metric::Throughput),
+            cpu: estimate(Metric::Cpu),
+            memory: estimate(Metric::Memory),
+            p50: estimate(Metric::Latency50),
+            p99: estimate(Metric::Latency99),
+            latencies,
+            requests: loads().map(|load| load.requests).sum(),
+            errors: loads().map(|load| load.errors).sum(),
+            answered: saturated().map(answered).sum(),
+            bytes: saturated().map(|load| load.bytes).sum(),
+            unsent: samples.iter().map(|sample| sample.paced.unsent).sum(),
+            generator_bound: full && generator_cores > server_cores,
+            generator_cores,
+            server_cores,
+        })
+    }
+
+    pub fn estimate(&self, metric: Metric) -> Option<Estimate> {
+        match metric {
+            Metric::Throughput => self.throughput,
+            Metric::Cpu => self.cpu,
+            Metric::Memory => self.memory,
+            Metric::Latency50 => self.p50,
+            Metric::Latency99 => self.p99,
+            _ => None,
+        }
+    }
+
+    pub fn percentiles(&self) -> [Percentile; 4] {
+        PERCENTILES.map(|(_, share)| self.latencies.percentile(share))
+    }
+}
+
+/// Errors are among the requests.
+fn answered(load: &Load) -> u64 {
+    load.requests.saturating_sub(load.errors)
+}
+
+/// A metric in each round. A round without an answer has none.
+pub fn samples(samples: &[ServerSample], metric: Metric) -> Vec<f64> {
+    let latency = |sample: &ServerSample, share: f64| {
+        let mut buckets = Buckets::default();
+        buckets.add(&sample.paced.latencies, sample.paced.unsent);
+        buckets.percentile(share).micros().map(|micros| micros as f64)
+    };
+    let of = |sample: &ServerSample| {
+        let (load, good) = (&sample.saturated, answered(&sample.saturated) as f64);
+        match metric {
+            Metric::Throughput => (good > 0.0 && load.seconds > 0.0).then(|| good / load.seconds),
+            Metric::Cpu => (good > 0.0 && load.server_cpu_us > 0).then(|| load.server_cpu_us as f64 / good),
+            Metric::Memory => (sample.memory > 0).then_some(sample.memory as f64),
+            Metric::Latency50 => latency(sample, 0.5),
+            Metric::Latency99 => latency(sample, 0.99),
+            _ => None,
+        }
+    };
+    samples.iter().filter_map(of).collect()
+}

@@ -1,0 +1,187 @@
+//! Summaries of reports that are whole, and of ones that are not.
+
+use super::super::compare::{Trend, compare};
+use super::super::report::{Measured, Report};
+use super::super::show::{self, sample};
+use super::*;
+
+fn prices() -> Prices {
+    Prices::shipped().expect("a sheet")
+}
+
+fn named<'r>(report: &'r mut Report, name: &str) -> &'r mut Measured {
+    report.strategies.iter_mut().find(|measured| measured.name == name).expect(name)
+}
+
+/// Everything that can be shown of a report; whatever it lacks, none of it may fail.
+fn shown(report: &Report) -> String {
+    let prices = prices();
+    let summary = Summary::of(report, &prices);
+    let comparison = compare(report, report, &prices);
+    let html = show::html(&summary, Some(&comparison)).expect("a page");
+    for wrong in ["NaN", "inf ", "<site>", "<script>alert", "<b>&amp; \""] {
+        assert!(!html.contains(wrong), "{wrong} in the page");
+    }
+    let tables = format!("{:?}", show::terminal(&summary, Some(&comparison)));
+    assert!(!tables.contains("NaN"), "{tables}");
+    format!("{}\n{}\n{html}", show::markdown(&summary, Some(&comparison)), show::guide(&summary))
+}
+
+#[test]
+fn whoever_does_not_differ_shares_a_group() {
+    let (report, prices) = (sample::report(), prices());
+    let summary = Summary::of(&report, &prices);
+    let order = summary.order(Metric::Cpu, |of| of.server.as_ref()?.cpu);
+    let group = |name: &str| {
+        let place = order.iter().find(|place| summary.name(place.strategy) == name).expect(name);
+        assert!(place.tested);
+        place.group
+    };
+    // They were made with 38 and 38.5 µs, give or take.
+    assert_eq!(group("proxy-fingerpost"), 0);
+    assert_eq!(group("worker"), 0);
+    assert_eq!(group("proxy-nginx"), 1);
+    assert!(group("app") > group("mine"));
+    assert!(summary.noise(Metric::Cpu) > 0.0 && summary.noise(Metric::Cpu) < 0.1, "{:?}", summary.noise);
+    assert_eq!(summary.focus, Some(("4g".to_owned(), 50_000)));
+}
+
+#[test]
+fn the_answer_is_among_the_best_and_the_cheapest_of_them() {
+    let (report, prices) = (sample::report(), prices());
+    let summary = Summary::of(&report, &prices);
+    let pick = &summary.advice.verdict.as_ref().expect("a verdict").pick;
+    let order = summary.order(Metric::Load, |of| of.view_load);
+    let best: Vec<usize> = order.iter().filter(|place| place.group == 0).map(|place| place.strategy).collect();
+    assert!(best.contains(&pick.strategy));
+    let bill = |at: usize| summary.strategies[at].bill(0, 1e6).expect("a bill").total();
+    assert!(best.iter().all(|at| bill(pick.strategy) <= bill(*at) * 1.05 + 0.01));
+    let far = summary.advice.picks.iter().find(|pick| pick.site == "visitors far away").expect("far");
+    assert!(["cdn-varnish", "storage"].contains(&summary.name(far.strategy)), "an edge is nearer");
+}
+
+#[test]
+fn reports_that_lack_much_are_shown_all_the_same() {
+    let whole = sample::report();
+    assert!(shown(&whole).contains("not measured: apache2 is not installed (apt-get install apache2)"));
+
+    let mut without_visits = whole.clone();
+    without_visits.strategies.iter_mut().for_each(|measured| measured.visits.clear());
+    let text = shown(&without_visits);
+    assert!(text.contains("no visits were measured") && text.contains("servers' work alone"), "{text}");
+
+    let mut one_round = whole.clone();
+    one_round.settings.rounds = 1;
+    for measured in &mut one_round.strategies {
+        measured.servers.truncate(1);
+        measured.visits.retain(|visit| visit.round == 0);
+        measured.edges.clear();
+    }
+    assert!(shown(&one_round).contains("one round is too few to tell a difference from chance"));
+
+    let mut nothing = whole.clone();
+    nothing.noise = None;
+    nothing.settings.networks.clear();
+    for measured in &mut nothing.strategies {
+        (measured.servers, measured.visits, measured.edges) = Default::default();
+    }
+    assert!(shown(&nothing).contains("Nothing was measured"));
+    nothing.strategies.clear();
+    shown(&nothing);
+
+    let mut alone = whole.clone();
+    alone.strategies.retain(|measured| measured.name == "mine");
+    assert!(shown(&alone).contains("Use mine."));
+}
+
+#[test]
+fn errors_mark_the_figures_and_are_told() {
+    let mut report = sample::report();
+    for sample in &mut named(&mut report, "mine").servers {
+        (sample.saturated.errors, sample.paced.unsent) = (10, 500);
+    }
+    for sample in &mut named(&mut report, "app").servers {
+        sample.saturated.errors = sample.saturated.requests;
+        sample.paced.latencies.clear();
+    }
+    let text = shown(&report);
+    assert!(text.contains("requests to `mine` failed") && text.contains("never sent"));
+    let prices = prices();
+    let summary = Summary::of(&report, &prices);
+    let app = summary.strategies[0].server.as_ref().expect("a server");
+    assert_eq!((app.throughput, app.cpu, app.p99), (None, None, None));
+    assert_eq!(summary.strategies[0].bill(0, 1e6), None, "nothing is known of its capacity");
+}
+
+#[test]
+fn a_generator_that_was_the_bottleneck_is_told_of() {
+    let mut report = sample::report();
+    for sample in &mut named(&mut report, "proxy-nginx").servers {
+        (sample.saturated.server_cpu_us, sample.saturated.client_cpu_us) = (5_000_000, 14_000_000);
+    }
+    let prices = prices();
+    let summary = Summary::of(&report, &prices);
+    let told: Vec<&String> = summary.warnings.iter().filter(|warning| warning.contains("load generator")).collect();
+    assert_eq!(told.len(), 1, "{:?}", summary.warnings);
+    assert!(told[0].contains("`proxy-nginx`") && told[0].contains("2.8 against 1.0 cores"), "{told:?}");
+}
+
+#[test]
+fn a_run_is_no_worse_than_itself_and_worse_than_a_better_one() {
+    let (report, prices) = (sample::report(), prices());
+    let same = compare(&report, &report, &prices);
+    assert!(!same.changes.is_empty() && same.changes.iter().all(|change| change.verdict == Trend::None));
+    let mut slower = report.clone();
+    for visit in &mut named(&mut slower, "worker").visits {
+        visit.load_ms *= 1.5;
+    }
+    let found = compare(&report, &slower, &prices);
+    assert!(found.regressed());
+    assert!(found.changes.iter().all(|change| change.verdict == Trend::None || change.strategy == "worker"));
+    let back = compare(&slower, &report, &prices);
+    assert!(!back.regressed() && back.count(Trend::Better) > 0);
+}
+
+#[test]
+fn what_is_another_site_or_machine_is_not_compared() {
+    let (report, prices) = (sample::report(), prices());
+    let mut other = report.clone();
+    other.settings.page = "/about".to_owned();
+    other.machine.cores = 64;
+    other.strategies.iter_mut().flat_map(|measured| &mut measured.visits).for_each(|visit| visit.load_ms *= 9.0);
+    let found = compare(&report, &other, &prices);
+    assert_eq!(
+        found.refused,
+        [
+            "the page: `/` then, `/about` now",
+            "the machine: `Example CPU @ 3.00GHz, 4 cores` then, `Example CPU @ 3.00GHz, 64 cores` now"
+        ]
+    );
+    assert!(found.changes.is_empty() && !found.regressed());
+    let mut fewer = report.clone();
+    fewer.strategies.retain(|measured| measured.name != "mine");
+    assert_eq!(compare(&report, &fewer, &prices).notes, ["`mine` is not in this run"]);
+}
+
+/// Writes the page of the sample where `FINGERPOST_SAMPLE` says, to be looked at.
+#[test]
+fn the_page_says_what_it_has_to() {
+    let (report, prices) = (sample::report(), prices());
+    let summary = Summary::of(&report, &prices);
+    let html = show::html(&summary, None).expect("a page");
+    if let Some(path) = std::env::var_os("FINGERPOST_SAMPLE") {
+        let mut old = report.clone();
+        named(&mut old, "worker").visits.iter_mut().for_each(|visit| visit.load_ms /= 1.4);
+        let html = show::html(&summary, Some(&compare(&old, &report, &prices))).expect("a page");
+        let path = std::path::PathBuf::from(path);
+        std::fs::write(path.with_extension("html"), html).expect("written");
+        std::fs::write(path.with_extension("md"), show::markdown(&summary, None) + &show::guide(&summary))
+            .expect("written");
+        std::fs::write(path.with_extension("json"), serde_json::to_vec_pretty(&report).expect("JSON"))
+            .expect("written");
+    }
+    for id in ["percentiles", "shapes", "loads", "distance", "costs"] {
+        assert!(html.contains(&format!("aria-labelledby=\"{id}-title {id}-desc\"")), "no chart of {id}");
+    }
+    assert!(!html.contains("http-equiv=\"refresh\"") && !html.contains("<script") && !html.contains("src=\"http"));
+}
