@@ -130,7 +130,11 @@ impl Situation {
 pub fn guide(summary: &Summary<'_>) -> String {
     let mut out = String::from("## Performance\n\n");
     if let Some((network, origin)) = &summary.focus {
-        let _ = writeln!(out, "Visits: until the load event, at {} where nothing else is said.\n", words::place(network, *origin));
+        let _ = writeln!(
+            out,
+            "Visits: until the load event, at {} where nothing else is said.\n",
+            words::place(network, *origin)
+        );
     }
     let situations = situations(summary);
     let heads: Vec<&str> = situations.iter().map(|situation| situation.name.as_str()).collect();
@@ -169,8 +173,7 @@ fn ways<'s, 'a>(summary: &'s Summary<'a>) -> Vec<(usize, &'s Strategy<'a>, Way)>
 }
 
 fn situations(summary: &Summary<'_>) -> Vec<Situation> {
-    let mut all =
-        vec![Situation::of(summary, "CPU per request".to_owned(), Metric::Cpu, |of| of.server.as_ref()?.cpu)];
+    let mut all = vec![Situation::of(summary, "CPU per request".to_owned(), Metric::Cpu, |of| of.server.as_ref()?.cpu)];
     let Some((network, focus)) = &summary.focus else { return all };
     let distances = distances(summary, network);
     let ends = [distances.first(), distances.last().filter(|_| distances.len() > 1)];
@@ -264,7 +267,8 @@ fn costs(summary: &Summary<'_>, out: &mut String) {
 fn judged_costs(summary: &Summary<'_>, at: usize, usual: &Usual) -> Vec<Judged<Price>> {
     let low_bill = summary.prices.assumptions.low_bill;
     let mut all = Vec::new();
-    for ((topic, views), fitting) in [("little traffic: ", 1e4), ("much traffic: ", 1e8)].into_iter().zip(usual.prices) {
+    for ((topic, views), fitting) in [("little traffic: ", 1e4), ("much traffic: ", 1e8)].into_iter().zip(usual.prices)
+    {
         for (provider, sheet) in summary.prices.providers.iter().enumerate() {
             let total = |strategy: &Strategy<'_>| strategy.bill(provider, views).map(|bill| bill.total());
             let least = summary.strategies.iter().filter_map(total).fold(f64::INFINITY, f64::min);

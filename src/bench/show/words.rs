@@ -200,8 +200,7 @@ pub fn reason(summary: &Summary<'_>, pick: &Pick) -> String {
             times => format!("{} more", share(times - 1.0)),
         };
         let verb = if pick.measure == Measure::Bill { "costs" } else { "takes" };
-        sentences.push(format!(
-            "{} {verb} {}, {how}.", summary.name(*worst), amount(summary, &pick.measure, estimate)));
+        sentences.push(format!("{} {verb} {}, {how}.", summary.name(*worst), amount(summary, &pick.measure, estimate)));
     }
     let names: Vec<String> = pick.equal.iter().map(|at| summary.name(*at).to_owned()).collect();
     if !names.is_empty() {
