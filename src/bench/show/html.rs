@@ -82,7 +82,10 @@ fn view(summary: &Summary<'_>, comparison: Option<&Comparison>) -> View {
         site: report.site.name.clone(),
         about: format!(
             "{}, {}, on {}, {} cores; {}",
-            words::counted(report.strategies.len(), "strategy").replace("strategys", "strategies"),
+            match report.strategies.len() {
+                1 => "one strategy".to_owned(),
+                many => format!("{many} strategies"),
+            },
             words::counted(report.settings.rounds as usize, "round"),
             report.machine.cpu,
             report.machine.cores,

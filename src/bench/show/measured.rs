@@ -3,7 +3,7 @@
 use super::super::metric::Metric;
 use super::super::report::VisitKind;
 use super::super::summary::{Edge, PERCENTILES, Situation, Strategy, Summary, distances};
-use super::table::{Cell, Row, Table, best, figure, figures};
+use super::table::{Cell, Head, Row, Table, best, figure, figures};
 use super::words;
 
 pub fn overview(summary: &Summary<'_>) -> Table {
