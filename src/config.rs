@@ -17,6 +17,7 @@ mod failover;
 mod file;
 mod front;
 mod keep;
+mod library;
 mod pattern;
 mod resolve;
 mod security;
@@ -34,6 +35,7 @@ pub use budget::{Budget, Limit, Measure, parse_size};
 pub use dialect::{Dialect, Dialects};
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
+pub use library::Library;
 pub use pattern::Pattern;
 pub use serve::Serve;
 pub use storage::Storage;
@@ -74,6 +76,7 @@ pub struct Config {
     pub tools: Vec<Tool>,
     pub bundles: Vec<Bundle>,
     pub keeps: Vec<Keep>,
+    pub libraries: Vec<Library>,
     pub encodings: Vec<Encoding>,
     pub images: Images,
     /// Values for the templates.
@@ -85,8 +88,6 @@ pub struct Config {
     pub worker: Option<Worker>,
     /// The manifests that are written for frameworks.
     pub dialects: Dialects,
-    /// What the file asks for and this version does not do.
-    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

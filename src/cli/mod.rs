@@ -19,6 +19,7 @@ mod events;
 mod github;
 mod init;
 mod keys;
+mod libraries;
 mod preview;
 mod prune;
 mod publish;

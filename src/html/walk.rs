@@ -7,7 +7,7 @@ use lol_html::html_content::{ContentType, DocumentEnd, TextChunk};
 use lol_html::send::{DocumentContentHandlers, Element, ElementContentHandlers};
 use lol_html::{HandlerResult, Selector, end};
 
-use super::{Editor, Link, Place, css_urls, dimensions, edit, references, rewrite_strings, srcset};
+use super::{Editor, Link, Place, css_urls, dimensions, edit, fallback, references, rewrite_strings, srcset};
 
 /// A walk, shared by what the parser calls.
 #[derive(Clone)]
@@ -96,6 +96,8 @@ struct Walk<'e> {
     head_end: Option<Pending>,
     /// Within a `<picture>`: whether all its sources so far have their size.
     picture: Option<bool>,
+    /// Whether an element so far has a copy that takes its place.
+    has_copies: bool,
     /// The `type` of the script whose text is being read.
     kind: Option<String>,
     text: RawText,
@@ -116,7 +118,7 @@ const LONGEST_TEXT: usize = 4 << 20;
 impl<'e> Walk<'e> {
     fn new(editor: Box<dyn Editor + 'e>) -> Self {
         let text = RawText::Held(String::new());
-        Walk { editor, head_done: false, head_end: None, picture: None, kind: None, text }
+        Walk { editor, head_done: false, head_end: None, picture: None, has_copies: false, kind: None, text }
     }
 }
 
@@ -291,6 +293,10 @@ impl Walk<'_> {
             if link.other_origin && !element.has_attribute("crossorigin") {
                 element.set_attribute("crossorigin", "anonymous")?;
             }
+        }
+        if let Some(copy) = &link.fallback {
+            let is_first = !std::mem::replace(&mut self.has_copies, true);
+            fallback::attach(element, copy, is_first)?;
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod http;
 mod images;
 mod keep;
 mod layout;
+mod libraries;
 mod modules;
 mod operate;
 mod packages;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         images::trials(),
         keep::trials(),
         layout::trials(),
+        libraries::trials(),
         modules::trials(),
         operate::trials(),
         packages::trials(),
