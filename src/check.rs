@@ -15,6 +15,8 @@ use crate::manifest::{Kind, Mode};
 use crate::page;
 use crate::progress::{Progress, Silent};
 
+pub mod libraries;
+
 /// More threads than small machines have cores, so that work is done in another order than on one.
 const SEVERAL: usize = 8;
 

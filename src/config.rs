@@ -18,6 +18,7 @@ mod failover;
 mod file;
 mod front;
 mod keep;
+mod library;
 mod pattern;
 mod resolve;
 mod security;
@@ -37,6 +38,7 @@ pub use dialect::{Dialect, Dialects};
 pub use file::read_toml;
 pub use front::{Front, ProxyHeaders, UnknownHost};
 pub use keep::Keep;
+pub use library::Library;
 pub use pattern::Pattern;
 pub use serve::Serve;
 pub use storage::Storage;
@@ -77,6 +79,7 @@ pub struct Config {
     pub tools: Vec<Tool>,
     pub bundles: Vec<Bundle>,
     pub keeps: Vec<Keep>,
+    pub libraries: Vec<Library>,
     pub encodings: Vec<Encoding>,
     pub images: Images,
     /// Values for the templates.
@@ -89,8 +92,6 @@ pub struct Config {
     pub worker: Option<Worker>,
     /// The manifests that are written for frameworks.
     pub dialects: Dialects,
-    /// What the file asks for and this version does not do.
-    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

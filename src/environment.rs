@@ -53,8 +53,20 @@ pub struct Environment {
     /// Whether pages name what they need in a `Link` header (RFC 8288).
     pub preload_headers: bool,
     pub security: Security,
+    /// Where pages load the libraries from that the configuration declares.
+    pub libraries: Libraries,
     /// How a server finds out that assets are not to be had from another origin; none if it does not ask.
     pub failover: Option<Failover>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libraries {
+    /// From where all assets are.
+    #[default]
+    Local,
+    /// From the public CDN that each one names.
+    Cdn,
 }
 
 /// A store for what is not public.
@@ -123,6 +135,7 @@ impl Environment {
             stale_if_error: None,
             cdn_tags: Vec::new(),
             preload_headers: true,
+            libraries: Libraries::default(),
         }
     }
 

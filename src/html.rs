@@ -6,6 +6,7 @@ use crate::error::{Fault, Result};
 
 mod css_urls;
 mod dimensions;
+mod fallback;
 mod head;
 mod parser;
 mod places;
@@ -17,6 +18,7 @@ mod strings;
 mod tags;
 mod walk;
 
+pub use fallback::{Fallback, hashes as fallback_hashes};
 pub use stream::Stream;
 pub use strings::rewrite_strings;
 pub use tags::{Tag, Visitor, visit};
@@ -57,11 +59,13 @@ pub struct Link {
     pub integrity: Option<String>,
     /// Whether the file comes from another origin.
     pub other_origin: bool,
+    /// What is loaded where that fails.
+    pub fallback: Option<Fallback>,
 }
 
 impl From<String> for Link {
     fn from(url: String) -> Self {
-        Link { url, integrity: None, other_origin: false }
+        Link { url, integrity: None, other_origin: false, fallback: None }
     }
 }
 
@@ -189,6 +193,7 @@ mod tests {
                 url: format!("https://c{url}"),
                 integrity: Some("sha256-x".into()),
                 other_origin: true,
+                fallback: None,
             })
         }
 

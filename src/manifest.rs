@@ -33,6 +33,9 @@ pub struct Manifest {
     pub entries: BTreeMap<LogicalPath, Entry>,
     /// The import map: the stable path of each chunk (`assets/js/util~1f0c2a9b.js`) to its file.
     pub chunks: BTreeMap<String, String>,
+    /// The files that a public CDN has, too.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub libraries: BTreeMap<String, Library>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +95,18 @@ pub struct Variant {
     pub digest: Digest,
 }
 
+/// Where a public CDN has a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Library {
+    /// Its URL there.
+    pub cdn: String,
+    /// Of what is there: the file as it came, before anything was done to it.
+    pub integrity: Integrity,
+    /// The property of `window` that is there once a script has run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub global: Option<String>,
+}
+
 /// Something that a page can name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -125,6 +140,7 @@ impl Manifest {
             files: BTreeMap::new(),
             entries: BTreeMap::new(),
             chunks: BTreeMap::new(),
+            libraries: BTreeMap::new(),
         }
     }
 

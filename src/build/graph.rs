@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::discover::{Sources, is_compiled_script, is_plain_script, is_style};
-use super::lock;
 use super::memory::Memory;
 use super::transform::module::glob_files;
+use super::{libraries, lock};
 use crate::asset::{LogicalPath, extension};
 use crate::config::Config;
 use crate::error::{Error, Fault, Result};
@@ -174,7 +174,10 @@ impl Graph {
                 false => graph.scripts.push(unit),
             }
         }
-        let bundled: BTreeSet<&PathBuf> = config.bundles.iter().flat_map(|bundle| &bundle.inputs).collect();
+        libraries::plan(config, sources, scripts, &mut graph)?;
+        let libraries = config.libraries.iter().map(|library| &library.file);
+        let taken: BTreeSet<&PathBuf> =
+            config.bundles.iter().flat_map(|bundle| &bundle.inputs).chain(libraries).collect();
         let bundle_names: BTreeSet<&LogicalPath> = config.bundles.iter().map(|bundle| &bundle.name).collect();
 
         let module_bundles = graph.modules.iter().map(|unit| &unit.name);
@@ -191,6 +194,9 @@ impl Graph {
         let nothing_named = named.is_empty() && config.bundles.is_empty();
         for (name, role) in &named {
             let Some((name, path)) = sources.asset(name) else { continue };
+            if config.libraries.iter().any(|library| library.file == *path) {
+                continue;
+            }
             let unit = Unit { name: name.clone(), inputs: vec![path.clone()], named: true };
             match role {
                 Role::Style => graph.styles.push(unit),
@@ -200,7 +206,7 @@ impl Graph {
         }
         let mut loose = Vec::new();
         for (name, path) in &sources.assets {
-            if named.contains_key(name.as_str()) || bundle_names.contains(name) || bundled.contains(path) {
+            if named.contains_key(name.as_str()) || bundle_names.contains(name) || taken.contains(path) {
                 continue;
             }
             let top = !name.as_str().contains('/');

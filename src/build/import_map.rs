@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Site;
 use super::output::{Names, Output, Outputs};
 use super::record::Relation;
+use super::transform::html::reach;
 use super::transform::script::{self, Goal};
 use crate::asset::relative_url;
 use crate::error::{Fault, Result};
@@ -42,7 +43,11 @@ fn code(site: &Site<'_>, name: &str, outputs: &Outputs) -> Result<String> {
     let url = |path: &str| relative_url(&from, path);
     let imports: BTreeMap<String, String> =
         outputs.chunks.iter().map(|(stable, file)| (url(stable), url(file))).collect();
-    let files: BTreeSet<&String> = outputs.chunks.values().collect();
+    // A framework preloads what an entry imports at once, and not each says its integrity: by one that the preload did not have, a
+    // browser would fetch the file again.
+    let modules = outputs.entries.values().filter(|entry| entry.module).map(|entry| entry.file.as_str());
+    let at_once: BTreeSet<&str> = reach(outputs, &modules.collect::<Vec<_>>(), false).into_iter().collect();
+    let files: BTreeSet<&String> = outputs.chunks.values().filter(|file| !at_once.contains(file.as_str())).collect();
     let integrity: BTreeMap<String, String> = files
         .into_iter()
         .filter_map(|file| Some((url(file), outputs.files.get(file)?.digest.integrity().as_str().to_owned())))

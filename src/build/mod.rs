@@ -31,6 +31,7 @@ mod emit;
 mod graph;
 mod images;
 mod import_map;
+mod libraries;
 mod memo;
 mod memory;
 mod metafile;
@@ -172,7 +173,6 @@ fn make(
     head: &str,
     progress: &dyn Progress,
 ) -> Result<Made> {
-    config.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
     let head = &format!("{head}{}", worker::registration(config, mode));
     progress.stage("discover", 0);
     let sources = match memory.trust(told) {
@@ -231,6 +231,7 @@ fn stages(site: &Site<'_>, sources: &Sources) -> Result<Outputs> {
     brought.hand_over(&mut outputs)?;
     images.tell(progress);
     import_map::add(site, &mut outputs)?;
+    libraries::add(site, &mut outputs)?;
     pages::add_documents(config, &graph.documents, &mut outputs)?;
     pages::add(site, &templates, drafts, &mut outputs)?;
     worker::add(config, mode, progress, &mut outputs)?;

@@ -14,7 +14,7 @@ use crate::config::{Config, SourceMaps};
 use crate::encoding::Encoding;
 use crate::error::Fault;
 use crate::fingerprint::Digest;
-use crate::manifest::{Entry, File, Kind, Manifest, Mode, Variant};
+use crate::manifest::{Entry, File, Kind, Library, Manifest, Mode, Variant};
 
 /// A file of the build, in memory. Clones share its bytes.
 #[derive(Debug, Clone)]
@@ -128,6 +128,8 @@ pub struct Outputs {
     pub imports: BTreeMap<String, Imports>,
     /// What each source names, by its own name below the root.
     pub sources: BTreeMap<String, BTreeSet<Import>>,
+    /// The files that a public CDN has, too.
+    pub libraries: BTreeMap<String, Library>,
     by_source: HashMap<PathBuf, String>,
 }
 
@@ -172,6 +174,7 @@ impl Outputs {
             chunks: BTreeMap::new(),
             imports: BTreeMap::new(),
             sources: BTreeMap::new(),
+            libraries: BTreeMap::new(),
             by_source: HashMap::new(),
         }
     }
@@ -246,6 +249,7 @@ impl Outputs {
         let mut manifest = Manifest::new(mode, self.prefix.as_str());
         manifest.entries = self.entries.clone();
         manifest.chunks = self.chunks.clone();
+        manifest.libraries = self.libraries.clone();
         manifest.files =
             self.files.iter().map(|(path, output)| (path.clone(), describe(config, path, output))).collect();
         manifest

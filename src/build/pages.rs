@@ -60,6 +60,7 @@ pub(super) fn draft(
             }
             known.insert(bundle.name.as_str().to_owned(), module);
         }
+        known.extend(config.libraries.iter().map(|library| (library.name.as_str().to_owned(), false)));
         Ok(known)
     })?;
     let urls = Arc::new(DraftUrls::new(&config.prefix, Arc::clone(&known)));
@@ -196,8 +197,11 @@ pub fn seal(outputs: &mut Outputs, mode: Mode) -> Result<ReleaseId> {
         Mode::Production => {
             let digests: Vec<(&str, String)> =
                 outputs.files.iter().map(|(path, output)| (path.as_str(), output.digest.to_string())).collect();
+            // Pages follow from these, too, once they are bound.
+            let libraries = serde_json::to_vec(&outputs.libraries).unwrap_or_default();
+            let libraries = (!outputs.libraries.is_empty()).then_some(libraries.as_slice());
             let parts = digests.iter().flat_map(|(path, digest)| [path.as_bytes(), digest.as_bytes()]);
-            ReleaseId::of(&Digest::of_parts(parts.chain([mode.as_str().as_bytes()])))
+            ReleaseId::of(&Digest::of_parts(parts.chain(libraries).chain([mode.as_str().as_bytes()])))
         }
         // While a site is being worked on there are no releases: a page that told of one would change with each change of others.
         Mode::Development => ReleaseId::of(&Digest::of(mode.as_str().as_bytes())),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::build::{ROWS, within_budget};
+use super::libraries::{self, How};
 use super::terminal::{Terminal, bytes};
 use super::{Global, block_on_this_thread};
 use crate::build::{Breach, Built};
@@ -23,6 +24,9 @@ pub struct Args {
     /// Fetch the environment's public URLs too, as they are and in each encoding, and compare them
     #[arg(long, requires = "env", conflicts_with = "reproducible")]
     live: bool,
+    /// Compare each `[library]` with its public CDN, in place of building: the version that its URL names with that of the local file; with `fetch`, the bytes
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "versions", conflicts_with_all = ["reproducible", "live"])]
+    libraries: Option<How>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +47,9 @@ struct Compared<'a> {
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let config = global.load()?;
+    if let Some(how) = args.libraries {
+        return libraries::run(&config, how, terminal);
+    }
     let environment = args.env.as_deref().map(|name| config.environment(name)).transpose()?;
     if let Some(environment) = environment.filter(|environment| environment.store.is_some() || args.live)
         && !args.reproducible

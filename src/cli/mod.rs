@@ -21,6 +21,7 @@ mod export;
 mod github;
 mod init;
 mod keys;
+mod libraries;
 mod preview;
 mod prune;
 mod publish;

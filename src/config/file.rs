@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::access_log::LogFormat;
 use super::budget::Size;
 use super::{Images, Pages, ProxyHeaders, SourceMaps, UpstreamHost, nearest, quoted};
-use crate::environment::{By, Enforcement, TagHeader};
+use crate::environment::{By, Enforcement, Libraries, TagHeader};
 use crate::error::Fault;
 
 #[derive(Deserialize, Default)]
@@ -151,14 +151,13 @@ impl Default for Compress {
     }
 }
 
-/// A library that a public CDN has too; read so that a file which declares some is accepted.
+/// A library that a public CDN has too.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "checked for its shape, not used yet")]
 pub struct Library {
-    file: String,
-    cdn: String,
-    global: Option<String>,
+    pub file: String,
+    pub cdn: String,
+    pub global: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -184,6 +183,7 @@ pub struct Environment {
     pub stale_if_error: Option<u32>,
     pub cdn_tags: Vec<TagHeader>,
     pub preload_headers: Option<bool>,
+    pub libraries: Libraries,
     pub security: Security,
 }
 

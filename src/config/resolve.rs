@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::text::Text;
 use super::{
-    Budget, Bundle, Config, Dialects, HeaderRule, Keep, Pattern, Serve, Targets, Worker, cdn, dev, failover, file,
-    front, security, tool,
+    Budget, Bundle, Config, Dialects, HeaderRule, Keep, Library, Pattern, Serve, Targets, Worker, cdn, dev, failover,
+    file, front, security, tool,
 };
 use crate::asset::{LogicalPath, is_hidden};
 use crate::encoding::Encoding;
@@ -74,6 +74,8 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
     }
     let keep = |keep| Keep::resolve(root, &out, prefix.as_str(), text, keep);
     let keeps = file.keep.into_iter().map(keep).collect::<Result<_, _>>()?;
+    let library = |(key, library)| Library::resolve(root, &assets, text, key, library);
+    let libraries = file.library.into_iter().map(library).collect::<Result<Vec<_>, _>>()?;
     let mut encodings = Vec::new();
     for token in &file.compress.encodings {
         encodings.push(encoding(text, token)?);
@@ -84,7 +86,6 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         Some(query) => Targets::configured(query, text)?,
         None => Targets::of_files(root)?,
     };
-    let mut warnings = Vec::new();
     let mut environments = BTreeMap::from([("development".to_owned(), Environment::new("development"))]);
     let has_development = file.env.contains_key("development");
     for (name, env) in file.env {
@@ -114,9 +115,6 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         }
     }
     let dialects = Dialects::resolve(prefix.as_str(), text, build.manifests, build.import_map, file.manifest)?;
-    if !file.library.is_empty() {
-        warnings.push("`[library]` has no effect yet: the local files are used in every environment".to_owned());
-    }
     Ok(Config {
         root: root.to_owned(),
         assets,
@@ -132,6 +130,7 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         tools,
         bundles,
         keeps,
+        libraries,
         encodings,
         images: file.images,
         context: file.context,
@@ -142,7 +141,6 @@ pub fn resolve(root: &Path, text: &Text, file: file::File) -> Result<Config, Fau
         budgets,
         worker,
         dialects,
-        warnings,
     })
 }
 
@@ -256,6 +254,7 @@ fn resolve_environment(text: &Text, name: &str, env: &file::Environment) -> Resu
     out.stale_while_revalidate = env.stale_while_revalidate;
     out.stale_if_error = env.stale_if_error;
     out.cdn_tags.clone_from(&env.cdn_tags);
+    out.libraries = env.libraries;
     out.preload_headers = env.preload_headers.unwrap_or(out.preload_headers);
     if let Some(failover) = &env.failover {
         out.failover = failover::resolve(text, failover)?;

@@ -264,6 +264,10 @@ impl<'p> Element<'p> for Parsed<'_, '_, '_> {
     fn before(&mut self, html: &str) {
         self.element.before(html, ContentType::Html);
     }
+
+    fn after(&mut self, html: &str) {
+        self.element.after(html, ContentType::Html);
+    }
 }
 
 #[cfg(test)]

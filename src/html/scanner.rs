@@ -263,6 +263,12 @@ impl<'e> Scanner<'e> {
         let key = Key::of(self.outline.name(tag));
         if self.outline.is_end() {
             self.spaces.close(key);
+            if !self.edits.after.is_empty() {
+                // It was given to a script, whose end tag is the next of all.
+                self.copy(bytes, end);
+                let after = std::mem::take(&mut self.edits.after);
+                self.out.extend_from_slice(&self.charset.bytes(&after));
+            }
             return true;
         }
         let is_foreign = self.spaces.are_foreign();

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::places::urls_of;
-use super::{Editor, Link, Place, css_urls, dimensions, references, rewrite_strings, scanner, srcset};
+use super::{Editor, Link, Place, css_urls, dimensions, fallback, references, rewrite_strings, scanner, srcset};
 
 /// An element's start, whoever has read it. Values are as they stand in the page, which lives for `'p`: with their references.
 pub trait Element<'p> {
@@ -17,19 +17,23 @@ pub trait Element<'p> {
     fn remove(&mut self, name: &str);
     /// Inserts HTML before what is there already.
     fn before(&mut self, html: &str);
+    /// Inserts HTML behind a script's end tag.
+    fn after(&mut self, html: &str);
 }
 
 pub struct Walk<'e> {
     pub editor: Box<dyn Editor + 'e>,
     /// Within a `<picture>`: whether all its sources so far have their size.
     picture: Option<bool>,
+    /// Whether an element so far has a copy that takes its place.
+    has_copies: bool,
     /// The `type` of the script whose text is being read.
     kind: Option<String>,
 }
 
 impl<'e> Walk<'e> {
     pub fn new(editor: Box<dyn Editor + 'e>) -> Self {
-        Walk { editor, picture: None, kind: None }
+        Walk { editor, picture: None, has_copies: false, kind: None }
     }
 }
 
@@ -162,6 +166,10 @@ impl Walk<'_> {
             if link.other_origin && !element.has("crossorigin") {
                 element.set("crossorigin", "anonymous".to_owned());
             }
+        }
+        if let Some(copy) = &link.fallback {
+            let is_first = !std::mem::replace(&mut self.has_copies, true);
+            fallback::attach(element, copy, is_first);
         }
     }
 

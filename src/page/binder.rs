@@ -6,12 +6,12 @@ use std::sync::Arc;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, HeaderMap, HeaderValue, LINK};
 use serde_json::{Map, Value, json};
 
-use super::csp;
+use super::csp::{self, Needs};
 use super::memo::{Memo, Notes};
 use super::rewrite::Rewriter;
 use super::statics::Statics;
 use crate::asset::LogicalPath;
-use crate::environment::Environment;
+use crate::environment::{Environment, Libraries};
 use crate::fingerprint::Digest;
 use crate::html::{self, Editor, Link, Place};
 use crate::manifest::{Entry, Manifest};
@@ -83,9 +83,23 @@ impl Binder {
     pub fn fields(&self, path: &str, headers: &mut HeaderMap) {
         let mut rewriter = self.rewriter(path);
         edit(headers, LINK, |links| link(links, &mut rewriter));
-        let assets = Some(&self.environment.asset_base).filter(|base| base.is_other_origin());
+        let libraries = match self.environment.libraries {
+            Libraries::Cdn => Some(&self.manifest.libraries),
+            Libraries::Local => None,
+        };
+        let copies = libraries.filter(|all| !all.is_empty()).map(|_| html::fallback_hashes());
+        let are = |extension: &str| -> Vec<&str> {
+            let all = libraries.into_iter().flatten().filter(|(file, _)| file.ends_with(extension));
+            all.map(|(_, library)| library.cdn.as_str()).collect()
+        };
+        let needs = Needs {
+            assets: Some(&self.environment.asset_base).filter(|base| base.is_other_origin()),
+            hashes: self.map_hash.as_deref().into_iter().chain(copies.iter().flatten().map(String::as_str)).collect(),
+            scripts: are(".js"),
+            styles: are(".css"),
+        };
         for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
-            edit(headers, name, |policy| csp::admit(policy, assets, self.map_hash.as_deref()));
+            edit(headers, name, |policy| csp::admit(policy, &needs));
         }
     }
 

@@ -34,26 +34,43 @@ pub fn policy(survey: &Survey, surroundings: &Surroundings, environment: &Enviro
     policy.to_value()
 }
 
-/// An application's own policy, with what its page has come to need by being bound: assets of another origin may come from where it
-/// lets its own come from, and an import map in the page has its hash (with quotes) wherever scripts in it need one. None if that changes nothing.
-pub fn admit(policy: &str, assets: Option<&AssetBase>, map_hash: Option<&str>) -> Option<String> {
-    let assets = assets.map(|base| source(base.as_str()));
+/// What a page of an application has come to need by being bound.
+#[derive(Debug, Default)]
+pub struct Needs<'a> {
+    /// Where assets of another origin are.
+    pub assets: Option<&'a AssetBase>,
+    /// Of scripts in the page, with quotes.
+    pub hashes: Vec<&'a str>,
+    /// Where scripts of other origins are, and stylesheets.
+    pub scripts: Vec<&'a str>,
+    pub styles: Vec<&'a str>,
+}
+
+/// An application's own policy, with what its page has come to need: assets of another origin may come from where it lets its own come
+/// from, libraries where it lets scripts and stylesheets of its own in, and scripts in the page have their hash wherever they need one.
+/// None if that changes nothing.
+pub fn admit(policy: &str, needs: &Needs<'_>) -> Option<String> {
+    let assets = needs.assets.map(|base| source(base.as_str()));
     let has = |name: &str| policy.split(';').any(|directive| name_of(directive).eq_ignore_ascii_case(name));
     // The most special that there is counts: https://www.w3.org/TR/CSP3/#directive-fallback-list
     let of_scripts = ["script-src-elem", "script-src", "default-src"].into_iter().find(|name| has(name));
+    let of_styles = ["style-src-elem", "style-src", "default-src"].into_iter().find(|name| has(name));
     let mut is_changed = false;
     let admitted = policy.split(';').map(|directive| {
         let (name, words) = (name_of(directive), || directive.split_ascii_whitespace().skip(1));
+        let is_of = |directive: Option<&str>| directive.is_some_and(|kind| name.eq_ignore_ascii_case(kind));
         let is_of_assets = OF_ASSETS.iter().any(|kind| name.eq_ignore_ascii_case(kind));
         let lets_own_in = words().any(|word| word.eq_ignore_ascii_case("'self'"));
         let is_strict = words().any(|word| word.starts_with("'nonce-") || word.starts_with("'sha"));
         let lets_all_in = words().any(|word| word.eq_ignore_ascii_case("'unsafe-inline'")) && !is_strict;
         let lets_none_in = words().all(|word| word.eq_ignore_ascii_case("'none'"));
-        let is_of_scripts = of_scripts.is_some_and(|kind| name.eq_ignore_ascii_case(kind));
         let assets = assets.as_deref().filter(|_| is_of_assets && lets_own_in);
-        let hash = map_hash.filter(|_| is_of_scripts && !lets_all_in && !lets_none_in);
+        let libraries = [(of_scripts, &needs.scripts), (of_styles, &needs.styles)];
+        let libraries = libraries.into_iter().filter(|(kind, _)| is_of(*kind) && lets_own_in).flat_map(|(_, all)| all);
+        let hashes = needs.hashes.iter().filter(|_| is_of(of_scripts) && !lets_all_in && !lets_none_in);
         let mut admitted = directive.to_owned();
-        for more in assets.into_iter().chain(hash).filter(|more| !words().any(|word| word == *more)) {
+        let more = assets.into_iter().chain(libraries.copied()).chain(hashes.copied());
+        for more in more.filter(|more| !words().any(|word| word == *more)) {
             is_changed = true;
             admitted.truncate(admitted.trim_end().len());
             admitted.push(' ');

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::statics::Statics;
 use crate::asset::{document_base, local_path, url_path};
-use crate::environment::Environment;
-use crate::html::{Editor, Link, Place};
+use crate::environment::{Environment, Libraries};
+use crate::html::{Editor, Fallback, Link, Place};
 use crate::manifest::{Kind, Manifest};
 use crate::release::Stamp;
 
@@ -68,6 +68,19 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
         }
     }
 
+    /// A library where a public CDN has it, with the copy that is here for when it can't be had.
+    fn library(&self, place: Place, path: &str) -> Option<Link> {
+        let takes_copy = matches!(place, Place::Script { module: false } | Place::Stylesheet);
+        let is_wanted = self.environment.libraries == Libraries::Cdn && (takes_copy || place == Place::Preload);
+        let Target::Asset(file) = self.target(path).filter(|_| is_wanted)? else { return None };
+        let library = self.manifest.libraries.get(file)?;
+        let integrity = self.manifest.files.get(file)?.integrity.as_str().to_owned();
+        let url = self.environment.asset_base.url(file);
+        let fallback = takes_copy.then(|| Fallback { url, integrity, global: library.global.clone() });
+        let integrity = Some(library.integrity.as_str().to_owned());
+        Some(Link { url: library.cdn.clone(), integrity, other_origin: true, fallback })
+    }
+
     /// The string of a JSON document in this environment, if it is exactly an asset's URL.
     pub fn string(&mut self, string: &str) -> Option<String> {
         self.url(Place::Json, string).map(|link| link.url)
@@ -84,6 +97,9 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
             return None;
         }
         let (path, suffix) = local_path(self.base.as_deref()?, url)?;
+        if let Some(link) = self.library(place, &path) {
+            return Some(link);
+        }
         let base = &self.environment.asset_base;
         let (mut new, integrity) = match self.target(&path)? {
             Target::Asset(file) if place == Place::Use => (format!("/{}", url_path(file)), None),
@@ -109,7 +125,7 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
         }
         new.push_str(suffix);
         let other_origin = integrity.is_some() && base.is_other_origin();
-        (new != url).then_some(Link { url: new, integrity, other_origin })
+        (new != url).then_some(Link { url: new, integrity, other_origin, fallback: None })
     }
 
     fn meta(&mut self, name: &str) -> Option<String> {
@@ -122,7 +138,7 @@ mod tests {
     use super::*;
     use crate::asset::LogicalPath;
     use crate::fingerprint::Digest;
-    use crate::manifest::{Entry, File, Mode};
+    use crate::manifest::{Entry, File, Library, Mode};
     use crate::page::bind;
 
     fn manifest() -> Manifest {
@@ -187,6 +203,37 @@ mod tests {
         ] {
             assert_eq!(bound("https://c/", html), html);
         }
+    }
+
+    #[test]
+    fn libraries_come_from_their_cdn_where_that_is_wanted() {
+        let mut manifest = manifest();
+        let own = Digest::of(b"assets/js/a-1.js").integrity();
+        let there = Digest::of(b"as it came").integrity();
+        let library =
+            Library { cdn: "https://l.example/a.js?x=1&y".into(), integrity: there.clone(), global: Some("A".into()) };
+        manifest.libraries.insert("assets/js/a-1.js".into(), library);
+        let mut environment = Environment::new("test");
+        let page = "<script src=/static/js/a.js></script><script src=/static/js/a.js async></script>\
+                    <script type=module src=/static/js/a.js></script><a href=/static/js/a.js>a</a>";
+        let bound = |environment: &Environment, html: &str| {
+            String::from_utf8(bind(&manifest, environment, "docs/index.html", html.as_bytes()).unwrap()).unwrap()
+        };
+        assert!(!bound(&environment, page).contains("l.example"));
+        environment.libraries = Libraries::Cdn;
+        environment.asset_base = "https://c/".parse().unwrap();
+        let once = bound(&environment, page);
+        assert_eq!(bound(&environment, &once), once, "binding again changes nothing");
+        let from_cdn = format!(
+            "<script src=\"https://l.example/a.js?x=1&amp;y\" integrity=\"{}\" crossorigin=\"anonymous\" \
+             data-fallback=\"https://c/assets/js/a-1.js\" data-fallback-integrity=\"{}\" data-global=\"A\"></script><script>(",
+            there.as_str(),
+            own.as_str()
+        );
+        assert!(once.starts_with("<script>addEventListener(") && once.contains(&from_cdn), "{once}");
+        assert_eq!(once.matches("l.example").count(), 2, "{once}");
+        assert_eq!(once.matches("document.write(").count(), 1, "nobody waits for the second: {once}");
+        assert!(once.contains("<a href=\"https://c/assets/js/a-1.js\">"), "{once}");
     }
 
     #[test]

@@ -106,10 +106,22 @@ fn each_is_written_where_its_reader_looks() {
     assert_eq!(vite["js/both.js"]["src"], "js/both.js");
     let list = dist.read("precache.js");
     assert!(list.starts_with("self.__WB_MANIFEST = [{") && list.contains(&format!("/{main}")), "{list}");
+    // What an entry imports at once is preloaded by others, who say no integrity.
+    let map = dist.read(&dist.named("js/import-map.js"));
+    let file = |name: &str| chunk(&dist, name);
+    let (shared, late) = (file("shared-"), file("late-"));
+    let vouches = |file: &str| map.contains(&format!("{file}\":"));
+    assert!(map.contains(&shared) && !vouches(&shared) && vouches(&late), "{map}");
     // Sorted, as all that is written.
     let text = dist.read("assets/manifest.json");
     let keys: Vec<&str> = text.lines().filter_map(|line| line.trim().split('"').nth(1)).collect();
     assert!(keys.len() > 5 && keys.is_sorted(), "{keys:?}");
+}
+
+/// The script's file name that begins so.
+fn chunk(dist: &Dist, start: &str) -> String {
+    let mut names = dist.names().into_iter().filter_map(|name| Some(name.rsplit('/').next()?.to_owned()));
+    names.find(|name| name.starts_with(start) && name.ends_with(".js")).expect("a chunk")
 }
 
 fn who_chose_none_gets_that_of_vite() {

@@ -29,6 +29,7 @@ mod http;
 mod images;
 mod keep;
 mod layout;
+mod libraries;
 mod modules;
 mod operate;
 mod packages;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         images::trials(),
         keep::trials(),
         layout::trials(),
+        libraries::trials(),
         modules::trials(),
         operate::trials(),
         packages::trials(),

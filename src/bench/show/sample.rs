@@ -169,6 +169,7 @@ fn settings() -> Settings {
     let network =
         |name: &str, round_trip_ms: f64, down: u64, up: u64| Network { name: name.to_owned(), round_trip_ms, down, up };
     Settings {
+        app: None,
         quick: false,
         rounds: ROUNDS,
         seconds: 5.0,

@@ -172,7 +172,7 @@ impl Editor for Finisher<'_> {
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
         let (file, suffix) = self.file(place, url)?;
         let url = format!("/{}{suffix}", url_path(file));
-        Some(Link { url, integrity: self.integrity(file), other_origin: false })
+        Some(Link { url, integrity: self.integrity(file), other_origin: false, fallback: None })
     }
 
     fn head(&mut self) -> Option<String> {

@@ -7,7 +7,7 @@ use proptest::sample::select;
 use super::{Charset, edit_part};
 use crate::html::parser::{self, Parser};
 use crate::html::walk::Walk;
-use crate::html::{Editor, Link, Place, Stream};
+use crate::html::{Editor, Fallback, Link, Place, Stream};
 
 /// Moves whatever holds `/a`, inserts something before modules, and edits scripts of one kind.
 #[derive(Default)]
@@ -19,7 +19,11 @@ impl Editor for Moves {
     fn url(&mut self, place: Place, url: &str) -> Option<Link> {
         let integrity = (!url.contains('?')).then(|| "sha256-x".to_owned());
         let url = format!("{}https://c\"&é{url}{place:?}", self.base);
-        url.contains("/a").then_some(Link { url, integrity, other_origin: true })
+        let is_loaded = matches!(place, Place::Script { module: false } | Place::Stylesheet);
+        let copy =
+            || Fallback { url: "/é&\"".to_owned(), integrity: "sha256-y".to_owned(), global: Some("A".to_owned()) };
+        let fallback = is_loaded.then(copy);
+        url.contains("/a").then_some(Link { url, integrity, other_origin: true, fallback })
     }
 
     fn before(&mut self, place: Place, url: &str) -> Option<String> {

@@ -265,6 +265,8 @@ pub struct Edits {
     /// Values of attributes that it has, by their place in the outline; none for those that are taken out.
     changed: Vec<(usize, Option<String>)>,
     added: Vec<(&'static str, String)>,
+    /// Inserted behind the element's end.
+    pub after: String,
 }
 
 /// A start tag of the page that lives for `'p`.
@@ -410,5 +412,9 @@ impl<'p> Element<'p> for Tag<'p, '_> {
 
     fn before(&mut self, html: &str) {
         self.edits.before.push_str(html);
+    }
+
+    fn after(&mut self, html: &str) {
+        self.edits.after.push_str(html);
     }
 }
