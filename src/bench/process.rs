@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::report::Missing;
 
-/// How long a server may take until it accepts a connection.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server may take until it accepts a connection. Varnish compiles its configuration, which takes a while where many start.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits beside the program for the bench's end of a pipe to be closed, then ends the whole group. What can't be caught (a kill, a
 /// crash) closes it too.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use super::About;
@@ -97,5 +98,5 @@ async fn publish(access: &Access, base: &str, out: &std::path::Path) -> Result<(
     let store = S3::connect(&access.bucket, PREFIX, Some(&access.endpoint), None, Some(credentials)).await;
     let manifest = Manifest::load(out)?;
     let build = Build { out, manifest: &manifest, environment: &environment };
-    publish::publish_to(&store, build, publish::Options::default(), &Silent).await.map(drop)
+    publish::publish_to(&store, build, publish::Options::default(), &Silent).boxed_local().await.map(drop)
 }
