@@ -4,9 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::terminal::{Column, Terminal};
 use super::{Global, block_on};
-use crate::bench::report::{Report, VERSION, VisitKind};
+use crate::bench::compare::{Comparison, compare};
+use crate::bench::prices::Prices;
+use crate::bench::report::{Report, VERSION};
+use crate::bench::show::{self, Cell, Head, Row};
+use crate::bench::summary::Summary;
 use crate::bench::{self, Options};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
+use crate::fs;
+use crate::progress::Progress;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -52,18 +58,107 @@ pub struct Args {
     /// Measure with the settings of an earlier report; other flags win over it
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Measure nothing: show an earlier report
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    show: Option<PathBuf>,
+    /// Say what differs from an earlier report; what is worse beyond chance and noise ends with exit code 3
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// Prices and assumptions for the month's bill, in TOML [default: a dated sheet of list prices]
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// Write what was found as one page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write what was found as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write the tables of the usual guides as Markdown, with what was measured beside their words
+    #[arg(long, value_name = "FILE")]
+    guide: Option<PathBuf>,
+    /// Write the report with every sample to this file, as `--json` does to stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
+    // What is read is found fault with before minutes have gone by.
+    let prices = match &args.prices {
+        Some(path) => Prices::parse(&path.display().to_string(), &read_text(path, "price sheet")?)?,
+        None => Prices::shipped()?,
+    };
+    let earlier = args.compare.as_deref().map(read).transpose()?;
+    let report = match &args.show {
+        Some(path) => read(path)?,
+        None => measure(global, args, terminal)?,
+    };
+    if let Some(path) = &args.output {
+        let text = serde_json::to_string_pretty(&report).map_err(|error| Fault::new(error.to_string()))?;
+        fs::write(path, format!("{text}\n").as_bytes())?;
+    }
+    let summary = Summary::of(&report, &prices);
+    let comparison = earlier.map(|earlier| compare(&earlier, &report, &prices));
+    lay_out(args, &summary, comparison.as_ref())?;
+    if !terminal.report(&report)? {
+        tell(&summary, comparison.as_ref(), terminal);
+    }
+    match comparison {
+        Some(comparison) if !comparison.refused.is_empty() => Err(Error::Usage {
+            message: format!("the two runs can't be compared, since {}", comparison.refused.join("; ")),
+            help: "measure with the settings of the earlier one: `--from` its report".to_owned(),
+        }),
+        Some(comparison) if comparison.regressed() => Err(Error::Check {
+            message: "worse than in the earlier run, beyond chance and noise".to_owned(),
+            help: "`--html` and `--markdown` show all that has changed".to_owned(),
+            findings: show::regressions(&comparison).into_iter().map(Fault::new).collect(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn column(head: &Head) -> Column<'_> {
+    match head.number {
+        true => Column::Number(&head.name),
+        false => Column::Text(&head.name),
+    }
+}
+
+fn measure(global: &Global, args: &Args, terminal: &Terminal) -> Result<Report> {
     let config = global.load()?;
     let options = options(global, args)?;
     let report = block_on(bench::run(&config, &options, terminal))?;
     terminal.finish();
-    if terminal.report(&report)? {
-        return Ok(());
+    Ok(report)
+}
+
+fn lay_out(args: &Args, summary: &Summary<'_>, comparison: Option<&Comparison>) -> Result<()> {
+    if let Some(path) = &args.html {
+        fs::write(path, show::html(summary, comparison)?.as_bytes())?;
     }
-    show(&report, terminal);
+    if let Some(path) = &args.markdown {
+        fs::write(path, show::markdown(summary, comparison).as_bytes())?;
+    }
+    if let Some(path) = &args.guide {
+        fs::write(path, show::guide(summary).as_bytes())?;
+    }
     Ok(())
+}
+
+/// For people.
+fn tell(summary: &Summary<'_>, comparison: Option<&Comparison>, terminal: &Terminal) {
+    for table in show::terminal(summary, comparison) {
+        terminal.say(&format!("{}\n", table.title));
+        let head: Vec<Column<'_>> = table.head.iter().map(column).collect();
+        let rows = table.rows.iter().map(|row| match row {
+            Row::Cells(cells) => cells.iter().map(Cell::plain).collect(),
+            Row::Missing { name, why } => vec![name.clone(), why.clone()],
+        });
+        terminal.table(&head, rows.collect());
+        terminal.say("");
+        table.notes.iter().for_each(|note| terminal.say(note));
+        terminal.say("");
+    }
+    summary.warnings.iter().for_each(|warning| terminal.warn(warning.clone()));
 }
 
 fn options(global: &Global, args: &Args) -> Result<Options> {
@@ -92,84 +187,24 @@ fn options(global: &Global, args: &Args) -> Result<Options> {
     })
 }
 
+fn read_text(path: &Path, what: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| Error::Usage {
+        message: format!("could not read the {what} `{}`: {error}", path.display()),
+        help: "name a file that is there".to_owned(),
+    })
+}
+
 fn read(path: &Path) -> Result<Report> {
-    let text = std::fs::read(path).map_err(|error| Error::Usage {
-        message: format!("could not read the report `{}`: {error}", path.display()),
-        help: "name a file that `bench --json` has written".to_owned(),
-    })?;
-    let report: Result<Report, String> = serde_json::from_slice(&text).map_err(|error| error.to_string());
+    let text = read_text(path, "report")?;
+    let report: Result<Report, String> = serde_json::from_str(&text).map_err(|error| error.to_string());
     let report = report.and_then(|report| match report.version {
         VERSION => Ok(report),
         other => Err(format!("it is of version {other}, this program reads version {VERSION}")),
     });
     report.map_err(|reason| Error::Usage {
         message: format!("`{}` is no report of the bench: {reason}", path.display()),
-        help: "name a file that `bench --json` of this version has written".to_owned(),
+        help: "name a file that `bench --output` of this version has written".to_owned(),
     })
-}
-
-/// For people.
-fn show(report: &Report, terminal: &Terminal) {
-    let head = [
-        Column::Text("strategy"),
-        Column::Number("requests/s"),
-        Column::Number("CPU µs/request"),
-        Column::Number("p99 ms"),
-        Column::Number("memory MiB"),
-        Column::Number("first visit ms"),
-        Column::Number("again ms"),
-    ];
-    let rows = report.strategies.iter().map(|measured| {
-        if let Some(missing) = &measured.missing {
-            let mut row = vec![measured.name.clone(), format!("not measured: {} ({})", missing.reason, missing.remedy)];
-            row.resize(head.len(), String::new());
-            return row;
-        }
-        let of_load = |figure: fn(&bench::report::ServerSample) -> f64| middle(measured.servers.iter().map(figure));
-        let visits = |kind| {
-            let near = report.settings.distances_ms.first().copied().unwrap_or_default();
-            let visits = measured.visits.iter().filter(move |visit| visit.kind == kind && visit.origin_ms == near);
-            middle(visits.map(|visit| visit.load_ms))
-        };
-        let saturated =
-            |sample: &bench::report::ServerSample| sample.saturated.requests as f64 / sample.saturated.seconds;
-        let cpu = |sample: &bench::report::ServerSample| {
-            sample.saturated.server_cpu_us as f64 / sample.saturated.requests.max(1) as f64
-        };
-        let figures = [
-            (of_load(saturated), 0),
-            (of_load(cpu), 1),
-            (of_load(p99), 1),
-            (of_load(|sample| sample.memory as f64 / (1 << 20) as f64), 0),
-            (visits(VisitKind::First), 0),
-            (visits(VisitKind::Repeat), 0),
-        ];
-        let figures = figures
-            .into_iter()
-            .map(|(value, digits)| value.map_or_else(String::new, |value| format!("{value:.digits$}")));
-        std::iter::once(measured.name.clone()).chain(figures).collect()
-    });
-    terminal.table(&head, rows.collect());
-    for warning in &report.warnings {
-        terminal.say(&format!("warning: {warning}"));
-    }
-}
-
-fn p99(sample: &bench::report::ServerSample) -> f64 {
-    let total: u64 = sample.paced.latencies.iter().map(|(_, count)| count).sum();
-    let mut seen = 0;
-    let within = sample.paced.latencies.iter().find(|(_, count)| {
-        seen += count;
-        seen * 100 >= total * 99
-    });
-    within.map_or(f64::NAN, |(us, _)| *us as f64 / 1000.0)
-}
-
-/// The median; none of nothing.
-fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// What `bench` starts as the store of its strategy `storage`; of no use to anybody else, and hidden.

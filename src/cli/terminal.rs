@@ -19,9 +19,9 @@ use crate::progress::Progress;
 
 /// A column of a table, by what is in it.
 #[derive(Debug, Clone, Copy)]
-pub enum Column {
-    Text(&'static str),
-    Number(&'static str),
+pub enum Column<'h> {
+    Text(&'h str),
+    Number(&'h str),
 }
 
 /// What is drawn of a stage.
@@ -154,7 +154,7 @@ impl Terminal {
     }
 
     /// Rows under a head.
-    pub fn table(&self, head: &[Column], rows: Vec<Vec<String>>) {
+    pub fn table(&self, head: &[Column<'_>], rows: Vec<Vec<String>>) {
         if self.quiet || self.json || rows.is_empty() {
             return;
         }

@@ -102,6 +102,24 @@ pub fn prices(summary: &Summary<'_>) -> Table {
     table
 }
 
+fn figure(change: &Change) -> String {
+    match &change.situation {
+        Some(situation) => format!("{}, {}", change.metric, words::situation(situation)),
+        None => change.metric.to_string(),
+    }
+}
+
+/// What got worse, a line each.
+pub fn regressions(comparison: &Comparison) -> Vec<String> {
+    let worse = comparison.changes.iter().filter(|change| change.verdict == Trend::Worse);
+    worse
+        .map(|change| {
+            let [then, now] = [change.old, change.new].map(|of| words::value(change.metric, of.median));
+            format!("`{}`: {}: {then} then, {now} now", change.strategy, figure(change))
+        })
+        .collect()
+}
+
 /// All changes, or only those that are none by chance.
 pub fn changes(comparison: &Comparison, all: bool) -> Table {
     let mut table = Table::texts(
@@ -110,10 +128,7 @@ pub fn changes(comparison: &Comparison, all: bool) -> Table {
     );
     let told = |change: &&Change| all || matches!(change.verdict, Trend::Better | Trend::Worse);
     for change in comparison.changes.iter().filter(told) {
-        let what = match &change.situation {
-            Some(situation) => format!("{}, {}", change.metric, words::situation(situation)),
-            None => change.metric.to_string(),
-        };
+        let what = figure(change);
         let trend = match change.verdict {
             Trend::Better => format!("better by {}", words::share(change.share())),
             Trend::Worse => format!("worse by {}", words::share(change.share())),

@@ -11,6 +11,7 @@ mod table;
 mod waterfall;
 mod words;
 
+pub use derived::regressions;
 pub use guide::guide;
 pub use html::html;
 pub use markdown::markdown;
