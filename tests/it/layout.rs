@@ -120,7 +120,7 @@ fn each_foreign_crate_has_one_home() {
         ("grass", vec!["build/transform/sass.rs"]),
         ("lightningcss", vec!["build/transform/css.rs", "build/transform/css/"]),
         ("parcel_sourcemap", vec!["build/transform/css/"]),
-        ("lol_html", vec!["html.rs", "html/stream.rs", "html/tags.rs", "html/walk.rs"]),
+        ("lol_html", vec!["html.rs", "html/fallback.rs", "html/stream.rs", "html/tags.rs", "html/walk.rs"]),
         ("mime_guess", vec!["asset.rs"]),
         ("minify_html", vec!["build/transform/html.rs"]),
         ("minijinja", vec!["build/template.rs"]),
