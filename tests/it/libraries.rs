@@ -306,7 +306,7 @@ fn serve(site: &Site) -> Server {
 const SEEN: &str = "return document.documentElement.dataset.seen";
 
 /// Whether a complaint is one that a policy makes.
-fn is_of_policy(complaint: &String) -> bool {
+fn is_of_policy(complaint: &str) -> bool {
     complaint.contains("Content Security Policy")
         || complaint.contains("Content-Security-Policy")
         || complaint.contains("Integrity-Policy")
