@@ -18,7 +18,6 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::parser::{self, LONGEST_TEXT};
-use super::places::Key;
 use super::walk::Walk;
 use super::{Editor, Link};
 
@@ -216,10 +215,10 @@ impl<'e> Scanner<'e> {
                     let rest = bytes.get(at..).unwrap_or_default();
                     let Some(found) = memchr(b'<', rest) else { return Err(Read::UpTo(bytes.len())) };
                     let start = at + found;
-                    match rest.get(found + 1..).unwrap_or_default() {
+                    let is_end = match rest.get(found + 1..).unwrap_or_default() {
                         [] | [b'/'] => return Err(Read::UpTo(start)),
-                        [first, ..] if first.is_ascii_alphabetic() => self.outline.begin(false),
-                        [b'/', first, ..] if first.is_ascii_alphabetic() => self.outline.begin(true),
+                        [first, ..] if first.is_ascii_alphabetic() => false,
+                        [b'/', first, ..] if first.is_ascii_alphabetic() => true,
                         [b'/', b'>', ..] => {
                             at = start + 3;
                             continue;
@@ -240,6 +239,13 @@ impl<'e> Scanner<'e> {
                             at = start + 1;
                             continue;
                         }
+                    };
+                    if let Some(length) = self.outline.begin(bytes.get(start..).unwrap_or_default(), is_end)
+                        && self.is_passed()
+                    {
+                        self.outline.reset();
+                        at = start + length;
+                        continue;
                     }
                     start
                 }
@@ -247,7 +253,6 @@ impl<'e> Scanner<'e> {
             let tag = bytes.get(start..).unwrap_or_default();
             let Some(length) = self.outline.read(tag) else { return Err(Read::UpTo(start)) };
             if !self.tag(bytes, start, start + length) {
-                self.outline.begin(false);
                 return Err(Read::Declined(start));
             }
             at = start + length;
@@ -257,10 +262,20 @@ impl<'e> Scanner<'e> {
         }
     }
 
+    /// Whether nothing becomes of the tag that has just begun, nor of what follows it.
+    fn is_passed(&self) -> bool {
+        self.elements == Elements::WithUrls
+            && self.spaces.is_empty()
+            && (self.outline.is_end() || !self.outline.key().matters())
+    }
+
     /// A tag has come. Whether it was one that can be read here.
     fn tag(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
         let tag = bytes.get(start..end).unwrap_or_default();
-        let key = Key::of(self.outline.name(tag));
+        let (key, is_styled) = (self.outline.key(), self.outline.is_styled());
+        if !is_styled && self.is_passed() {
+            return true;
+        }
         if self.outline.is_end() {
             self.spaces.close(key);
             return true;
@@ -277,7 +292,6 @@ impl<'e> Scanner<'e> {
             Elements::WithUrls => key.with_urls().map(Cow::Borrowed),
             Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
         };
-        let is_styled = self.outline.is_styled(tag);
         let mut encoding = None;
         if name.is_some() || is_styled {
             let is_looked_at = name.is_some();

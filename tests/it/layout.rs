@@ -57,7 +57,8 @@ fn sources() -> BTreeMap<String, String> {
 fn is_fixture(path: &str) -> bool {
     matches!(
         path,
-        "serve/connection/proof.rs"
+        "html/scanner/proof.rs"
+            | "serve/connection/proof.rs"
             | "serve/fixture.rs"
             | "serve/model.rs"
             | "serve/upstream/proof.rs"

@@ -25,6 +25,11 @@ impl Spaces {
         self.0.last().copied().unwrap_or(Space::Html)
     }
 
+    /// Whether there is none but the document's own.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn are_foreign(&self) -> bool {
         self.current() != Space::Html
     }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8};
 use memchr::memchr;
 
 use super::charset::text;
+use crate::html::places::Key;
 use crate::html::walk::Element;
 
 /// As far as a tag has come, where its parts are: <https://html.spec.whatwg.org/#tag-name-state> and what follows. All places are
@@ -17,7 +18,10 @@ pub struct Outline {
     /// Up to where it was read.
     read: usize,
     name: (usize, usize),
+    /// Of the name, once there is one.
+    key: Key,
     attributes: Vec<Attribute>,
+    is_styled: bool,
     /// It ends with `/>`.
     is_closed: bool,
     /// It ends where a value should stand.
@@ -84,18 +88,69 @@ pub fn ends_name(byte: u8) -> bool {
     is(byte, SPACE | END | SLASH)
 }
 
+/// The next eight bytes, if there are as many.
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let word = bytes.get(at..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*word))
+}
+
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// How many bytes of a word come before the first that is zero.
+fn before_zero(word: u64) -> Option<usize> {
+    let zeros = word.wrapping_sub(EACH) & !word & (0x80 * EACH);
+    (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
+}
+
 /// Where the first byte that means one of these is, or the end.
 fn until(bytes: &[u8], from: usize, meanings: u8) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
-    from + rest.iter().position(|byte| is(*byte, meanings)).unwrap_or(rest.len())
+    let mut at = from;
+    while let Some(word) = word(bytes, at) {
+        // All that mean something are below the letters.
+        let Some(length) = before_zero(word & (0xc0 * EACH)) else {
+            at += 8;
+            continue;
+        };
+        at += length;
+        if bytes.get(at).is_some_and(|byte| is(*byte, meanings)) {
+            return at;
+        }
+        at += 1;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| is(*byte, meanings)).unwrap_or(rest.len())
+}
+
+/// Where a value ends. Most are short.
+fn quote(bytes: &[u8], from: usize) -> Option<usize> {
+    for at in [from, from + 8, from + 16] {
+        let Some(word) = word(bytes, at) else { break };
+        if let Some(length) = before_zero(word ^ (u64::from(b'"') * EACH)) {
+            return Some(at + length);
+        }
+    }
+    Some(from + memchr(b'"', bytes.get(from..)?)?)
 }
 
 impl Outline {
-    pub fn begin(&mut self, is_end: bool) {
+    /// Begins with a tag; how long it is, if there is nothing in it but a name.
+    pub fn begin(&mut self, tag: &[u8], is_end: bool) -> Option<usize> {
         let name = if is_end { 2 } else { 1 };
+        let end = until(tag, name, SPACE | END | SLASH);
         self.attributes.clear();
-        let attributes = std::mem::take(&mut self.attributes);
-        *self = Outline { state: Some(State::Name), read: name, name: (name, name), attributes, ..Outline::default() };
+        (self.name, self.read) = ((name, end), end);
+        (self.is_styled, self.is_closed, self.is_cut) = (false, false, false);
+        let next = tag.get(end);
+        if next.is_some() {
+            self.key = Key::of(self.name(tag));
+        }
+        self.state = Some(if next.is_some() { State::BeforeAttribute } else { State::Name });
+        (next == Some(&b'>')).then_some(end + 1)
+    }
+
+    /// What has begun needs no reading.
+    pub fn reset(&mut self) {
+        self.state = None;
     }
 
     pub fn is_begun(&self) -> bool {
@@ -112,9 +167,11 @@ impl Outline {
                     at = self.plain(tag, at);
                 }
                 State::Name => {
+                    // It goes on where it was cut.
                     at = until(tag, at, SPACE | END | SLASH);
                     self.name.1 = at;
                     if tag.get(at).is_some() {
+                        self.key = Key::of(self.name(tag));
                         state = State::BeforeAttribute;
                     }
                 }
@@ -138,6 +195,7 @@ impl Outline {
                         (attribute.name_end, attribute.value, attribute.end) = (at, (at, at), at);
                     }
                     if tag.get(at).is_some() {
+                        self.is_styled |= self.attributes.last().is_some_and(|attribute| attribute.is(tag, b"style"));
                         state = State::AfterAttribute;
                     }
                 }
@@ -189,13 +247,14 @@ impl Outline {
             let name_end = until(tag, start, SPACE | END | SLASH | EQUALS);
             let value = name_end + 2;
             let Some([b'=', b'"']) = tag.get(name_end..value) else { return start };
-            let Some(length) = tag.get(value..).and_then(|rest| memchr(b'"', rest)) else { return start };
+            let Some(value_end) = quote(tag, value) else { return start };
             if name_end == start {
                 return start;
             }
-            let value = (value, value + length);
-            let end = value.1 + 1;
-            self.attributes.push(Attribute { start, name_end, value, end });
+            let (value, end) = ((value, value_end), value_end + 1);
+            let attribute = Attribute { start, name_end, value, end };
+            self.is_styled |= attribute.is(tag, b"style");
+            self.attributes.push(attribute);
             if tag.get(end) != Some(&b' ') {
                 return end;
             }
@@ -231,8 +290,13 @@ impl Outline {
         tag.get(self.name.0..self.name.1).unwrap_or_default()
     }
 
-    pub fn is_styled(&self, tag: &[u8]) -> bool {
-        self.value(tag, b"style").is_some()
+    /// Whether it has a `style`.
+    pub fn is_styled(&self) -> bool {
+        self.is_styled
+    }
+
+    pub fn key(&self) -> Key {
+        self.key
     }
 
     pub fn value<'t>(&self, tag: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
@@ -294,7 +358,10 @@ impl<'p, 's> Tag<'p, 's> {
     /// Writes it as it is by now: what is changed, and between attributes one space, where anything is changed.
     pub fn write(self, out: &mut Vec<u8>) {
         let Tag { bytes, outline, encoding, edits, .. } = self;
-        let encoded = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(&encoding.encode(text).0);
+        let encoded = |text: &str, out: &mut Vec<u8>| match encoding == UTF_8 || text.is_ascii() {
+            true => out.extend_from_slice(text.as_bytes()),
+            false => out.extend_from_slice(&encoding.encode(text).0),
+        };
         encoded(&edits.before, out);
         edits.before.clear();
         if edits.changed.is_empty() && edits.added.is_empty() {
@@ -303,9 +370,9 @@ impl<'p, 's> Tag<'p, 's> {
         }
         let value = |text: &str, out: &mut Vec<u8>| {
             out.extend_from_slice(b"=\"");
-            match text.contains('"') {
-                true => encoded(&text.replace('"', "&quot;"), out),
-                false => encoded(text, out),
+            match memchr(b'"', text.as_bytes()) {
+                Some(_) => encoded(&text.replace('"', "&quot;"), out),
+                None => encoded(text, out),
             }
             out.push(b'"');
         };
