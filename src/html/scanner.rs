@@ -7,6 +7,7 @@
 mod charset;
 mod foreign;
 mod markup;
+mod outline;
 #[cfg(test)]
 mod proof;
 mod raw;
@@ -25,8 +26,9 @@ pub use charset::Charset;
 use charset::Meta;
 use foreign::Spaces;
 use markup::{Declared, Markup};
+use outline::Outline;
 use raw::{Raw, Until};
-use tag::{Edits, Outline, Tag};
+use tag::{Edits, Tag};
 
 /// Which elements are looked at, beside what any element may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,54 +273,25 @@ impl<'e> Scanner<'e> {
 
     /// A tag has come. Whether it was one that can be read here.
     fn tag(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
-        let tag = bytes.get(start..end).unwrap_or_default();
-        let (key, is_styled) = (self.outline.key(), self.outline.is_styled());
-        if !is_styled && self.is_passed() {
+        let key = self.outline.key();
+        if !self.outline.is_styled() && self.is_passed() {
             return true;
         }
         if self.outline.is_end() {
             self.spaces.close(key);
             return true;
         }
-        let is_foreign = self.spaces.are_foreign();
-        let raw = Raw::of(key);
+        let (raw, is_foreign) = (Raw::of(key), self.spaces.are_foreign());
         if let Some(raw) = &raw
             && if is_foreign { raw.is_edited() } else { self.outline.is_cut() }
         {
             // In a drawing, the text of scripts and styles is among other elements; and after `<script src=>` the parser sees tags.
             return false;
         }
-        let name = match self.elements {
-            Elements::WithUrls => key.with_urls().map(Cow::Borrowed),
-            Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
-        };
-        let mut encoding = None;
-        if name.is_some() || is_styled {
-            let is_looked_at = name.is_some();
-            let mut element =
-                Tag::new(tag, name.unwrap_or_default(), &self.outline, self.charset.encoding, &mut self.edits);
-            if is_looked_at {
-                match self.charset.meta(&element) {
-                    Meta::Nothing => {}
-                    Meta::Is(charset) => encoding = Some(charset),
-                    Meta::Unknown => return false,
-                }
-                self.walk.element(&mut element);
-            }
-            if is_styled {
-                self.walk.style(&mut element);
-            }
-            if element.is_edited() {
-                self.copy(bytes, start);
-                Tag::new(tag, Cow::Borrowed(""), &self.outline, self.charset.encoding, &mut self.edits)
-                    .write(&mut self.out);
-                self.copied = end;
-            }
+        if !self.element(bytes, start, end) {
+            return false;
         }
-        if let Some(charset) = encoding {
-            self.charset = charset;
-        }
-        self.spaces.open(key, &self.outline, tag);
+        self.spaces.open(key, &self.outline, bytes.get(start..end).unwrap_or_default());
         if let Some(raw) = raw.filter(|_| !is_foreign) {
             let edit: Option<Edit<'e>> = match raw.name() {
                 "script" if self.walk.reads_script() => Some(Walk::script_text),
@@ -327,6 +300,38 @@ impl<'e> Scanner<'e> {
                 _ => None,
             };
             self.place = Place::Text(raw, edit);
+        }
+        true
+    }
+
+    /// Looks at an element's start. Whether it is understood.
+    fn element(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
+        let tag = bytes.get(start..end).unwrap_or_default();
+        let name = match self.elements {
+            Elements::WithUrls => self.outline.key().with_urls().map(Cow::Borrowed),
+            Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
+        };
+        let (is_looked_at, is_styled) = (name.is_some(), self.outline.is_styled());
+        if !is_looked_at && !is_styled {
+            return true;
+        }
+        let Charset { encoding, .. } = self.charset;
+        let mut element = Tag::new(tag, name.unwrap_or_default(), &self.outline, encoding, &mut self.edits);
+        if is_looked_at {
+            match self.charset.meta(&element) {
+                Meta::Nothing => {}
+                Meta::Is(charset) => self.charset = charset,
+                Meta::Unknown => return false,
+            }
+            self.walk.element(&mut element);
+        }
+        if is_styled {
+            self.walk.style(&mut element);
+        }
+        if element.is_edited() {
+            self.copy(bytes, start);
+            self.edits.write(tag, &self.outline, encoding, &mut self.out);
+            self.copied = end;
         }
         true
     }

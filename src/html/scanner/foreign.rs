@@ -2,7 +2,7 @@
 //!
 //! Without the whole tree this can't be known for certain. It is told as the [parser](crate::html) tells it, in every case.
 
-use super::tag::Outline;
+use super::outline::Outline;
 use crate::html::places::Key;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -207,7 +207,7 @@ fn soup(most: usize) -> impl Strategy<Value = String> {
 const CHARSETS: [Option<&str>; 4] = [Some("utf-8"), None, Some("windows-1252"), Some("iso-8859-5")];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn it_is_read_as_the_parser_reads_it(page in soup(14), charset in select(&CHARSETS[..])) {
@@ -241,10 +241,6 @@ proptest! {
         let want = parser::edit(&page, &mut Moves::default()).unwrap();
         prop_assert_eq!(edit_part(&page, &mut Moves::default()).unwrap(), want);
     }
-}
-
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
 }
 
 #[test]

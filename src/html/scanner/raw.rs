@@ -3,7 +3,7 @@
 use memchr::{memchr, memchr2};
 
 use super::markup::Tail;
-use super::tag::ends_name;
+use super::outline::ends_name;
 use crate::html::places::{Key, RAW, RAW_KEYS};
 
 #[derive(Debug)]
