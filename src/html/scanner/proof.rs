@@ -290,3 +290,23 @@ fn pages_in_other_encodings_are_edited_too() {
     }
     assert!(Stream::new(Some("utf-16"), Box::new(Moves::default())).is_none());
 }
+
+#[test]
+fn what_is_rare_is_read_as_the_parser_reads_it() {
+    for page in [
+        "<script><!--<script></script><img src=/a></script><img src=/a>--></script><img src=/a>",
+        "<script><!--<script>--><img src=/a></script><img src=/a>",
+        "<math></br><style>a{b:url(/a)}<img src=/a></style><img src=/a>",
+        "<svg></p><title><img src=/a></title><svg><title><img src=/a></title>",
+        "<style media=>a{b:url(/a)}<img src=/a></style><textarea x= ><img src=/a></textarea><img src=/a>",
+        "<math><annotation-xml encoding=TEXT/html><title><img src=/a></title></annotation-xml><title><img src=/a>",
+        "<svg><foreignObject><style>a{b:url(/a)}</style></foreignObject><style>a{b:url(/a)}<img src=/a></style></svg><img src=/a>",
+        "<svg><font size=1><style>a{b:url(/a)}<img src=/a></style><svg><font><![CDATA[<img src=/a>]]>",
+    ] {
+        let want = shown(&parsed(Some("utf-8"), page.as_bytes()));
+        for at in 0..=page.len() {
+            let (first, second) = page.as_bytes().split_at(at);
+            assert_eq!(shown(&scanned(Some("utf-8"), &[first, second])), want, "{page} cut at {at}");
+        }
+    }
+}
