@@ -38,7 +38,7 @@ pub fn urls_of(tag: &str) -> &'static [&'static str] {
 }
 
 /// An element's name in lower case, as one number: that of none if it is long, and none of those that matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Key(u64);
 
 /// Those that are too long to be a number of their letters.
@@ -74,7 +74,20 @@ impl Key {
     pub fn with_urls(self) -> Option<&'static str> {
         ELEMENTS.get(KEYS.position(self)?).map(|(name, _)| *name)
     }
+
+    /// Whether the element has URLs, or what follows its tag is to be read otherwise than what follows others.
+    pub fn matters(self) -> bool {
+        let bits = const { KEYS.bits | RAW_KEYS.bits | SPACES.bits };
+        bits & self.bit() != 0
+            && (KEYS.position(self).is_some() || RAW_KEYS.position(self).is_some() || SPACES.position(self).is_some())
+    }
 }
+
+/// Elements that have nothing but text (<https://html.spec.whatwg.org/#parsing-html-fragments>).
+pub const RAW: [&str; 10] =
+    ["iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "textarea", "title", "xmp"];
+pub const RAW_KEYS: Keys<{ RAW.len() }> = Keys::of(RAW);
+const SPACES: Keys<2> = Keys::of(["math", "svg"]);
 
 const KEYS: Keys<{ ELEMENTS.len() }> = {
     let mut names = [""; ELEMENTS.len()];

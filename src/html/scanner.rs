@@ -7,6 +7,7 @@
 mod charset;
 mod foreign;
 mod markup;
+mod outline;
 #[cfg(test)]
 mod proof;
 mod raw;
@@ -18,7 +19,6 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::parser::{self, LONGEST_TEXT};
-use super::places::Key;
 use super::walk::Walk;
 use super::{Editor, Link};
 
@@ -26,8 +26,9 @@ pub use charset::Charset;
 use charset::Meta;
 use foreign::Spaces;
 use markup::{Declared, Markup};
+use outline::Outline;
 use raw::{Raw, Until};
-use tag::{Edits, Outline, Tag};
+use tag::{Edits, Tag};
 
 /// Which elements are looked at, beside what any element may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,10 +217,10 @@ impl<'e> Scanner<'e> {
                     let rest = bytes.get(at..).unwrap_or_default();
                     let Some(found) = memchr(b'<', rest) else { return Err(Read::UpTo(bytes.len())) };
                     let start = at + found;
-                    match rest.get(found + 1..).unwrap_or_default() {
+                    let is_end = match rest.get(found + 1..).unwrap_or_default() {
                         [] | [b'/'] => return Err(Read::UpTo(start)),
-                        [first, ..] if first.is_ascii_alphabetic() => self.outline.begin(false),
-                        [b'/', first, ..] if first.is_ascii_alphabetic() => self.outline.begin(true),
+                        [first, ..] if first.is_ascii_alphabetic() => false,
+                        [b'/', first, ..] if first.is_ascii_alphabetic() => true,
                         [b'/', b'>', ..] => {
                             at = start + 3;
                             continue;
@@ -240,6 +241,13 @@ impl<'e> Scanner<'e> {
                             at = start + 1;
                             continue;
                         }
+                    };
+                    if let Some(length) = self.outline.begin(bytes.get(start..).unwrap_or_default(), is_end)
+                        && self.is_passed()
+                    {
+                        self.outline.reset();
+                        at = start + length;
+                        continue;
                     }
                     start
                 }
@@ -247,7 +255,6 @@ impl<'e> Scanner<'e> {
             let tag = bytes.get(start..).unwrap_or_default();
             let Some(length) = self.outline.read(tag) else { return Err(Read::UpTo(start)) };
             if !self.tag(bytes, start, start + length) {
-                self.outline.begin(false);
                 return Err(Read::Declined(start));
             }
             at = start + length;
@@ -257,10 +264,19 @@ impl<'e> Scanner<'e> {
         }
     }
 
+    /// Whether nothing becomes of the tag that has just begun, nor of what follows it.
+    fn is_passed(&self) -> bool {
+        self.elements == Elements::WithUrls
+            && self.spaces.is_empty()
+            && (self.outline.is_end() || !self.outline.key().matters())
+    }
+
     /// A tag has come. Whether it was one that can be read here.
     fn tag(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
-        let tag = bytes.get(start..end).unwrap_or_default();
-        let key = Key::of(self.outline.name(tag));
+        let key = self.outline.key();
+        if !self.outline.is_styled() && self.is_passed() {
+            return true;
+        }
         if self.outline.is_end() {
             self.spaces.close(key);
             if !self.edits.after.is_empty() {
@@ -271,46 +287,17 @@ impl<'e> Scanner<'e> {
             }
             return true;
         }
-        let is_foreign = self.spaces.are_foreign();
-        let raw = Raw::of(key);
+        let (raw, is_foreign) = (Raw::of(key), self.spaces.are_foreign());
         if let Some(raw) = &raw
             && if is_foreign { raw.is_edited() } else { self.outline.is_cut() }
         {
             // In a drawing, the text of scripts and styles is among other elements; and after `<script src=>` the parser sees tags.
             return false;
         }
-        let name = match self.elements {
-            Elements::WithUrls => key.with_urls().map(Cow::Borrowed),
-            Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
-        };
-        let is_styled = self.outline.is_styled(tag);
-        let mut encoding = None;
-        if name.is_some() || is_styled {
-            let is_looked_at = name.is_some();
-            let mut element =
-                Tag::new(tag, name.unwrap_or_default(), &self.outline, self.charset.encoding, &mut self.edits);
-            if is_looked_at {
-                match self.charset.meta(&element) {
-                    Meta::Nothing => {}
-                    Meta::Is(charset) => encoding = Some(charset),
-                    Meta::Unknown => return false,
-                }
-                self.walk.element(&mut element);
-            }
-            if is_styled {
-                self.walk.style(&mut element);
-            }
-            if element.is_edited() {
-                self.copy(bytes, start);
-                Tag::new(tag, Cow::Borrowed(""), &self.outline, self.charset.encoding, &mut self.edits)
-                    .write(&mut self.out);
-                self.copied = end;
-            }
+        if !self.element(bytes, start, end) {
+            return false;
         }
-        if let Some(charset) = encoding {
-            self.charset = charset;
-        }
-        self.spaces.open(key, &self.outline, tag);
+        self.spaces.open(key, &self.outline, bytes.get(start..end).unwrap_or_default());
         if let Some(raw) = raw.filter(|_| !is_foreign) {
             let edit: Option<Edit<'e>> = match raw.name() {
                 "script" if self.walk.reads_script() => Some(Walk::script_text),
@@ -319,6 +306,38 @@ impl<'e> Scanner<'e> {
                 _ => None,
             };
             self.place = Place::Text(raw, edit);
+        }
+        true
+    }
+
+    /// Looks at an element's start. Whether it is understood.
+    fn element(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
+        let tag = bytes.get(start..end).unwrap_or_default();
+        let name = match self.elements {
+            Elements::WithUrls => self.outline.key().with_urls().map(Cow::Borrowed),
+            Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
+        };
+        let (is_looked_at, is_styled) = (name.is_some(), self.outline.is_styled());
+        if !is_looked_at && !is_styled {
+            return true;
+        }
+        let Charset { encoding, .. } = self.charset;
+        let mut element = Tag::new(tag, name.unwrap_or_default(), &self.outline, encoding, &mut self.edits);
+        if is_looked_at {
+            match self.charset.meta(&element) {
+                Meta::Nothing => {}
+                Meta::Is(charset) => self.charset = charset,
+                Meta::Unknown => return false,
+            }
+            self.walk.element(&mut element);
+        }
+        if is_styled {
+            self.walk.style(&mut element);
+        }
+        if element.is_edited() {
+            self.copy(bytes, start);
+            self.edits.write(tag, &self.outline, encoding, &mut self.out);
+            self.copied = end;
         }
         true
     }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::places::urls_of;
 use super::{Editor, Link, Place, css_urls, dimensions, fallback, references, rewrite_strings, scanner, srcset};
 
@@ -151,7 +153,7 @@ impl Walk<'_> {
 
     fn attribute<'p>(&mut self, element: &mut impl Element<'p>, name: &'static str, place: Place) {
         let Some(value) = element.get(name) else { return };
-        let url = references::decode(value.trim());
+        let url = references::decode(trimmed(&value));
         if let Some(html) = self.editor.before(place, &url) {
             element.before(&html);
         }
@@ -238,7 +240,14 @@ fn is_json(kind: &str) -> bool {
     kind.ends_with("json") || matches!(kind, "importmap" | "speculationrules")
 }
 
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 /// As an attribute's value.
 fn escaped(text: String) -> String {
-    if text.contains('&') { text.replace('&', "&amp;") } else { text }
+    if memchr(b'&', text.as_bytes()).is_some() { text.replace('&', "&amp;") } else { text }
 }

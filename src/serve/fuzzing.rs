@@ -26,18 +26,20 @@ use crate::asset::{decode_url_path, is_hidden, url_path};
 use crate::config::{LogFormat, ProxyHeaders};
 use crate::encoding::Encoding;
 use crate::fingerprint::Digest;
+use crate::html::{Editor, Link, Place, Stream};
 use crate::manifest::Manifest;
 
 /// It panics if something does not hold.
 pub type Target = fn(&[u8]);
 
 /// Each by its name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("accept_encoding", accept_encoding),
     ("conditions", conditions),
     ("forwarded", forwarded),
     ("log_line", log_line),
     ("manifest", manifest),
+    ("page", page),
     ("path", path),
     ("range", range),
     ("request", request),
@@ -136,6 +138,37 @@ pub fn range(data: &[u8]) {
     let body = Content::Memory(vec![b'x'; usize::try_from(length).unwrap_or(0)].into());
     let parts = Body::of(range::multipart(&body, &ranges, None, "b"));
     assert!(parts.remaining() > ranges.iter().map(|range| range.end - range.start).sum());
+}
+
+/// An application's page: in whatever pieces it comes, what becomes of it is what the parser of whole pages makes of it. The first byte
+/// says how long the pieces are, and in which charset they are read.
+pub fn page(data: &[u8]) {
+    struct Moves;
+    impl Editor for Moves {
+        fn url(&mut self, place: Place, url: &str) -> Option<Link> {
+            let integrity = place.takes_integrity().then(|| "sha256-x".to_owned());
+            url.contains('/').then(|| Link { url: format!("https://c\"&{url}"), integrity, other_origin: true })
+        }
+
+        fn before(&mut self, place: Place, url: &str) -> Option<String> {
+            (place == Place::Stylesheet).then(|| format!("<x y={url}>"))
+        }
+    }
+    let Some((first, page)) = data.split_first() else { return };
+    let charset = Some(if first % 2 == 0 { "utf-8" } else { "windows-1252" });
+    let (mut scanned, mut parsed) = (Vec::new(), Vec::new());
+    if let Some(mut stream) = Stream::new(charset, Box::new(Moves)) {
+        for piece in page.chunks(usize::from(first / 2 + 1)) {
+            scanned.extend(stream.write(Bytes::copy_from_slice(piece)));
+        }
+        scanned.extend(stream.end());
+    }
+    if let Some(mut stream) = Stream::parsed(charset, Box::new(Moves)) {
+        parsed.extend(stream.write(Bytes::copy_from_slice(page)));
+        parsed.extend(stream.end());
+    }
+    assert_eq!(String::from_utf8_lossy(&scanned), String::from_utf8_lossy(&parsed));
+    assert_eq!(scanned, parsed);
 }
 
 /// A URL's path: what is decoded is encoded and decoded again to the same; and no redirect leaves the site.

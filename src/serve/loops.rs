@@ -13,10 +13,8 @@ pub fn names(lines: &Lines<'_>, id: &str) -> bool {
 
 /// Adds a name to a request that is passed on (section 2: to the end of the list, in a line of its own or not). A request of one's
 /// own, such as a probe, carries none: it may rightly come back to its sender.
-pub fn append(headers: &mut HeaderMap, id: &str) {
-    if let Ok(value) = HeaderValue::try_from(id) {
-        headers.append(CDN_LOOP, value);
-    }
+pub fn append(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.append(CDN_LOOP, id);
 }
 
 /// The `cdn-id`s of a line, without their parameters.
@@ -74,7 +72,7 @@ mod tests {
     #[test]
     fn what_is_appended_is_found() {
         let mut headers = HeaderMap::from_iter([(CDN_LOOP, HeaderValue::from_static("cloudflare"))]);
-        append(&mut headers, "fingerpost");
+        append(&mut headers, HeaderValue::from_static("fingerpost"));
         assert!(
             names(&Asked::of(&headers).cdn_loop, "fingerpost") && names(&Asked::of(&headers).cdn_loop, "cloudflare")
         );

@@ -61,6 +61,7 @@ fn is_fixture(path: &str) -> bool {
             | "bench/show/sample.rs"
             | "bench/show/tests.rs"
             | "bench/summary/tests.rs"
+            | "html/scanner/proof.rs"
             | "serve/connection/proof.rs"
             | "serve/fixture.rs"
             | "serve/model.rs"

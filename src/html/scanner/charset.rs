@@ -85,5 +85,8 @@ fn of_meta(encoding: &'static Encoding) -> Meta {
 }
 
 pub fn text<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Cow<'a, str> {
-    encoding.decode_without_bom_handling(bytes).0
+    match std::str::from_utf8(bytes) {
+        Ok(text) if encoding == UTF_8 || text.is_ascii() => text.into(),
+        _ => encoding.decode_without_bom_handling(bytes).0,
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Without the whole tree this can't be known for certain. It is told as the [parser](crate::html) tells it, in every case.
 
-use super::tag::Outline;
+use super::outline::Outline;
 use crate::html::places::Key;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,11 @@ macro_rules! is_one_of {
 impl Spaces {
     fn current(&self) -> Space {
         self.0.last().copied().unwrap_or(Space::Html)
+    }
+
+    /// Whether there is none but the document's own.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn are_foreign(&self) -> bool {

@@ -4,10 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Charset, edit_part};
-use crate::html::parser::{self, Parser};
-use crate::html::walk::Walk;
-use crate::html::{Editor, Fallback, Link, Place, Stream};
+use super::edit_part;
+use crate::html::{Editor, Fallback, Link, Place, Stream, parser};
 
 /// Moves whatever holds `/a`, inserts something before modules, and edits scripts of one kind.
 #[derive(Default)]
@@ -55,11 +53,8 @@ fn scanned(charset: Option<&str>, pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 fn parsed(charset: Option<&str>, page: &[u8]) -> Vec<u8> {
-    let charset = Charset::of(charset).unwrap();
-    let mut parser = Parser::new(charset.encoding, charset.adjusts, Walk::new(Box::new(Moves::default()))).unwrap();
-    let mut out = parser.write(page);
-    out.extend(parser.end());
-    out
+    let mut stream = Stream::parsed(charset, Box::new(Moves::default())).unwrap();
+    [stream.write(Bytes::copy_from_slice(page)), stream.end()].concat()
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -216,7 +211,7 @@ fn soup(most: usize) -> impl Strategy<Value = String> {
 const CHARSETS: [Option<&str>; 4] = [Some("utf-8"), None, Some("windows-1252"), Some("iso-8859-5")];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn it_is_read_as_the_parser_reads_it(page in soup(14), charset in select(&CHARSETS[..])) {
@@ -252,6 +247,70 @@ proptest! {
     }
 }
 
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
+#[test]
+fn each_piece_is_passed_on_as_far_as_it_can_be() {
+    let mut stream = Stream::new(Some("utf-8"), Box::new(Moves::default())).unwrap();
+    for (piece, passed) in [
+        ("<p>text", "<p>text"),
+        ("<!-- a com", "<!-- a com"),
+        ("ment --><a href", "ment -->"),
+        ("=/b>link<", "<a href=/b>link"),
+        ("/a><script>let a = '", "</a><script>let a = '"),
+        ("</scr", ""),
+        ("ipx>';", "</scripx>';"),
+        ("</script><style>a{b:", "</script><style>"),
+        ("url(/b)}</style", ""),
+        ("><title>&lt;", "a{b:url(/b)}</style><title>&lt;"),
+        ("<img", "<img"),
+    ] {
+        assert_eq!(stream.write(Bytes::from_static(piece.as_bytes())), passed, "{piece}");
+    }
+    assert_eq!(stream.end(), "");
+}
+
+#[test]
+fn what_is_too_long_to_be_held_passes_as_it_is() {
+    for start in ["<a href=/a x=\"", "<style>", "<script type=importmap>"] {
+        let mut stream = Stream::new(None, Box::new(Moves::default())).unwrap();
+        let piece = Bytes::from(vec![b'x'; 1 << 20]);
+        let mut out = stream.write(Bytes::from_static(start.as_bytes())).to_vec();
+        (0..10).for_each(|_| out.extend(stream.write(piece.clone())));
+        assert!(out.len() >= 10 << 20, "{start}");
+        let end = "</style></script>\"><img src=/b>";
+        out.extend(stream.write(Bytes::from_static(end.as_bytes())));
+        out.extend(stream.end());
+        assert_eq!(out.len(), start.len() + (10 << 20) + end.len(), "{start}");
+    }
+}
+
+#[test]
+fn pages_in_other_encodings_are_edited_too() {
+    for (charset, bytes) in
+        [(Some("shift_jis"), &b"\x83\x5c<a href=/a>"[..]), (None, b"<meta charset=gbk>\x81\x5c<a href=/a>")]
+    {
+        let out = scanned(charset, &[bytes]);
+        assert!(shown(&out).contains("<a href=\"https://c"), "{}", shown(&out));
+        assert_eq!(out, parsed(charset, bytes));
+    }
+    assert!(Stream::new(Some("utf-16"), Box::new(Moves::default())).is_none());
+}
+
+#[test]
+fn what_is_rare_is_read_as_the_parser_reads_it() {
+    for page in [
+        "<script><!--<script></script><img src=/a></script><img src=/a>--></script><img src=/a>",
+        "<script><!--<script>--><img src=/a></script><img src=/a>",
+        "<math></br><style>a{b:url(/a)}<img src=/a></style><img src=/a>",
+        "<svg></p><title><img src=/a></title><svg><title><img src=/a></title>",
+        "<style media=>a{b:url(/a)}<img src=/a></style><textarea x= ><img src=/a></textarea><img src=/a>",
+        "<math><annotation-xml encoding=TEXT/html><title><img src=/a></title></annotation-xml><title><img src=/a>",
+        "<svg><foreignObject><style>a{b:url(/a)}</style></foreignObject><style>a{b:url(/a)}<img src=/a></style></svg><img src=/a>",
+        "<svg><font size=1><style>a{b:url(/a)}<img src=/a></style><svg><font><![CDATA[<img src=/a>]]>",
+    ] {
+        let want = shown(&parsed(Some("utf-8"), page.as_bytes()));
+        for at in 0..=page.len() {
+            let (first, second) = page.as_bytes().split_at(at);
+            assert_eq!(shown(&scanned(Some("utf-8"), &[first, second])), want, "{page} cut at {at}");
+        }
+    }
 }

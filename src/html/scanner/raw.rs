@@ -3,8 +3,8 @@
 use memchr::{memchr, memchr2};
 
 use super::markup::Tail;
-use super::tag::ends_name;
-use crate::html::places::{Key, Keys};
+use super::outline::ends_name;
+use crate::html::places::{Key, RAW, RAW_KEYS};
 
 #[derive(Debug)]
 pub struct Raw {
@@ -41,14 +41,10 @@ enum Begins {
     Perhaps,
 }
 
-const NAMES: [&str; 10] =
-    ["iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "textarea", "title", "xmp"];
-const KEYS: Keys<{ NAMES.len() }> = Keys::of(NAMES);
-
 impl Raw {
     /// That of the element with this name, if it is one of them.
     pub fn of(key: Key) -> Option<Self> {
-        let name = NAMES.get(KEYS.position(key)?)?;
+        let name = RAW.get(RAW_KEYS.position(key)?)?;
         Some(Raw { name, escape: Escape::None, tail: Tail::default() })
     }
 

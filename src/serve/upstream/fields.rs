@@ -1,6 +1,5 @@
 //! The fields of what is passed on, in both directions: what concerns one connection stays on it (RFC 9110 section 7.6.1).
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use http::Version;
@@ -36,24 +35,32 @@ pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     values(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")).then(|| asked.clone())
 }
 
+/// What is about one connection, beside what is named there as such.
+const OF_HOP: [HeaderName; 8] =
+    [CONNECTION, KEEP_ALIVE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+
 /// Takes out what is about the connection that it came by, and what is named there as such.
 pub fn end_of_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = values(headers, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
+    // To go through them once takes less than to look for each.
+    let mut found = [false; 8];
+    for name in headers.keys() {
+        for (own, found) in OF_HOP.iter().zip(&mut found) {
+            *found |= name == own;
+        }
+    }
+    if !found.contains(&true) {
+        return;
+    }
+    let named: Vec<HeaderName> = values(headers, &CONNECTION)
+        .filter(|token| !token.eq_ignore_ascii_case("keep-alive") && !token.eq_ignore_ascii_case("close"))
+        .filter_map(|token| token.parse().ok())
+        .collect();
     let trailers = values(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
     // What says where a message ends, whom it is for or where it was is not the connection's, whatever is named.
     for name in named.into_iter().filter(|name| *name != HOST && *name != http::header::CONTENT_LENGTH) {
         headers.remove(name);
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        PROXY_CONNECTION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for (name, _) in OF_HOP.iter().zip(found).filter(|(_, found)| *found) {
         headers.remove(name);
     }
     if trailers {
@@ -61,15 +68,28 @@ pub fn end_of_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds this server to those that a message has come by (RFC 9110 section 7.6.3).
-pub fn add_via(headers: &mut HeaderMap, version: Version, pseudonym: &str) {
-    let protocol = match version {
-        Version::HTTP_2 => "2.0",
-        Version::HTTP_10 => "1.0",
-        _ => "1.1",
-    };
-    if let Ok(value) = HeaderValue::try_from(format!("{protocol} {pseudonym}")) {
-        headers.append(VIA, value);
+/// What this server adds to those that a message has come by (RFC 9110 section 7.6.3), by the protocol that it has come in.
+#[derive(Debug)]
+pub struct Via {
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+impl Via {
+    /// None if the name can't stand in a field.
+    pub fn new(pseudonym: &str) -> Option<Self> {
+        let of = |protocol| HeaderValue::try_from(format!("{protocol} {pseudonym}")).ok();
+        Some(Via { http10: of("1.0")?, http11: of("1.1")?, http2: of("2.0")? })
+    }
+
+    pub fn add(&self, headers: &mut HeaderMap, version: Version) {
+        let own = match version {
+            Version::HTTP_2 => &self.http2,
+            Version::HTTP_10 => &self.http10,
+            _ => &self.http11,
+        };
+        headers.append(VIA, own.clone());
     }
 }
 
@@ -83,40 +103,44 @@ pub fn add_forwarded(
     is_trusted: bool,
 ) {
     let scheme = if client.is_secure { "https" } else { "http" };
-    let mut element = String::new();
-    if let Some(address) = peer {
-        let _ = match address {
-            IpAddr::V4(address) => write!(element, "for={address}"),
-            IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
-        };
+    let address = peer.map(|address| address.to_string());
+    let mut element = String::with_capacity(64);
+    match (peer, &address) {
+        (Some(IpAddr::V6(_)), Some(address)) => {
+            ["for=\"[", address, "]\""].into_iter().for_each(|part| element.push_str(part))
+        }
+        (_, Some(address)) => ["for=", address].into_iter().for_each(|part| element.push_str(part)),
+        (_, None) => {}
     }
     if let Some(host) = host
         && !host.contains(['"', '\\'])
     {
-        let _ = write!(element, ";host=\"{host}\"");
+        [";host=\"", host, "\""].into_iter().for_each(|part| element.push_str(part));
     }
-    let _ = write!(element, ";proto={scheme}");
+    [";proto=", scheme].into_iter().for_each(|part| element.push_str(part));
     let element = element.trim_start_matches(';');
 
-    let before = |name: &HeaderName| {
-        let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
-        lines.join(", ")
+    let chain = |name: &HeaderName, own: &str| {
+        let lines = headers.get_all(name).iter().filter(|_| is_trusted).filter_map(|line| line.to_str().ok());
+        HeaderValue::try_from(lines.chain([own]).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")).ok()
     };
-    let chain = |before: String, own: &str| match before.is_empty() || !is_trusted {
-        true => own.to_owned(),
-        false => format!("{before}, {own}"),
+    let own = address.as_deref().and_then(|address| HeaderValue::from_str(address).ok());
+    let seen = match client.address {
+        address if address == peer => own.clone(),
+        address => address.and_then(|address| HeaderValue::try_from(address.to_string()).ok()),
     };
     let chains = [
-        (FORWARDED, Some(chain(before(&FORWARDED), element))),
-        (FORWARDED_FOR, peer.map(|peer| chain(before(&FORWARDED_FOR), &peer.to_string()))),
-        (FORWARDED_HOST, host.map(str::to_owned)),
-        (FORWARDED_PROTO, Some(scheme.to_owned())),
-        (REAL_IP, client.address.map(|address| address.to_string())),
+        (FORWARDED, chain(&FORWARDED, element)),
+        (FORWARDED_FOR, if is_trusted { address.as_deref().and_then(|own| chain(&FORWARDED_FOR, own)) } else { own }),
+        (FORWARDED_HOST, host.and_then(|host| HeaderValue::from_str(host).ok())),
+        (FORWARDED_PROTO, Some(HeaderValue::from_static(scheme))),
+        (REAL_IP, seen),
     ];
+    headers.reserve(chains.len() + 2);
     for (name, value) in chains {
-        headers.remove(&name);
-        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-            headers.insert(name, value);
+        match value {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(&name)),
         }
     }
     let is_ours = |name: &HeaderName| {
@@ -233,8 +257,9 @@ mod tests {
     #[test]
     fn a_message_says_whom_it_came_by() {
         let mut fields = headers(&[("via", "1.0 fred")]);
-        add_via(&mut fields, Version::HTTP_11, "fingerpost");
-        add_via(&mut fields, Version::HTTP_2, "fingerpost");
+        let own = Via::new("fingerpost").unwrap();
+        own.add(&mut fields, Version::HTTP_11);
+        own.add(&mut fields, Version::HTTP_2);
         assert_eq!(shown(&fields), ["via: 1.0 fred", "via: 1.1 fingerpost", "via: 2.0 fingerpost"]);
     }
 }

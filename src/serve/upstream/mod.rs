@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RANGE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::header::{
+    CONNECTION, EXPECT, HOST, HeaderMap, HeaderValue, RANGE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, UPGRADE,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
@@ -25,6 +27,7 @@ mod transfer;
 mod validators;
 
 use breaker::Breaker;
+use fields::Via;
 use origin::Connections;
 use reply::Exchange;
 use transfer::{Pulse, Silent, Upload};
@@ -50,8 +53,8 @@ pub struct Upstream {
     connections: Connections,
     breaker: Breaker,
     settings: config::Upstream,
-    /// What this server calls itself to others.
-    pseudonym: String,
+    /// What this server calls itself to others, if that can stand in a field.
+    pseudonym: Option<(HeaderValue, Via)>,
 }
 
 /// Whom a request comes from, and what it is answered with as far as that is known.
@@ -103,7 +106,8 @@ impl Failure {
 impl Upstream {
     pub fn new(settings: config::Upstream, pseudonym: &str) -> Result<Self> {
         let connections = Connections::new(&settings.origin, settings.connect_timeout)?;
-        Ok(Upstream { connections, breaker: Breaker::default(), settings, pseudonym: pseudonym.to_owned() })
+        let pseudonym = HeaderValue::try_from(pseudonym).ok().zip(Via::new(pseudonym));
+        Ok(Upstream { connections, breaker: Breaker::default(), settings, pseudonym })
     }
 
     /// Passes a request on, and its answer back.
@@ -151,8 +155,15 @@ impl Upstream {
             Exchange { method: &parts.method, host: host.as_deref(), path: parts.uri.path(), accepted, is_marked };
         let version = response.version();
         fields::end_of_hop(response.headers_mut());
-        fields::add_via(response.headers_mut(), version, &self.pseudonym);
+        self.sign(response.headers_mut(), version);
         Ok(reply::of(response, &exchange, binder, &self.settings))
+    }
+
+    /// Says that a message has been here.
+    fn sign(&self, headers: &mut HeaderMap, version: Version) {
+        if let Some((_, via)) = &self.pseudonym {
+            via.add(headers, version);
+        }
     }
 
     /// Makes of a request what is sent.
@@ -165,11 +176,14 @@ impl Upstream {
     ) -> Result<(), Failure> {
         // hyper asks for the body once the application reads it.
         parts.headers.remove(EXPECT);
-        fields::add_via(&mut parts.headers, parts.version, &self.pseudonym);
-        loops::append(&mut parts.headers, &self.pseudonym);
+        self.sign(&mut parts.headers, parts.version);
+        if let Some((name, _)) = &self.pseudonym {
+            loops::append(&mut parts.headers, name.clone());
+        }
         let host = host.filter(|_| self.settings.host == UpstreamHost::Client);
-        let host = host.unwrap_or_else(|| self.connections.authority.to_string());
-        if let Ok(host) = HeaderValue::try_from(host) {
+        let host = host.as_deref().unwrap_or(self.connections.authority.as_str());
+        let is_there = parts.headers.get_all(HOST).iter().eq([host]);
+        if !is_there && let Ok(host) = HeaderValue::try_from(host) {
             parts.headers.insert(HOST, host);
         }
         if let Some(protocol) = upgrade {
@@ -239,7 +253,7 @@ impl Upstream {
         switch.set(hyper::upgrade::on(&mut response));
         let mut response = response.map(|_| Body::default());
         fields::end_of_hop(response.headers_mut());
-        fields::add_via(response.headers_mut(), Version::HTTP_11, &self.pseudonym);
+        self.sign(response.headers_mut(), Version::HTTP_11);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             response.headers_mut().insert(UPGRADE, protocol);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
@@ -65,8 +65,11 @@ impl Connections {
 
     /// The URL of what a client asks for, at the application.
     pub fn uri(&self, asked: &Uri) -> Result<Uri, http::Error> {
-        let target = asked.path_and_query().map_or("/", |target| target.as_str());
-        Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target).build()
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = asked.path_and_query().cloned().or_else(|| Some(PathAndQuery::from_static("/")));
+        Ok(Uri::from_parts(parts)?)
     }
 
     pub async fn send(&self, request: Request<Upload>) -> Result<Response<Incoming>, legacy::Error> {
