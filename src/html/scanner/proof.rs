@@ -300,6 +300,7 @@ fn what_is_rare_is_read_as_the_parser_reads_it() {
     for page in [
         "<script><!--<script></script><img src=/a></script><img src=/a>--></script><img src=/a>",
         "<script><!--<script>--><img src=/a></script><img src=/a>",
+        "<script><!--<script></script><script></script><img src=/a></script><img src=/a>",
         "<math></br><style>a{b:url(/a)}<img src=/a></style><img src=/a>",
         "<svg></p><title><img src=/a></title><svg><title><img src=/a></title>",
         "<style media=>a{b:url(/a)}<img src=/a></style><textarea x= ><img src=/a></textarea><img src=/a>",
