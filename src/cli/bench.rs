@@ -68,7 +68,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
 
 fn options(global: &Global, args: &Args) -> Result<Options> {
     let before = match &args.from {
-        Some(path) => Options::from_settings(&read(path)?.settings),
+        Some(path) => Options::from_settings(&read(&global.root, path)?.settings),
         None => Options::default(),
     };
     let many = |given: &[String], before: Vec<String>| if given.is_empty() { before } else { given.to_vec() };
@@ -92,8 +92,9 @@ fn options(global: &Global, args: &Args) -> Result<Options> {
     })
 }
 
-fn read(path: &Path) -> Result<Report> {
-    let text = std::fs::read(path).map_err(|error| Error::Usage {
+/// A report, by a path that is relative to the root.
+fn read(root: &Path, path: &Path) -> Result<Report> {
+    let text = std::fs::read(root.join(path)).map_err(|error| Error::Usage {
         message: format!("could not read the report `{}`: {error}", path.display()),
         help: "name a file that `bench --json` has written".to_owned(),
     })?;
