@@ -84,21 +84,21 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     // What is read is found fault with before minutes have gone by.
     let prices = match &args.prices {
-        Some(path) => Prices::parse(&path.display().to_string(), &read_text(path, "price sheet")?)?,
+        Some(path) => Prices::parse(&path.display().to_string(), &read_text(&global.root, path, "price sheet")?)?,
         None => Prices::shipped()?,
     };
-    let earlier = args.compare.as_deref().map(read).transpose()?;
+    let earlier = args.compare.as_deref().map(|path| read(&global.root, path)).transpose()?;
     let report = match &args.show {
-        Some(path) => read(path)?,
+        Some(path) => read(&global.root, path)?,
         None => measure(global, args, terminal)?,
     };
     if let Some(path) = &args.output {
         let text = serde_json::to_string_pretty(&report).map_err(|error| Fault::new(error.to_string()))?;
-        fs::write(path, format!("{text}\n").as_bytes())?;
+        fs::write(&global.root.join(path), format!("{text}\n").as_bytes())?;
     }
     let summary = Summary::of(&report, &prices);
     let comparison = earlier.map(|earlier| compare(&earlier, &report, &prices));
-    lay_out(args, &summary, comparison.as_ref())?;
+    lay_out(global, args, &summary, comparison.as_ref())?;
     if !terminal.report(&report)? {
         tell(&summary, comparison.as_ref(), terminal);
     }
@@ -131,15 +131,15 @@ fn measure(global: &Global, args: &Args, terminal: &Terminal) -> Result<Report> 
     Ok(report)
 }
 
-fn lay_out(args: &Args, summary: &Summary<'_>, comparison: Option<&Comparison>) -> Result<()> {
+fn lay_out(global: &Global, args: &Args, summary: &Summary<'_>, comparison: Option<&Comparison>) -> Result<()> {
     if let Some(path) = &args.html {
-        fs::write(path, show::html(summary, comparison)?.as_bytes())?;
+        fs::write(&global.root.join(path), show::html(summary, comparison)?.as_bytes())?;
     }
     if let Some(path) = &args.markdown {
-        fs::write(path, show::markdown(summary, comparison).as_bytes())?;
+        fs::write(&global.root.join(path), show::markdown(summary, comparison).as_bytes())?;
     }
     if let Some(path) = &args.guide {
-        fs::write(path, show::guide(summary).as_bytes())?;
+        fs::write(&global.root.join(path), show::guide(summary).as_bytes())?;
     }
     Ok(())
 }
@@ -163,7 +163,7 @@ fn tell(summary: &Summary<'_>, comparison: Option<&Comparison>, terminal: &Termi
 
 fn options(global: &Global, args: &Args) -> Result<Options> {
     let before = match &args.from {
-        Some(path) => Options::from_settings(&read(path)?.settings),
+        Some(path) => Options::from_settings(&read(&global.root, path)?.settings),
         None => Options::default(),
     };
     let many = |given: &[String], before: Vec<String>| if given.is_empty() { before } else { given.to_vec() };
@@ -187,15 +187,16 @@ fn options(global: &Global, args: &Args) -> Result<Options> {
     })
 }
 
-fn read_text(path: &Path, what: &str) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::Usage {
+/// Paths are relative to the root.
+fn read_text(root: &Path, path: &Path, what: &str) -> Result<String> {
+    std::fs::read_to_string(root.join(path)).map_err(|error| Error::Usage {
         message: format!("could not read the {what} `{}`: {error}", path.display()),
         help: "name a file that is there".to_owned(),
     })
 }
 
-fn read(path: &Path) -> Result<Report> {
-    let text = read_text(path, "report")?;
+fn read(root: &Path, path: &Path) -> Result<Report> {
+    let text = read_text(root, path, "report")?;
     let report: Result<Report, String> = serde_json::from_str(&text).map_err(|error| error.to_string());
     let report = report.and_then(|report| match report.version {
         VERSION => Ok(report),

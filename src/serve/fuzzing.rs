@@ -147,7 +147,12 @@ pub fn page(data: &[u8]) {
     impl Editor for Moves {
         fn url(&mut self, place: Place, url: &str) -> Option<Link> {
             let integrity = place.takes_integrity().then(|| "sha256-x".to_owned());
-            url.contains('/').then(|| Link { url: format!("https://c\"&{url}"), integrity, other_origin: true })
+            url.contains('/').then(|| Link {
+                url: format!("https://c\"&{url}"),
+                integrity,
+                other_origin: true,
+                fallback: None,
+            })
         }
 
         fn before(&mut self, place: Place, url: &str) -> Option<String> {

@@ -17,7 +17,9 @@ const SKIPPED: [&str; 6] = [".git", ".hg", ".svn", ".venv", ".fingerpost-cache",
 /// Copies all below `from` that a build may read. `out` is what builds write.
 pub fn copy(from: &Path, to: &Path, out: &Path) -> Result<()> {
     let mut left = MOST;
-    folder(from, to, out, false, &mut left)
+    fs::create_dir_all(to).map_err(Error::io("create the folder", to))?;
+    let to = to.canonicalize().map_err(Error::io("find", to))?;
+    folder(from, &to, out, false, &mut left)
 }
 
 fn folder(from: &Path, to: &Path, out: &Path, packages: bool, left: &mut u64) -> Result<()> {
@@ -30,6 +32,8 @@ fn folder(from: &Path, to: &Path, out: &Path, packages: bool, left: &mut u64) ->
         if kind.is_dir() {
             // Caches say so themselves (<https://bford.info/cachedir/>), and so do environments of Python.
             let is_other = path == out
+                // Temporary folders may lie below the root, and a copy would hold itself.
+                || target.starts_with(&path)
                 || SKIPPED.iter().any(|skipped| name == *skipped)
                 || path.join("CACHEDIR.TAG").exists()
                 || path.join("pyvenv.cfg").exists();
@@ -109,10 +113,10 @@ mod tests {
         ] {
             write(path);
         }
-        let to = tempfile::tempdir().unwrap();
-        copy(site.path(), &to.path().join("copy"), &site.path().join("dist")).unwrap();
-        let has = |path: &str| to.path().join("copy").join(path).exists();
+        let root = site.path().canonicalize().unwrap();
+        copy(&root, &root.join("tmp/copy"), &root.join("dist")).unwrap();
+        let has = |path: &str| root.join("tmp/copy").join(path).exists();
         assert!(has("assets/css/a.css") && has("node_modules/a/index.js") && has(".browserslistrc"));
-        assert!(!has("dist") && !has(".git") && !has("target") && !has("env"));
+        assert!(!has("tmp") && !has("dist") && !has(".git") && !has("target") && !has("env"));
     }
 }
