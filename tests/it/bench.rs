@@ -14,6 +14,7 @@ use crate::trials;
 pub fn trials() -> Vec<Trial> {
     let mut trials = trials![
         what_is_missing_is_named_and_not_made_up,
+        a_report_is_shown_again_and_held_against_another,
         load_goes_to_this_machine_only,
         a_strategy_of_ones_own_takes_part,
         who_stops_it_leaves_nothing_running
@@ -201,7 +202,52 @@ fn what_is_missing_is_named_and_not_made_up() {
     let [page, sheet, script] = &report.site.requests[..] else { panic!("{:?}", report.site.requests) };
     assert!(page == "/" && sheet.starts_with("/assets/a-") && script.starts_with("/assets/b-"), "{:?}", report.site);
     let run = alone(&site, &["bench", "--quick", "--rounds", "1", "--seconds", "0.1", "--strategy", "app"]);
-    assert!(run.stdout.contains("not measured: there is no Python"), "{}", run.stdout);
+    assert!(run.stdout.contains("there is no Python"), "{}", run.stdout);
+}
+
+fn a_report_is_shown_again_and_held_against_another() {
+    let site = small();
+    let arguments =
+        ["bench", "--quick", "--rounds", "4", "--seconds", "0.1", "--strategy", "memory", "--output", "old.json"];
+    let run = alone(&site, &arguments);
+    assert!(run.code == Some(0) && run.stdout.contains("memory"), "{}{}", run.stdout, run.stderr);
+    let shown = ["bench", "--show", "old.json", "--html", "page.html", "--markdown", "page.md", "--guide", "guide.md"];
+    let run = site.run(&shown);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let file = |name: &str| std::fs::read_to_string(site.root().join(name)).expect(name);
+    for (name, part) in [("page.html", "<svg"), ("page.md", "| memory |"), ("guide.md", "| guides say |")] {
+        assert!(file(name).contains(part), "{part} in {name}");
+    }
+    assert!(!file("page.html").contains("<script"), "a page that is read");
+
+    let compare = |old: &str, new: &str| site.run(&["bench", "--show", new, "--compare", old]);
+    let same = compare("old.json", "old.json");
+    assert_eq!(same.code, Some(0), "{}", same.stderr);
+    let edited = |name: &str, edit: &dyn Fn(&mut serde_json::Value)| {
+        let mut report: serde_json::Value = serde_json::from_str(&file("old.json")).expect("JSON");
+        edit(&mut report);
+        std::fs::write(site.root().join(name), report.to_string()).expect("a file");
+    };
+    edited("slow.json", &|report| {
+        for sample in report["strategies"][0]["servers"].as_array_mut().expect("samples") {
+            let cpu = &mut sample["saturated"]["server_cpu_us"];
+            *cpu = (cpu.as_u64().expect("a number") * 9).into();
+        }
+    });
+    let worse = compare("old.json", "slow.json");
+    assert_eq!(worse.code, Some(3), "{}{}", worse.stdout, worse.stderr);
+    assert!(worse.stderr.contains("`memory`") && worse.stdout.contains("worse by"), "{}{}", worse.stdout, worse.stderr);
+    let better = compare("slow.json", "old.json");
+    assert_eq!(better.code, Some(0), "{}", better.stderr);
+    edited("other.json", &|report| report["settings"]["page"] = "/other".into());
+    let other = compare("old.json", "other.json");
+    assert!(other.code == Some(2) && other.stderr.contains("can't be compared"), "{}", other.stderr);
+    edited("later.json", &|report| report["version"] = 9.into());
+    let later = site.run(&["bench", "--show", "later.json"]);
+    assert!(later.code == Some(2) && later.stderr.contains("version 9"), "{}", later.stderr);
+    std::fs::write(site.root().join("prices.toml"), "currency = 1\n").expect("a file");
+    let priced = site.run(&["bench", "--show", "old.json", "--prices", "prices.toml"]);
+    assert!(priced.code == Some(2) && priced.stderr.contains("prices.toml"), "{}", priced.stderr);
 }
 
 fn load_goes_to_this_machine_only() {
