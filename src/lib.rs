@@ -35,7 +35,7 @@
 //! | [`follow`] | nouns, publish, serve |
 //! | [`dev`] | nouns, config, build, serve |
 //! | [`preview`] | all but bench and cli |
-//! | [`bench`] | all but dev, follow and cli |
+//! | [`mod@bench`] | all but dev, follow and cli |
 //! | [`cli`] | all |
 //!
 //! A test keeps this, and that each foreign crate with a wide interface has one home (`lightningcss` in one transform,

@@ -61,6 +61,8 @@ pub async fn run(config: &Config, options: &Options, progress: &dyn Progress) ->
 async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dyn Progress) -> Result<Report> {
     let (begun, clock) = (format!("{}Z", Date::of(SystemTime::now())), Instant::now());
     let Asked { mut settings, strategies } = asked;
+    // Before this process keeps to a part of it.
+    let machine = machine::describe();
     let ground = Ground::prepare(
         Wanted {
             config,
@@ -93,7 +95,7 @@ async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dy
         program: concat!("fingerpost ", env!("CARGO_PKG_VERSION")).to_owned(),
         begun,
         seconds: clock.elapsed().as_secs_f64(),
-        machine: machine::describe(),
+        machine,
         site: Site {
             name: site_name(&ground),
             pages: manifest.files.keys().filter(|path| path.ends_with(".html")).count(),
