@@ -26,7 +26,7 @@ pub struct Use {
     pub origin_bytes: f64,
     /// Bytes that it keeps stored.
     pub stored: f64,
-    /// Requests end at an object store that bills them, rather than at machines.
+    /// Requests but those of pages end at an object store that bills them, rather than at machines.
     pub billed: bool,
     /// Bytes to visitors are a CDN's traffic.
     pub by_edge: bool,
@@ -80,6 +80,10 @@ impl Use {
                 true => passed_gigabytes * store.to_cdn,
                 false => charge(passed_gigabytes, &store.traffic),
             };
+            // Pages come from machines, one for each view; their few bytes are among the store's.
+            let machine = provider.machine.as_ref()?;
+            bill.machines = self.machines(machine, assumed, views, 0.0)?;
+            bill.machine_cost = f64::from(bill.machines) * machine.month;
         } else {
             let machine = provider.machine.as_ref()?;
             let bits = passed_gigabytes * provider.gigabyte * 8.0;
@@ -171,9 +175,10 @@ mod tests {
 
     #[test]
     fn a_store_bills_what_reaches_it() {
-        let store = Use { billed: true, cpu_us: None, ..APP };
+        let store = Use { billed: true, ..APP };
         let bill = aws(&store, 1e6);
-        assert_eq!(bill.machines, 0);
+        assert_eq!(bill.machines, 1, "pages have to come from somewhere");
+        assert_eq!(aws(&store, 1e9).machines, 2, "a tenth of the requests, and none of the traffic");
         near(bill.requests, 4.0);
         near(bill.storage, 50e6 / 1_073_741_824.0 * 0.023);
         let behind = Use { by_edge: true, missed: 0.05, origin_bytes: 2_500.0, ..store };

@@ -139,6 +139,8 @@ async fn accept(listener: TcpListener, gate: Arc<Gate>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         while connections.try_join_next().is_some() {}
+        // A body's end would wait for the client to acknowledge what came before it.
+        let _ = stream.set_nodelay(true);
         let gate = gate.clone();
         // A second handle to the connection, which is reset if it is closed so.
         let Ok(socket) = SockRef::from(&stream).try_clone().map(Arc::new) else { continue };

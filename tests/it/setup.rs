@@ -149,23 +149,13 @@ fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
     if install(packages) && all_there() { Ok(()) } else { Err(how) }
 }
 
-/// A server of Debian's, which is not to be started as a service when it is installed.
+/// A server of Debian's, whose folder need not be on everybody's path.
 fn server(program: &str, package: &str) -> Result<(), String> {
-    let path = Path::new("/usr/sbin").join(program);
-    if path.is_file() {
-        return Ok(());
+    let is_there = || Path::new("/usr/sbin").join(program).is_file();
+    match is_there() || (install(&[package]) && is_there()) {
+        true => Ok(()),
+        false => Err(format!("needs {program}: `apt-get install {package}`")),
     }
-    // What Debian asks before it starts one: https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
-    let policy = Path::new("/usr/sbin/policy-rc.d");
-    let is_ours = !policy.exists() && std::fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
-    if is_ours {
-        let _ = Command::new("chmod").arg("755").arg(policy).output();
-    }
-    let installed = install(&[package]) && path.is_file();
-    if is_ours {
-        let _ = std::fs::remove_file(policy);
-    }
-    if installed { Ok(()) } else { Err(format!("needs {program}: `apt-get install {package}`")) }
 }
 
 fn has_user_namespaces() -> Result<(), String> {
@@ -178,8 +168,17 @@ fn has_user_namespaces() -> Result<(), String> {
     }
 }
 
-/// Installs Debian's packages, where that is allowed.
+/// Installs Debian's packages, where that is allowed. None of them is started as a service: what Debian asks first says no
+/// (<https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt>).
 fn install(packages: &[&str]) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    if !(rustix::process::geteuid().is_root() && on_path("apt-get")) {
+        return false;
+    }
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let is_ours = !policy.exists()
+        && std::fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok()
+        && std::fs::set_permissions(policy, std::fs::Permissions::from_mode(0o755)).is_ok();
     let apt = |arguments: &[&str]| {
         Command::new("apt-get")
             .args(arguments)
@@ -187,10 +186,11 @@ fn install(packages: &[&str]) -> bool {
             .output()
             .is_ok_and(|out| out.status.success())
     };
-    rustix::process::geteuid().is_root()
-        && on_path("apt-get")
-        && apt(&["update"])
-        && apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
+    let installed = apt(&["update"]) && apt(&[&["install", "-y", "--no-install-recommends"], packages].concat());
+    if is_ours {
+        let _ = std::fs::remove_file(policy);
+    }
+    installed
 }
 
 fn on_path(program: &str) -> bool {

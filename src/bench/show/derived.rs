@@ -26,7 +26,7 @@ pub fn costs(summary: &Summary<'_>, at: usize, provider: &Provider) -> Table {
         table.push(strategy.measured.name.clone(), cells);
     }
     if summary.strategies.iter().any(|strategy| strategy.measured.billed_requests) {
-        table.notes.push("without machines: pages are taken to lie in the store, too".to_owned());
+        table.notes.push("with a store: machines for its pages alone".to_owned());
     }
     table.notes.push("–: its capacity was not measured, or this provider has not what it needs".to_owned());
     table
