@@ -29,8 +29,8 @@ pub struct Binder {
     import_map: Map<String, Value>,
     /// The map as it stands in a page that has none.
     map_text: String,
-    /// Of that text, as a source of a policy.
-    map_hash: Option<String>,
+    /// Of policies.
+    needs: Needs,
     memo: Arc<Memo>,
 }
 
@@ -55,9 +55,20 @@ impl Binder {
         };
         let map_text = text_of(&import_map);
         let map_hash = || format!("'{}'", Digest::of(map_text.as_bytes()).integrity().as_str());
-        let map_hash = (!import_map.is_empty()).then(map_hash);
+        let libraries = match environment.libraries {
+            Libraries::Cdn => Some(&manifest.libraries),
+            Libraries::Local => None,
+        };
+        let copies = libraries.filter(|all| !all.is_empty()).map(|_| html::fallback_hashes());
+        let are = |extension: &str| -> Vec<String> {
+            let all = libraries.into_iter().flatten().filter(|(file, _)| file.ends_with(extension));
+            all.map(|(_, library)| library.cdn.clone()).collect()
+        };
+        let hashes = (!import_map.is_empty()).then(map_hash).into_iter().chain(copies.into_iter().flatten()).collect();
+        let assets = Some(&environment.asset_base).filter(|base| base.is_other_origin()).cloned();
+        let needs = Needs { assets, hashes, scripts: are(".js"), styles: are(".css") };
         let (environment, memo) = (Arc::new(environment), Arc::default());
-        Binder { environment, mark, statics, modules, import_map, map_text, map_hash, memo, manifest }
+        Binder { environment, mark, statics, modules, import_map, map_text, needs, memo, manifest }
     }
 
     /// What tells a page that was bound by this from the same page bound by another.
@@ -83,23 +94,8 @@ impl Binder {
     pub fn fields(&self, path: &str, headers: &mut HeaderMap) {
         let mut rewriter = self.rewriter(path);
         edit(headers, LINK, |links| link(links, &mut rewriter));
-        let libraries = match self.environment.libraries {
-            Libraries::Cdn => Some(&self.manifest.libraries),
-            Libraries::Local => None,
-        };
-        let copies = libraries.filter(|all| !all.is_empty()).map(|_| html::fallback_hashes());
-        let are = |extension: &str| -> Vec<&str> {
-            let all = libraries.into_iter().flatten().filter(|(file, _)| file.ends_with(extension));
-            all.map(|(_, library)| library.cdn.as_str()).collect()
-        };
-        let needs = Needs {
-            assets: Some(&self.environment.asset_base).filter(|base| base.is_other_origin()),
-            hashes: self.map_hash.as_deref().into_iter().chain(copies.iter().flatten().map(String::as_str)).collect(),
-            scripts: are(".js"),
-            styles: are(".css"),
-        };
         for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
-            edit(headers, name, |policy| csp::admit(policy, &needs));
+            edit(headers, name, |policy| csp::admit(policy, &self.needs));
         }
     }
 
@@ -352,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_policy_lets_in_what_was_added() {
-        let hash = binder("/").map_hash.clone().unwrap();
+        let hash = binder("/").needs.hashes[0].clone();
         for (base, policy, want) in [
             ("/", "script-src 'self'", format!("script-src 'self' {hash}")),
             ("/", "default-src 'self'; script-src 'unsafe-inline'", String::new()),
@@ -365,7 +361,7 @@ mod tests {
             let want = if want.is_empty() { policy } else { &want };
             assert_eq!(headers[CONTENT_SECURITY_POLICY], want);
         }
-        let hash = binder("https://c/").map_hash.clone().unwrap();
+        let hash = binder("https://c/").needs.hashes[0].clone();
         let mut headers =
             HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"))]);
         binder("https://c/").fields("/", &mut headers);

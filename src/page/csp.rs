@@ -34,23 +34,23 @@ pub fn policy(survey: &Survey, surroundings: &Surroundings, environment: &Enviro
     policy.to_value()
 }
 
-/// What a page of an application has come to need by being bound.
+/// What pages of an application come to need by being bound.
 #[derive(Debug, Default)]
-pub struct Needs<'a> {
+pub struct Needs {
     /// Where assets of another origin are.
-    pub assets: Option<&'a AssetBase>,
+    pub assets: Option<AssetBase>,
     /// Of scripts in the page, with quotes.
-    pub hashes: Vec<&'a str>,
+    pub hashes: Vec<String>,
     /// Where scripts of other origins are, and stylesheets.
-    pub scripts: Vec<&'a str>,
-    pub styles: Vec<&'a str>,
+    pub scripts: Vec<String>,
+    pub styles: Vec<String>,
 }
 
 /// An application's own policy, with what its page has come to need: assets of another origin may come from where it lets its own come
 /// from, libraries where it lets scripts and stylesheets of its own in, and scripts in the page have their hash wherever they need one.
 /// None if that changes nothing.
-pub fn admit(policy: &str, needs: &Needs<'_>) -> Option<String> {
-    let assets = needs.assets.map(|base| source(base.as_str()));
+pub fn admit(policy: &str, needs: &Needs) -> Option<String> {
+    let assets = needs.assets.as_ref().map(|base| source(base.as_str()));
     let has = |name: &str| policy.split(';').any(|directive| name_of(directive).eq_ignore_ascii_case(name));
     // The most special that there is counts: https://www.w3.org/TR/CSP3/#directive-fallback-list
     let of_scripts = ["script-src-elem", "script-src", "default-src"].into_iter().find(|name| has(name));
@@ -69,7 +69,7 @@ pub fn admit(policy: &str, needs: &Needs<'_>) -> Option<String> {
         let libraries = libraries.into_iter().filter(|(kind, _)| is_of(*kind) && lets_own_in).flat_map(|(_, all)| all);
         let hashes = needs.hashes.iter().filter(|_| is_of(of_scripts) && !lets_all_in && !lets_none_in);
         let mut admitted = directive.to_owned();
-        let more = assets.into_iter().chain(libraries.copied()).chain(hashes.copied());
+        let more = assets.into_iter().chain(libraries.chain(hashes).map(String::as_str));
         for more in more.filter(|more| !words().any(|word| word == *more)) {
             is_changed = true;
             admitted.truncate(admitted.trim_end().len());

@@ -72,7 +72,10 @@ impl<M: Deref<Target = Manifest> + Send, E: Deref<Target = Environment> + Send> 
     fn library(&self, place: Place, path: &str) -> Option<Link> {
         let takes_copy = matches!(place, Place::Script { module: false } | Place::Stylesheet);
         let is_wanted = self.environment.libraries == Libraries::Cdn && (takes_copy || place == Place::Preload);
-        let Target::Asset(file) = self.target(path).filter(|_| is_wanted)? else { return None };
+        if !is_wanted {
+            return None;
+        }
+        let Target::Asset(file) = self.target(path)? else { return None };
         let library = self.manifest.libraries.get(file)?;
         let integrity = self.manifest.files.get(file)?.integrity.as_str().to_owned();
         let url = self.environment.asset_base.url(file);

@@ -11,13 +11,17 @@ use super::{table::KINDS, words};
 /// How far a percentile curve goes: up to the request in this many that is slower.
 const NINES: f64 = 4.0;
 
+/// Of strategies that answered: their places, names and latencies.
+fn latencies<'s>(summary: &'s Summary<'_>) -> Vec<(usize, &'s str, &'s Buckets)> {
+    let all = summary.strategies.iter().enumerate();
+    all.filter_map(|(at, of)| Some((at, of.measured.name.as_str(), &of.server.as_ref()?.latencies)))
+        .filter(|(_, _, buckets)| !buckets.counts().is_empty())
+        .collect()
+}
+
 /// Which percentile a request stays below, along the axis: each further nine takes as much room.
 pub fn percentiles(summary: &Summary<'_>) -> Option<String> {
-    let all = summary.strategies.iter().enumerate();
-    let measured: Vec<(usize, &str, &Buckets)> = all
-        .filter_map(|(at, of)| Some((at, of.measured.name.as_str(), &of.server.as_ref()?.latencies)))
-        .filter(|(_, _, buckets)| !buckets.counts().is_empty())
-        .collect();
+    let measured = latencies(summary);
     let (low, high) = bounds(&measured)?;
     let lines = measured.iter().map(|(at, name, buckets)| Line {
         name: (*name).to_owned(),
@@ -61,11 +65,7 @@ fn curve(buckets: &Buckets) -> Vec<(f64, f64)> {
 
 /// Where the requests of each strategy lie.
 pub fn shapes(summary: &Summary<'_>) -> Option<String> {
-    let all = summary.strategies.iter().enumerate();
-    let measured: Vec<(usize, &str, &Buckets)> = all
-        .filter_map(|(at, of)| Some((at, of.measured.name.as_str(), &of.server.as_ref()?.latencies)))
-        .filter(|(_, _, buckets)| !buckets.counts().is_empty())
-        .collect();
+    let measured = latencies(summary);
     let (low, high) = bounds(&measured)?;
     let x =
         logarithmic("latency; the height is the share of requests", low, high, |micros| words::millis(micros / 1000.0));
