@@ -268,7 +268,7 @@ impl<'e> Scanner<'e> {
     fn is_passed(&self) -> bool {
         self.elements == Elements::WithUrls
             && self.spaces.is_empty()
-            && (self.outline.is_end() || !self.outline.key().matters())
+            && if self.outline.is_end() { self.edits.after.is_empty() } else { !self.outline.key().matters() }
     }
 
     /// A tag has come. Whether it was one that can be read here.

@@ -298,6 +298,7 @@ fn pages_in_other_encodings_are_edited_too() {
 #[test]
 fn what_is_rare_is_read_as_the_parser_reads_it() {
     for page in [
+        "<script src=/a></script><script src=/a></SCRIPT ><p></p>",
         "<script><!--<script></script><img src=/a></script><img src=/a>--></script><img src=/a>",
         "<script><!--<script>--><img src=/a></script><img src=/a>",
         "<script><!--<script></script><script></script><img src=/a></script><img src=/a>",
