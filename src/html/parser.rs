@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use lol_html::errors::RewritingError;
-use lol_html::html_content::{BailOut, ContentType, DocumentEnd, TextChunk};
+use lol_html::html_content::{BailOut, ContentType, DocumentEnd, EndTag, TextChunk};
 use lol_html::send::{
     self, DocumentContentHandlers, ElementContentHandlers, HtmlRewriter, RewriteStrSettings, Settings,
 };
@@ -266,7 +266,16 @@ impl<'p> Element<'p> for Parsed<'_, '_, '_> {
     }
 
     fn after(&mut self, html: &str) {
-        self.element.after(html, ContentType::Html);
+        let (name, html) = (self.name.clone(), html.to_owned());
+        // In a drawing, the end of something around it may be where a script ends, too. What runs there runs too early.
+        let put = move |end: &mut EndTag<'_>| {
+            if end.name() == name {
+                end.after(&html, ContentType::Html);
+            }
+            Ok(())
+        };
+        // A script can have content, so this does not fail.
+        let _ = self.element.on_end_tag(Box::new(put));
     }
 }
 
