@@ -461,6 +461,9 @@ mod tests {
     use crate::publish::{prune, releases, rollback};
     use crate::release::{Current, Record};
 
+    /// Where nobody listens: a port that was free a moment ago may be another test's by now.
+    const NOBODY: &str = "http://127.0.0.1:1";
+
     fn credentials(bucket: &Bucket) -> Credentials {
         Credentials { access_key: bucket.access_key.clone(), secret_key: bucket.secret_key.clone() }
     }
@@ -670,7 +673,8 @@ mod tests {
             let begun = Instant::now();
             let store = S3::connect(name, "", Some(endpoint), Some("eu-central-1"), Some(credentials)).await;
             let error = run(&store, &site().build()).await.unwrap_err();
-            assert!(begun.elapsed().as_millis() < 3500, "{:?}", begun.elapsed());
+            // Three seconds by themselves; the machine may have other work.
+            assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
             assert_eq!(error.exit_code(), 4);
             told(&error)
         };
@@ -687,8 +691,7 @@ mod tests {
         assert!(text.starts_with("could not list `s3://other`: NoSuchBucket"), "{text}");
         assert!(text.ends_with("make the bucket `other`, or set another `store`"), "{text}");
 
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let text = try_it("site", &format!("http://{closed}"), good.clone()).await;
+        let text = try_it("site", NOBODY, good.clone()).await;
         assert!(text.contains("check `endpoint` and the network"), "{text}");
 
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -849,7 +852,6 @@ mod tests {
             let error = open(&bucket).await.list().await.unwrap_err();
             assert!(matches!(error, Error::Store { outlook, .. } if outlook == want), "{fate:?}: {error:?}");
         }
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let key = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
         let store = S3::connect("site", "", Some(&format!("http://{closed}")), None, Some(key)).await;
         let error = store.list().await.unwrap_err();
@@ -928,9 +930,8 @@ mod tests {
     /// Nothing that is done before the store is asked counts as an answer of it.
     #[tokio::test]
     async fn who_can_not_be_reached_is_not_waited_for() {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let key = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
-        let store = S3::connect("site", "", Some(&format!("http://{closed}")), None, Some(key)).await;
+        let store = S3::connect("site", "", Some(NOBODY), None, Some(key)).await;
         let begun = Instant::now();
         let error = run(&Patient::new(store, &Silent), &site().build()).await.unwrap_err();
         assert!(matches!(error, Error::Store { outlook: Outlook::Unreachable, .. }), "{error:?}");
