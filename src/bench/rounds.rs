@@ -6,8 +6,7 @@ use super::Warnings;
 use super::browser::Browser;
 use super::ground::Ground;
 use super::lineup::{Entrant, Lineup};
-use super::load::{Ask, Plan};
-use super::process::Meter;
+use super::load::Plan;
 use super::report::{Noise, ServerSample, Settings};
 use super::visits::{Visits, cells};
 use crate::error::{Error, Fault, Result};
@@ -34,7 +33,7 @@ impl Rounds<'_> {
     pub async fn warm_up(&mut self, lineup: &mut Lineup, rate: f64) -> Result<()> {
         let mut slowest = f64::INFINITY;
         for entrant in lineup.entrants.iter().filter(|entrant| !entrant.asks.is_empty()) {
-            let load = self.plan(&entrant.asks, meter(entrant), WARM_UP).saturate().await.map_err(stuck)?;
+            let load = self.plan(entrant, WARM_UP).saturate().await.map_err(stuck)?;
             if load.errors < load.requests {
                 slowest = slowest.min((load.requests - load.errors) as f64 / load.seconds);
             }
@@ -100,8 +99,8 @@ impl Rounds<'_> {
         if entrant.asks.is_empty() {
             return Ok(None);
         }
-        let (meter, lasting) = (meter(entrant), Duration::from_secs_f64(self.settings.seconds));
-        let plan = self.plan(&entrant.asks, meter.clone(), lasting);
+        let plan = self.plan(entrant, Duration::from_secs_f64(self.settings.seconds));
+        let meter = plan.meter.clone();
         let saturated = plan.clone().saturate().await.map_err(stuck)?;
         let paced = plan.pace(self.settings.rate).await.map_err(stuck)?;
         let name = &entrant.measured.name;
@@ -138,18 +137,21 @@ impl Rounds<'_> {
         visits
     }
 
-    fn plan(&self, asks: &[Ask], meter: Meter, lasting: Duration) -> Plan {
-        let connections = self.settings.connections as usize;
-        Plan { asks: asks.to_vec(), connections, lasting, meter, spins: self.ground.cores.clients.is_some() }
+    fn plan(&self, entrant: &Entrant, lasting: Duration) -> Plan {
+        let stand = entrant.running.as_ref().map(|running| &running.stand);
+        Plan {
+            asks: entrant.asks.clone(),
+            connections: self.settings.connections as usize,
+            lasting,
+            meter: stand.map(|stand| stand.meter.clone()).unwrap_or_default(),
+            pages: stand.and_then(|stand| stand.pages.clone()),
+            spins: self.ground.cores.clients.is_some(),
+        }
     }
 
     fn at(&self, round: u32, name: &str, what: &str) {
         self.progress.at(&format!("round {round} of {}: {name}, {what}", self.settings.rounds));
     }
-}
-
-fn meter(entrant: &Entrant) -> Meter {
-    entrant.running.as_ref().map(|running| running.stand.meter.clone()).unwrap_or_default()
 }
 
 fn stuck(error: std::io::Error) -> Error {

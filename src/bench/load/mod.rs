@@ -4,20 +4,23 @@
 //! omission). At a rate, each request is therefore due at a time of its own, and its latency counts from then.
 
 mod connection;
+mod server;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
 use super::process::{Meter, own_cpu_us};
-use super::report::{Load, Paced};
+use super::report::{Load, Paced, Part};
 pub use connection::{Answer, Connection};
+pub use server::{Origin, Reached, Server};
 
 /// A request that takes longer counts as an error.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,18 +40,20 @@ const LONGEST_US: u64 = 60_000_000;
 /// What is asked of whom.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    pub address: SocketAddr,
+    pub server: Arc<Server>,
     /// The whole request.
     pub request: Bytes,
+    /// Whether it goes to where the page comes from.
+    pub of_page: bool,
 }
 
 impl Ask {
     /// A GET of a path, as a browser says what codings it takes.
-    pub fn get(address: SocketAddr, host: &str, path: &str) -> Self {
+    pub fn get(server: Arc<Server>, host: &str, path: &str) -> Self {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\naccept-encoding: gzip, deflate, br, zstd\r\nuser-agent: fingerpost-bench\r\n\r\n"
         );
-        Ask { address, request: request.into() }
+        Ask { server, request: request.into(), of_page: true }
     }
 }
 
@@ -61,6 +66,8 @@ pub struct Plan {
     pub lasting: Duration,
     /// Of whom it is that is asked.
     pub meter: Meter,
+    /// Of who sends the pages, where others answer for the rest.
+    pub pages: Option<Meter>,
     /// Whether who asks has a core that no server needs, and may wait awake.
     pub spins: bool,
 }
@@ -70,7 +77,7 @@ impl Plan {
     pub async fn saturate(self) -> io::Result<Load> {
         in_thread(move || async move {
             let mut lines = self.lines().await;
-            let clock = Clock::start(&self.meter);
+            let clock = Clock::start(&self.meter, self.pages.as_ref());
             let end = clock.begun + self.lasting;
             let tally = Rc::new(RefCell::new(Tally::default()));
             let asks: Rc<[Ask]> = self.asks.into();
@@ -84,12 +91,12 @@ impl Plan {
                             break;
                         }
                         let answer = line.ask(ask).await;
-                        tally.borrow_mut().count(answer);
+                        tally.borrow_mut().count(ask, answer);
                     }
                 });
             }
             tasks.await;
-            clock.stop(&self.meter, &tally.borrow())
+            clock.stop(&self.meter, self.pages.as_ref(), &tally.borrow())
         })
         .await
     }
@@ -99,7 +106,7 @@ impl Plan {
         in_thread(move || async move {
             let mut lines = self.lines().await;
             let histogram = Histogram::<u64>::new_with_bounds(1, LONGEST_US, DIGITS).map_err(io::Error::other)?;
-            let clock = Clock::start(&self.meter);
+            let clock = Clock::start(&self.meter, self.pages.as_ref());
             let total = (self.lasting.as_secs_f64() * rate).ceil() as u64;
             let last = clock.begun + self.lasting + GRACE;
             let due = move |turn: u64| clock.begun + Duration::from_secs_f64(turn as f64 / rate);
@@ -125,9 +132,10 @@ impl Plan {
                             state.borrow_mut().1.unsent += 1;
                             continue;
                         }
-                        let answer = line.ask(&asks[turn as usize % asks.len()]).await;
+                        let ask = &asks[turn as usize % asks.len()];
+                        let answer = line.ask(ask).await;
                         let (_, tally, histogram) = &mut *state.borrow_mut();
-                        tally.count(answer);
+                        tally.count(ask, answer);
                         histogram.saturating_record(due.elapsed().as_micros() as u64);
                     }
                 });
@@ -136,7 +144,7 @@ impl Plan {
             let (_, tally, histogram) = &*state.borrow();
             let buckets = histogram.iter_recorded();
             Ok::<_, io::Error>(Paced {
-                load: clock.stop(&self.meter, tally),
+                load: clock.stop(&self.meter, self.pages.as_ref(), tally),
                 rate,
                 unsent: tally.unsent,
                 latencies: buckets.map(|at| (at.value_iterated_to(), at.count_since_last_iteration())).collect(),
@@ -147,36 +155,40 @@ impl Plan {
 
     /// One for each connection, which has asked before: opening one is no part of what is measured.
     async fn lines(&self) -> Vec<Line> {
-        let mut lines: Vec<Line> = Vec::new();
-        for _ in 0..self.connections.max(1) {
+        let open = || async {
             let mut line = Line::default();
             for ask in first_of_each(&self.asks) {
                 let _ = line.ask(ask).await;
             }
-            lines.push(line);
-        }
-        lines
+            line
+        };
+        join_all((0..self.connections.max(1)).map(|_| open())).await
     }
 }
 
 fn first_of_each(asks: &[Ask]) -> impl Iterator<Item = &Ask> {
-    let is_first = |index: usize, ask: &Ask| asks[..index].iter().all(|other| other.address != ask.address);
+    let is_first = |index: usize, ask: &Ask| asks[..index].iter().all(|other| other.server != ask.server);
     asks.iter().enumerate().filter(move |(index, ask)| is_first(*index, ask)).map(|(_, ask)| ask)
 }
 
 /// A client of one server or several, with one connection to each.
 #[derive(Default)]
-struct Line(Vec<(SocketAddr, Connection)>);
+struct Line(Vec<(Arc<Server>, Connection)>);
 
 impl Line {
     async fn ask(&mut self, ask: &Ask) -> io::Result<Answer> {
-        let (address, mut connection) = match self.0.iter().position(|(address, _)| *address == ask.address) {
+        tokio::time::timeout(PATIENCE, self.answered(ask)).await?
+    }
+
+    /// A connection is opened anew if the last one has ended, which is part of how long the answer takes.
+    async fn answered(&mut self, ask: &Ask) -> io::Result<Answer> {
+        let (server, mut connection) = match self.0.iter().position(|(server, _)| *server == ask.server) {
             Some(at) => self.0.swap_remove(at),
-            None => (ask.address, Connection::open(ask.address).await?),
+            None => (ask.server.clone(), Connection::to(&ask.server).await?),
         };
-        let answer = tokio::time::timeout(PATIENCE, connection.ask(&ask.request)).await??;
+        let answer = connection.ask(&ask.request).await?;
         if answer.keeps {
-            self.0.push((address, connection));
+            self.0.push((server, connection));
         }
         Ok(answer)
     }
@@ -202,18 +214,18 @@ struct Tally {
     errors: u64,
     bytes: u64,
     unsent: u64,
+    /// Good answers of where the page comes from.
+    pages: u64,
 }
 
 impl Tally {
-    fn count(&mut self, answer: io::Result<Answer>) {
+    fn count(&mut self, ask: &Ask, answer: io::Result<Answer>) {
         self.requests += 1;
-        match answer {
-            Ok(answer) => {
-                self.bytes += answer.bytes;
-                self.errors += u64::from(answer.status >= 500);
-            }
-            Err(_) => self.errors += 1,
-        }
+        self.bytes += answer.as_ref().map_or(0, |answer| answer.bytes);
+        // Who is asked too much may say so in place of an answer (RFC 6585 section 4).
+        let is_good = answer.is_ok_and(|answer| answer.status < 500 && answer.status != 429);
+        self.errors += u64::from(!is_good);
+        self.pages += u64::from(is_good && ask.of_page);
     }
 }
 
@@ -221,15 +233,21 @@ impl Tally {
 struct Clock {
     begun: Instant,
     server: u64,
+    pages: u64,
     client: u64,
 }
 
 impl Clock {
-    fn start(meter: &Meter) -> Self {
-        Clock { server: meter.cpu_us(), client: own_cpu_us(), begun: Instant::now() }
+    fn start(meter: &Meter, pages: Option<&Meter>) -> Self {
+        Clock {
+            server: meter.cpu_us(),
+            pages: pages.map_or(0, Meter::cpu_us),
+            client: own_cpu_us(),
+            begun: Instant::now(),
+        }
     }
 
-    fn stop(self, meter: &Meter, tally: &Tally) -> Load {
+    fn stop(self, meter: &Meter, pages: Option<&Meter>, tally: &Tally) -> Load {
         Load {
             seconds: self.begun.elapsed().as_secs_f64(),
             requests: tally.requests,
@@ -237,6 +255,7 @@ impl Clock {
             bytes: tally.bytes,
             client_cpu_us: own_cpu_us().saturating_sub(self.client),
             server_cpu_us: meter.cpu_us().saturating_sub(self.server),
+            pages: pages.map(|meter| Part { requests: tally.pages, cpu_us: meter.cpu_us().saturating_sub(self.pages) }),
         }
     }
 }

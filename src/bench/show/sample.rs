@@ -170,6 +170,7 @@ fn settings() -> Settings {
         |name: &str, round_trip_ms: f64, down: u64, up: u64| Network { name: name.to_owned(), round_trip_ms, down, up };
     Settings {
         app: None,
+        store: None,
         quick: false,
         rounds: ROUNDS,
         seconds: 5.0,
@@ -264,6 +265,7 @@ fn server(nature: &Nature, round: u32, rng: &mut fastrand::Rng) -> ServerSample 
         bytes: requests * 30_000,
         server_cpu_us: (requests as f64 * cpu) as u64,
         client_cpu_us: requests * 30,
+        pages: None,
     };
     let mut latencies: BTreeMap<u64, u64> = BTreeMap::new();
     for _ in 0..2000 {

@@ -12,6 +12,8 @@ pub struct Server {
     pub throughput: Option<Estimate>,
     /// Microseconds per request.
     pub cpu: Option<Estimate>,
+    /// As `cpu`, of who sends the pages alone and by their own answers, where an object store answers for the rest.
+    pub pages_cpu: Option<Estimate>,
     pub memory: Option<Estimate>,
     /// Microseconds, from round to round.
     pub p50: Option<Estimate>,
@@ -57,6 +59,7 @@ impl Server {
         Some(Server {
             throughput: estimate(Metric::Throughput),
             cpu: estimate(Metric::Cpu),
+            pages_cpu: Estimate::of(&saturated().filter_map(pages_cpu).collect::<Vec<_>>(), seed),
             memory: estimate(Metric::Memory),
             p50: estimate(Metric::Latency50),
             p99: estimate(Metric::Latency99),
@@ -66,7 +69,8 @@ impl Server {
             answered: saturated().map(answered).sum(),
             bytes: saturated().map(|load| load.bytes).sum(),
             unsent: samples.iter().map(|sample| sample.paced.unsent).sum(),
-            generator_bound: full && generator_cores > server_cores,
+            // Of servers that are not known, nothing is to be said.
+            generator_bound: full && server_cores > 0.0 && generator_cores > server_cores,
             generator_cores,
             server_cores,
         })
@@ -91,6 +95,11 @@ impl Server {
 /// Errors are among the requests.
 fn answered(load: &Load) -> u64 {
     load.requests.saturating_sub(load.errors)
+}
+
+fn pages_cpu(load: &Load) -> Option<f64> {
+    let part = load.pages.filter(|part| part.requests > 0 && part.cpu_us > 0)?;
+    Some(part.cpu_us as f64 / part.requests as f64)
 }
 
 /// A metric in each round. A round without an answer has none.
