@@ -168,6 +168,11 @@ pub struct ServerSample {
     pub saturated: Load,
     /// At the rate of the settings, whatever the server does: latencies count from when a request was due (no coordinated omission).
     pub paced: Paced,
+    /// As `saturated`, of what goes to who sends the pages, and by their CPU time alone, where an object store answers for the rest: in a
+    /// load of both they wait for the store, and a server that is woken for each request takes several times as much for it. None where
+    /// there is no store, and in reports that are older than this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<Load>,
     /// Resident memory of all its processes, shared pages once, after the load; 0 where it is not known.
     pub memory: u64,
 }
@@ -185,19 +190,6 @@ pub struct Load {
     pub server_cpu_us: u64,
     /// CPU time of who asked.
     pub client_cpu_us: u64,
-    /// What of it was the work of who sends the pages, where an object store answers for the rest. None where there is none, and in
-    /// reports that are older than this.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub pages: Option<Part>,
-}
-
-/// A part of a load.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Part {
-    /// Answers but errors.
-    pub requests: u64,
-    /// CPU time of those who gave them.
-    pub cpu_us: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -104,7 +104,11 @@ impl Rounds<'_> {
         let saturated = plan.clone().saturate().await.map_err(stuck)?;
         let paced = plan.pace(self.settings.rate).await.map_err(stuck)?;
         let name = &entrant.measured.name;
-        let errors = saturated.errors + paced.load.errors;
+        let pages = match self.plan_pages(entrant) {
+            Some(plan) => Some(plan.saturate().await.map_err(stuck)?),
+            None => None,
+        };
+        let errors = saturated.errors + paced.load.errors + pages.as_ref().map_or(0, |load| load.errors);
         if errors > 0 {
             self.warnings.add(format!("`{name}`: {errors} requests of the load failed in round {round}"));
         }
@@ -118,7 +122,7 @@ impl Rounds<'_> {
                 "`{name}`: the load generator was the bottleneck, so that its requests per second are a lower bound; CPU per request holds"
             ));
         }
-        Ok(Some(ServerSample { round, saturated, paced, memory: meter.memory() }))
+        Ok(Some(ServerSample { round, saturated, paced, pages, memory: meter.memory() }))
     }
 
     async fn visit(&mut self, round: u32, entrant: &Entrant, browser: &mut Browser) -> Visits {
@@ -144,9 +148,16 @@ impl Rounds<'_> {
             connections: self.settings.connections as usize,
             lasting,
             meter: stand.map(|stand| stand.meter.clone()).unwrap_or_default(),
-            pages: stand.and_then(|stand| stand.pages.clone()),
             spins: self.ground.cores.clients.is_some(),
         }
+    }
+
+    /// Of who sends the pages, where an object store answers for the rest.
+    fn plan_pages(&self, entrant: &Entrant) -> Option<Plan> {
+        let meter = entrant.running.as_ref()?.stand.pages.clone()?;
+        let mut plan = Plan { meter, ..self.plan(entrant, Duration::from_secs_f64(self.settings.seconds)) };
+        plan.asks.retain(|ask| ask.of_page);
+        (!plan.asks.is_empty()).then_some(plan)
     }
 
     fn at(&self, round: u32, name: &str, what: &str) {

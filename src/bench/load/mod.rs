@@ -18,7 +18,7 @@ use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
 use super::process::{Meter, own_cpu_us};
-use super::report::{Load, Paced, Part};
+use super::report::{Load, Paced};
 pub use connection::{Answer, Connection};
 pub use server::{Origin, Reached, Server};
 
@@ -66,8 +66,6 @@ pub struct Plan {
     pub lasting: Duration,
     /// Of whom it is that is asked.
     pub meter: Meter,
-    /// Of who sends the pages, where others answer for the rest.
-    pub pages: Option<Meter>,
     /// Whether who asks has a core that no server needs, and may wait awake.
     pub spins: bool,
 }
@@ -77,7 +75,7 @@ impl Plan {
     pub async fn saturate(self) -> io::Result<Load> {
         in_thread(move || async move {
             let mut lines = self.lines().await;
-            let clock = Clock::start(&self.meter, self.pages.as_ref());
+            let clock = Clock::start(&self.meter);
             let end = clock.begun + self.lasting;
             let tally = Rc::new(RefCell::new(Tally::default()));
             let asks: Rc<[Ask]> = self.asks.into();
@@ -91,12 +89,12 @@ impl Plan {
                             break;
                         }
                         let answer = line.ask(ask).await;
-                        tally.borrow_mut().count(ask, answer);
+                        tally.borrow_mut().count(answer);
                     }
                 });
             }
             tasks.await;
-            clock.stop(&self.meter, self.pages.as_ref(), &tally.borrow())
+            clock.stop(&self.meter, &tally.borrow())
         })
         .await
     }
@@ -106,7 +104,7 @@ impl Plan {
         in_thread(move || async move {
             let mut lines = self.lines().await;
             let histogram = Histogram::<u64>::new_with_bounds(1, LONGEST_US, DIGITS).map_err(io::Error::other)?;
-            let clock = Clock::start(&self.meter, self.pages.as_ref());
+            let clock = Clock::start(&self.meter);
             let total = (self.lasting.as_secs_f64() * rate).ceil() as u64;
             let last = clock.begun + self.lasting + GRACE;
             let due = move |turn: u64| clock.begun + Duration::from_secs_f64(turn as f64 / rate);
@@ -135,7 +133,7 @@ impl Plan {
                         let ask = &asks[turn as usize % asks.len()];
                         let answer = line.ask(ask).await;
                         let (_, tally, histogram) = &mut *state.borrow_mut();
-                        tally.count(ask, answer);
+                        tally.count(answer);
                         histogram.saturating_record(due.elapsed().as_micros() as u64);
                     }
                 });
@@ -144,7 +142,7 @@ impl Plan {
             let (_, tally, histogram) = &*state.borrow();
             let buckets = histogram.iter_recorded();
             Ok::<_, io::Error>(Paced {
-                load: clock.stop(&self.meter, self.pages.as_ref(), tally),
+                load: clock.stop(&self.meter, tally),
                 rate,
                 unsent: tally.unsent,
                 latencies: buckets.map(|at| (at.value_iterated_to(), at.count_since_last_iteration())).collect(),
@@ -214,18 +212,15 @@ struct Tally {
     errors: u64,
     bytes: u64,
     unsent: u64,
-    /// Good answers of where the page comes from.
-    pages: u64,
 }
 
 impl Tally {
-    fn count(&mut self, ask: &Ask, answer: io::Result<Answer>) {
+    fn count(&mut self, answer: io::Result<Answer>) {
         self.requests += 1;
         self.bytes += answer.as_ref().map_or(0, |answer| answer.bytes);
         // Who is asked too much may say so in place of an answer (RFC 6585 section 4).
         let is_good = answer.is_ok_and(|answer| answer.status < 500 && answer.status != 429);
         self.errors += u64::from(!is_good);
-        self.pages += u64::from(is_good && ask.of_page);
     }
 }
 
@@ -233,21 +228,15 @@ impl Tally {
 struct Clock {
     begun: Instant,
     server: u64,
-    pages: u64,
     client: u64,
 }
 
 impl Clock {
-    fn start(meter: &Meter, pages: Option<&Meter>) -> Self {
-        Clock {
-            server: meter.cpu_us(),
-            pages: pages.map_or(0, Meter::cpu_us),
-            client: own_cpu_us(),
-            begun: Instant::now(),
-        }
+    fn start(meter: &Meter) -> Self {
+        Clock { server: meter.cpu_us(), client: own_cpu_us(), begun: Instant::now() }
     }
 
-    fn stop(self, meter: &Meter, pages: Option<&Meter>, tally: &Tally) -> Load {
+    fn stop(self, meter: &Meter, tally: &Tally) -> Load {
         Load {
             seconds: self.begun.elapsed().as_secs_f64(),
             requests: tally.requests,
@@ -255,7 +244,6 @@ impl Clock {
             bytes: tally.bytes,
             client_cpu_us: own_cpu_us().saturating_sub(self.client),
             server_cpu_us: meter.cpu_us().saturating_sub(self.server),
-            pages: pages.map(|meter| Part { requests: tally.pages, cpu_us: meter.cpu_us().saturating_sub(self.pages) }),
         }
     }
 }

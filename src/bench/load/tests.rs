@@ -47,7 +47,7 @@ fn plan(address: SocketAddr, connections: usize, lasting: Duration) -> Plan {
 
 fn plan_for(server: Server, connections: usize, lasting: Duration) -> Plan {
     let asks = vec![Ask::get(Arc::new(server), "x", "/")];
-    Plan { asks, connections, lasting, meter: Meter::default(), pages: None, spins: true }
+    Plan { asks, connections, lasting, meter: Meter::default(), spins: true }
 }
 
 /// Milliseconds within which that share of requests was answered.
@@ -164,23 +164,13 @@ async fn load_goes_over_tls_by_name_and_shakes_hands_once_for_each_connection() 
     assert!(load.errors == load.requests && load.errors > 0, "its certificate is for another: {load:?}");
 }
 
-/// Of a part the answers are counted, and of those who refuse for now none.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_pages_take_is_told_apart() {
-    let address = server(|_| Duration::ZERO).await;
-    let mut plan = plan(address, 2, Duration::from_millis(100));
-    let page = plan.asks[0].clone();
-    plan.asks.extend([Ask { of_page: false, ..page.clone() }, Ask { of_page: false, ..page }]);
-    plan.pages = Some(Meter::default());
-    let load = plan.saturate().await.unwrap();
-    let part = load.pages.unwrap();
-    assert!(part.requests.abs_diff(load.requests / 3) <= 2, "{load:?}");
+#[test]
+fn who_refuses_for_now_has_not_answered() {
     let mut tally = Tally::default();
     for status in [200, 429, 404, 503] {
-        let ask = Ask::get(Arc::new(Server::plain(address)), "x", "/");
-        tally.count(&ask, Ok(Answer { status, bytes: 1, keeps: true }));
+        tally.count(Ok(Answer { status, bytes: 1, keeps: true }));
     }
-    assert_eq!((tally.requests, tally.errors, tally.pages, tally.bytes), (4, 2, 2, 4));
+    assert_eq!((tally.requests, tally.errors, tally.bytes), (4, 2, 4));
 }
 
 #[tokio::test]

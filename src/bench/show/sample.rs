@@ -265,7 +265,6 @@ fn server(nature: &Nature, round: u32, rng: &mut fastrand::Rng) -> ServerSample 
         bytes: requests * 30_000,
         server_cpu_us: (requests as f64 * cpu) as u64,
         client_cpu_us: requests * 30,
-        pages: None,
     };
     let mut latencies: BTreeMap<u64, u64> = BTreeMap::new();
     for _ in 0..2000 {
@@ -277,6 +276,7 @@ fn server(nature: &Nature, round: u32, rng: &mut fastrand::Rng) -> ServerSample 
     ServerSample {
         round,
         saturated: load(requests, cpu),
+        pages: None,
         paced: Paced { load: load(2000, cpu), rate: 400.0, unsent: 0, latencies: latencies.into_iter().collect() },
         memory: (nature.memory as f64 * about(rng, 1.0)) as u64,
     }

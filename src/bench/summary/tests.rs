@@ -1,7 +1,7 @@
 //! Summaries of reports that are whole, and of ones that are not.
 
 use super::super::compare::{Trend, compare};
-use super::super::report::{Measured, Part, Report};
+use super::super::report::{Load, Measured, Report};
 use super::super::show::{self, sample};
 use super::*;
 
@@ -147,7 +147,7 @@ fn a_store_has_machines_for_its_pages_alone() {
     assert_eq!(before.pages, 1.0);
     let meter = |report: &mut Report, all: Option<u64>| {
         for sample in &mut named(report, "storage").servers {
-            sample.saturated.pages = Some(Part { requests: 1000, cpu_us: 40_000 });
+            sample.pages = Some(Load { requests: 1010, errors: 10, server_cpu_us: 40_000, ..sample.saturated.clone() });
             sample.saturated.server_cpu_us = all.unwrap_or(sample.saturated.server_cpu_us);
         }
     };

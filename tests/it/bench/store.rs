@@ -91,11 +91,9 @@ fn assert_measured(measured: &Measured) {
     for load in [&sample.saturated, &sample.paced.load] {
         assert!(load.requests >= 6 && load.errors == 0, "{sample:?}");
         assert_eq!(load.server_cpu_us, 0, "a part would be taken for the whole");
-        let pages = load.pages.expect("the pages' part");
-        assert!(pages.cpu_us > 0 && pages.requests > 0, "{sample:?}");
-        // One page, one stylesheet, one script.
-        assert!(pages.requests.abs_diff(load.requests / 3) <= load.requests / 20 + 33, "{sample:?}");
     }
+    let pages = sample.pages.as_ref().expect("what the server of the pages takes");
+    assert!(pages.server_cpu_us > 0 && pages.requests > 20 && pages.errors == 0, "{sample:?}");
     assert_eq!(sample.memory, 0);
     assert!(measured.stored_bytes > 100, "{}", measured.stored_bytes);
 }
@@ -181,9 +179,9 @@ fn browsers_are_sent_to_the_named_base() {
     let report = report(&users.run(&site, &["--json", "--asset-base", &base]));
     let measured = of(&report, "storage");
     assert_measured(measured);
-    let load = &measured.servers[0].saturated;
-    let assets = load.requests - load.pages.expect("a part").requests;
-    assert!(counted.load(Ordering::Relaxed) as u64 >= assets, "{counted:?} of {assets}");
+    // Two of three are for it.
+    let (load, counted) = (&measured.servers[0].saturated, counted.load(Ordering::Relaxed) as u64);
+    assert!(counted >= load.requests / 2, "{counted} of {}", load.requests);
     assert!(measured.configurations["bucket.toml"].contains(&format!("asset_base = \"{base}/fingerpost-bench-")));
     users.assert_untouched();
 }
