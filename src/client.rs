@@ -33,14 +33,20 @@ impl Client {
     }
 }
 
-/// Connects over TLS where the URL says so, and lets the other side choose HTTP/2 there. `patience` is for TCP's part of it.
-pub fn connector(patience: Duration) -> Result<HttpsConnector<HttpConnector>, TlsError> {
+/// TLS with whom this machine trusts: its own authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. It says nothing of what is
+/// spoken over it.
+pub fn tls() -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_no_client_auth())
+}
+
+/// Connects over TLS where the URL says so, and lets the other side choose HTTP/2 there. `patience` is for TCP's part of it.
+pub fn connector(patience: Duration) -> Result<HttpsConnector<HttpConnector>, TlsError> {
+    let tls = tls()?;
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);

@@ -18,7 +18,10 @@ pub struct View {
 #[derive(Clone, Copy, Debug)]
 pub struct Use {
     pub view: View,
-    /// Microseconds of CPU per request, all of its processes together; none if it was not measured.
+    /// Requests of a view that machines answer, where an object store answers the others.
+    pub pages: f64,
+    /// Microseconds of CPU per request, all of its processes together, or where there is a store those of the machines alone; none if it
+    /// was not measured.
     pub cpu_us: Option<f64>,
     /// The share of requests that edges pass on; 1 without edges.
     pub missed: f64,
@@ -75,14 +78,16 @@ impl Use {
         }
         if self.billed {
             let store = provider.store.as_ref()?;
-            store.add(&mut bill, passed, self.stored / provider.gigabyte);
+            let pages = views * self.pages.min(self.view.requests);
+            let share = if self.by_edge { self.missed } else { 1.0 };
+            store.add(&mut bill, (requests - pages) * share, self.stored / provider.gigabyte);
             bill.traffic += match self.by_edge {
                 true => passed_gigabytes * store.to_cdn,
                 false => charge(passed_gigabytes, &store.traffic),
             };
-            // Pages come from machines, one for each view; their few bytes are among the store's.
+            // Pages come from machines; their few bytes are among the store's.
             let machine = provider.machine.as_ref()?;
-            bill.machines = self.machines(machine, assumed, views, 0.0)?;
+            bill.machines = self.machines(machine, assumed, pages, 0.0)?;
             bill.machine_cost = f64::from(bill.machines) * machine.month;
         } else {
             let machine = provider.machine.as_ref()?;
@@ -131,6 +136,7 @@ mod tests {
 
     const APP: Use = Use {
         view: View { bytes: 500_000.0, requests: 10.0 },
+        pages: 1.0,
         cpu_us: Some(1000.0),
         missed: 1.0,
         origin_bytes: 0.0,
@@ -179,10 +185,13 @@ mod tests {
         let bill = aws(&store, 1e6);
         assert_eq!(bill.machines, 1, "pages have to come from somewhere");
         assert_eq!(aws(&store, 1e9).machines, 2, "a tenth of the requests, and none of the traffic");
-        near(bill.requests, 4.0);
+        near(bill.requests, 3.6);
         near(bill.storage, 50e6 / 1_073_741_824.0 * 0.023);
         let behind = Use { by_edge: true, missed: 0.05, origin_bytes: 2_500.0, ..store };
-        near(aws(&behind, 1e6).requests, 0.2);
+        near(aws(&behind, 1e6).requests, 0.18);
+        let more = Use { pages: 3.0, cpu_us: Some(2000.0), ..store };
+        assert_eq!(aws(&more, 1e9).machines, 10, "three requests a view, of 2 ms each");
+        near(aws(&more, 1e6).requests, 2.8);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::app;
+use super::left::Left;
 use super::process::Cores;
-use super::report::Missing;
+use super::report::{Bucket, Missing};
 use crate::build;
 use crate::config::{Config, DEFAULT_FILE, Worker};
 use crate::error::{Error, Result};
@@ -57,6 +58,12 @@ pub struct Ground {
     pub python: Option<PathBuf>,
     /// Starts the user's own application, in place of the plain one.
     pub app: Option<String>,
+    /// The user's own bucket, in place of one that is started.
+    pub store: Option<Bucket>,
+    /// What a run puts into it.
+    pub left: Left,
+    /// Whether load may go to other machines.
+    pub allow_remote: bool,
     /// How far from the origin there are visitors, each with an edge near them.
     pub distances_ms: Vec<f64>,
     /// Of the sources of each release.
@@ -75,6 +82,9 @@ pub struct Wanted<'w> {
     pub program: PathBuf,
     pub python: Option<PathBuf>,
     pub app: Option<String>,
+    pub store: Option<Bucket>,
+    pub left: Left,
+    pub allow_remote: bool,
     pub distances_ms: Vec<f64>,
 }
 
@@ -115,6 +125,9 @@ impl Ground {
             changed,
             python: wanted.python,
             app: wanted.app,
+            store: wanted.store,
+            left: wanted.left,
+            allow_remote: wanted.allow_remote,
             distances_ms: wanted.distances_ms,
             configs,
             file,

@@ -32,7 +32,7 @@ impl Lineup {
     pub async fn start(ground: &Ground, strategies: Vec<Strategy>, progress: &dyn Progress) -> Self {
         let start = |strategy: Strategy| async move {
             let mut measured = strategy.unmeasured();
-            let running = strategy.start(ground, &mut measured).boxed_local().await;
+            let running = strategy.start(ground, &mut measured, progress).boxed_local().await;
             progress.step();
             let running = match running {
                 Ok(running) => Some(running),
@@ -49,6 +49,12 @@ impl Lineup {
         let programs = entrants.iter().filter_map(|entrant| entrant.running.as_ref());
         let programs = programs.flat_map(|running| running.programs.iter().cloned()).collect();
         Lineup { entrants, programs }
+    }
+
+    /// Public keys of the servers that were found to be who they say.
+    pub fn keys(&self) -> Vec<String> {
+        let running = self.entrants.iter().filter_map(|entrant| entrant.running.as_ref());
+        running.flat_map(|running| running.stand.reached.iter().filter_map(|reached| reached.key.clone())).collect()
     }
 
     /// What the load asks for: of the plainest strategy that takes part.

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::report::From;
-use super::report::Visit;
+use super::report::{Fetch, From, Visit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
@@ -54,6 +53,14 @@ impl Metric {
             Metric::Throughput | Metric::Cpu | Metric::Memory | Metric::Latency50 | Metric::Latency99 => None,
         }
     }
+}
+
+/// Requests of a visit that went to where the page itself came from.
+pub fn pages(visit: &Visit) -> usize {
+    let origin = |fetch: &Fetch| fetch.url.split('/').take(3).map(str::to_owned).collect::<Vec<_>>();
+    let page = visit.fetches.iter().find(|fetch| fetch.kind == "document").map(origin);
+    let fetched = visit.fetches.iter().filter(|fetch| fetch.from == From::Network);
+    fetched.filter(|fetch| Some(origin(fetch)) == page).count()
 }
 
 impl fmt::Display for Metric {

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod cost;
 mod edge;
 mod ground;
+mod left;
 mod lineup;
 mod load;
 mod machine;
@@ -28,7 +29,7 @@ pub mod summary;
 mod unbundled;
 mod visits;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Instant, SystemTime};
 
 use crate::config::Config;
@@ -38,6 +39,7 @@ use crate::progress::Progress;
 use crate::serve::{Signal, Signals};
 use browser::Browser;
 use ground::{Ground, Wanted};
+use left::Left;
 use lineup::Lineup;
 use options::Asked;
 pub use options::Options;
@@ -51,14 +53,36 @@ pub use strategy::storage::{Access, serve as serve_bucket};
 pub async fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Report> {
     let asked = options.resolve()?;
     let mut signals = Signals::install()?;
-    let stopped = async { while signals.next().await == Signal::Reload {} };
-    tokio::select! {
-        report = measure(config, options, asked, progress) => report,
-        () = stopped => Err(Fault::new("the bench was stopped before its end").hint("nothing that it started is left").into()),
+    let left = Left::default();
+    let outcome = tokio::select! {
+        report = measure(config, options, asked, left.clone(), progress) => report,
+        () = stop(&mut signals) => Err(Fault::new("the bench was stopped before its end").hint("nothing that it started is left").into()),
+    };
+    // Whatever the run came to, and unless somebody asks for the end once more.
+    let told = tokio::select! {
+        told = left.clear(progress) => told,
+        () = stop(&mut signals) => left.told("the bench was stopped once more"),
+    };
+    match outcome {
+        Ok(report) => Ok(Report { warnings: report.warnings.iter().cloned().chain(told).collect(), ..report }),
+        Err(error) => {
+            told.into_iter().for_each(|warning| progress.warn(warning));
+            Err(error)
+        }
     }
 }
 
-async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dyn Progress) -> Result<Report> {
+async fn stop(signals: &mut Signals) {
+    while signals.next().await == Signal::Reload {}
+}
+
+async fn measure(
+    config: &Config,
+    options: &Options,
+    asked: Asked,
+    left: Left,
+    progress: &dyn Progress,
+) -> Result<Report> {
     let (begun, clock) = (format!("{}Z", Date::of(SystemTime::now())), Instant::now());
     let Asked { mut settings, strategies } = asked;
     // Before this process keeps to a part of it.
@@ -71,6 +95,9 @@ async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dy
             program: options.program.clone(),
             python: options.python.clone(),
             app: settings.app.clone(),
+            store: settings.store.clone(),
+            left,
+            allow_remote: options.allow_remote,
             distances_ms: settings.distances_ms.clone(),
         },
         progress,
@@ -80,7 +107,7 @@ async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dy
     progress.stage("start", strategies.len());
     let mut warnings = Warnings::default();
     let mut lineup = Lineup::start(&ground, strategies, progress).await;
-    let mut browser = open_browser(&ground, &mut lineup.programs, &mut warnings).await;
+    let mut browser = open_browser(&ground, &mut lineup, &mut warnings).await;
     ground.cores.pin_client();
     let settings_rate = settings.rate;
     requests::find(&ground, &mut lineup, browser.as_mut(), progress, &mut warnings).await;
@@ -113,11 +140,7 @@ async fn measure(config: &Config, options: &Options, asked: Asked, progress: &dy
 }
 
 /// None if there is none, or none that works: then nobody visits.
-async fn open_browser(
-    ground: &Ground,
-    programs: &mut BTreeMap<String, String>,
-    warnings: &mut Warnings,
-) -> Option<Browser> {
+async fn open_browser(ground: &Ground, lineup: &mut Lineup, warnings: &mut Warnings) -> Option<Browser> {
     let not_measured = |why: String| format!("visits were not measured: {why}");
     let program = match browser::find() {
         Ok(program) => program,
@@ -132,9 +155,9 @@ async fn open_browser(
         return None;
     }
     if let Some(version) = process::version(&program, "--version") {
-        programs.insert("chromium".to_owned(), version);
+        lineup.programs.insert("chromium".to_owned(), version);
     }
-    match Browser::start(&program, &folder).await {
+    match Browser::start(&program, &folder, &lineup.keys()).await {
         Ok(browser) => Some(browser),
         Err(error) => {
             warnings.add(not_measured(format!("`{}` does not start: {error}", program.display())));

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::report::{Network, Settings};
-use super::strategy::Strategy;
+use super::report::{Bucket, Network, Settings};
+use super::strategy::{Strategy, storage};
 use crate::error::{Error, Result};
 
 /// What the command line decides.
@@ -25,6 +25,8 @@ pub struct Options {
     pub allow_remote: bool,
     /// Starts the user's own application.
     pub app: Option<String>,
+    /// The user's own bucket for the strategy `storage`.
+    pub store: Option<Bucket>,
     pub python: Option<PathBuf>,
     /// The configuration's file, if it is not the default one.
     pub file: Option<PathBuf>,
@@ -58,6 +60,7 @@ impl Options {
             distances_ms: settings.distances_ms.clone(),
             strategies: settings.strategies.clone(),
             app: settings.app.clone(),
+            store: settings.store.clone(),
             ..Options::default()
         }
     }
@@ -81,7 +84,13 @@ impl Options {
                 help: "name each strategy once".to_owned(),
             });
         }
-        if let Some(remote) = strategies.iter().find(|strategy| strategy.is_remote() && !self.allow_remote) {
+        let uses_store = strategies.contains(&Strategy::Storage);
+        let store = self.store.as_ref().filter(|_| uses_store).map(storage::resolve).transpose()?;
+        let is_remote = |strategy: &&Strategy| match strategy {
+            Strategy::Storage => store.as_ref().is_some_and(storage::is_remote),
+            other => other.is_remote(),
+        };
+        if let Some(remote) = strategies.iter().find(is_remote).filter(|_| !self.allow_remote) {
             return Err(Error::Usage {
                 message: format!("`{}` is not on this machine, and the bench would send load there", remote.name()),
                 help: "if the machine is yours to load, say so with `--allow-remote`".to_owned(),
@@ -104,6 +113,7 @@ impl Options {
             distances_ms,
             strategies: names,
             app: self.app.clone(),
+            store,
         };
         sane(&settings)?;
         Ok(Asked { settings, strategies })
@@ -167,5 +177,15 @@ mod tests {
         let remote = Options { strategies: named(&["far=http://192.0.2.1/"]), ..Options::default() };
         assert!(refused(remote.clone()).contains("not on this machine"));
         assert_eq!(refused(Options { allow_remote: true, ..remote }), "");
+        let bucket = Bucket {
+            store: "s3://b/p".to_owned(),
+            endpoint: "http://192.0.2.1".to_owned(),
+            region: None,
+            asset_base: None,
+        };
+        let far = Options { store: Some(bucket), ..Options::default() };
+        assert!(refused(far.clone()).starts_with("`storage` is not on this machine"));
+        assert_eq!(refused(Options { allow_remote: true, ..far.clone() }), "");
+        assert_eq!(refused(Options { strategies: named(&["memory"]), ..far }), "", "nobody goes there");
     }
 }

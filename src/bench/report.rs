@@ -66,6 +66,23 @@ pub struct Settings {
     /// The command of the user's own application, in place of a plain one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub app: Option<String>,
+    /// The user's own bucket, in place of one that is started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub store: Option<Bucket>,
+}
+
+/// A bucket of the user's, for the strategy `storage`. Who may write there is no part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// `s3://bucket/prefix`
+    pub store: String,
+    /// Of its S3 API.
+    pub endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub region: Option<String>,
+    /// Where browsers get what lies at `store`; none if at the endpoint itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asset_base: Option<String>,
 }
 
 /// What lies between a visitor and the nearest server.
@@ -151,7 +168,12 @@ pub struct ServerSample {
     pub saturated: Load,
     /// At the rate of the settings, whatever the server does: latencies count from when a request was due (no coordinated omission).
     pub paced: Paced,
-    /// Resident memory of all its processes, shared pages once, after the load.
+    /// As `saturated`, of what goes to who sends the pages, and by their CPU time alone, where an object store answers for the rest: in a
+    /// load of both they wait for the store, and a server that is woken for each request takes several times as much for it. None where
+    /// there is no store, and in reports that are older than this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<Load>,
+    /// Resident memory of all its processes, shared pages once, after the load; 0 where it is not known.
     pub memory: u64,
 }
 
@@ -160,11 +182,11 @@ pub struct ServerSample {
 pub struct Load {
     pub seconds: f64,
     pub requests: u64,
-    /// Answers that were none: refused, cut off, or with a status of 500 and over.
+    /// Answers that were none: refused, cut off, or with a status of 429, or of 500 and over.
     pub errors: u64,
     /// As received, header fields included.
     pub bytes: u64,
-    /// CPU time of all of the strategy's processes.
+    /// CPU time of all of the strategy's processes; 0 where it is not known.
     pub server_cpu_us: u64,
     /// CPU time of who asked.
     pub client_cpu_us: u64,

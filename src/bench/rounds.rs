@@ -6,8 +6,7 @@ use super::Warnings;
 use super::browser::Browser;
 use super::ground::Ground;
 use super::lineup::{Entrant, Lineup};
-use super::load::{Ask, Plan};
-use super::process::Meter;
+use super::load::Plan;
 use super::report::{Noise, ServerSample, Settings};
 use super::visits::{Visits, cells};
 use crate::error::{Error, Fault, Result};
@@ -34,7 +33,7 @@ impl Rounds<'_> {
     pub async fn warm_up(&mut self, lineup: &mut Lineup, rate: f64) -> Result<()> {
         let mut slowest = f64::INFINITY;
         for entrant in lineup.entrants.iter().filter(|entrant| !entrant.asks.is_empty()) {
-            let load = self.plan(&entrant.asks, meter(entrant), WARM_UP).saturate().await.map_err(stuck)?;
+            let load = self.plan(entrant, WARM_UP).saturate().await.map_err(stuck)?;
             if load.errors < load.requests {
                 slowest = slowest.min((load.requests - load.errors) as f64 / load.seconds);
             }
@@ -100,12 +99,16 @@ impl Rounds<'_> {
         if entrant.asks.is_empty() {
             return Ok(None);
         }
-        let (meter, lasting) = (meter(entrant), Duration::from_secs_f64(self.settings.seconds));
-        let plan = self.plan(&entrant.asks, meter.clone(), lasting);
+        let plan = self.plan(entrant, Duration::from_secs_f64(self.settings.seconds));
+        let meter = plan.meter.clone();
         let saturated = plan.clone().saturate().await.map_err(stuck)?;
         let paced = plan.pace(self.settings.rate).await.map_err(stuck)?;
         let name = &entrant.measured.name;
-        let errors = saturated.errors + paced.load.errors;
+        let pages = match self.plan_pages(entrant) {
+            Some(plan) => Some(plan.saturate().await.map_err(stuck)?),
+            None => None,
+        };
+        let errors = saturated.errors + paced.load.errors + pages.as_ref().map_or(0, |load| load.errors);
         if errors > 0 {
             self.warnings.add(format!("`{name}`: {errors} requests of the load failed in round {round}"));
         }
@@ -119,7 +122,7 @@ impl Rounds<'_> {
                 "`{name}`: the load generator was the bottleneck, so that its requests per second are a lower bound; CPU per request holds"
             ));
         }
-        Ok(Some(ServerSample { round, saturated, paced, memory: meter.memory() }))
+        Ok(Some(ServerSample { round, saturated, paced, pages, memory: meter.memory() }))
     }
 
     async fn visit(&mut self, round: u32, entrant: &Entrant, browser: &mut Browser) -> Visits {
@@ -138,18 +141,28 @@ impl Rounds<'_> {
         visits
     }
 
-    fn plan(&self, asks: &[Ask], meter: Meter, lasting: Duration) -> Plan {
-        let connections = self.settings.connections as usize;
-        Plan { asks: asks.to_vec(), connections, lasting, meter, spins: self.ground.cores.clients.is_some() }
+    fn plan(&self, entrant: &Entrant, lasting: Duration) -> Plan {
+        let stand = entrant.running.as_ref().map(|running| &running.stand);
+        Plan {
+            asks: entrant.asks.clone(),
+            connections: self.settings.connections as usize,
+            lasting,
+            meter: stand.map(|stand| stand.meter.clone()).unwrap_or_default(),
+            spins: self.ground.cores.clients.is_some(),
+        }
+    }
+
+    /// Of who sends the pages, where an object store answers for the rest.
+    fn plan_pages(&self, entrant: &Entrant) -> Option<Plan> {
+        let meter = entrant.running.as_ref()?.stand.pages.clone()?;
+        let mut plan = Plan { meter, ..self.plan(entrant, Duration::from_secs_f64(self.settings.seconds)) };
+        plan.asks.retain(|ask| ask.of_page);
+        (!plan.asks.is_empty()).then_some(plan)
     }
 
     fn at(&self, round: u32, name: &str, what: &str) {
         self.progress.at(&format!("round {round} of {}: {name}, {what}", self.settings.rounds));
     }
-}
-
-fn meter(entrant: &Entrant) -> Meter {
-    entrant.running.as_ref().map(|running| running.stand.meter.clone()).unwrap_or_default()
 }
 
 fn stuck(error: std::io::Error) -> Error {

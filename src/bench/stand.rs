@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edge::Edge;
+use super::load::{Origin, Reached};
 use super::process::Meter;
 use super::relay::{Link, Relay, Route};
 use super::report::Network;
@@ -83,12 +84,14 @@ pub struct Stand {
     pub edges: Option<Edges>,
     /// Of all that answers for the first release, with the edge for load.
     pub meter: Meter,
+    /// Of who sends the pages, where an object store answers for the rest.
+    pub pages: Option<Meter>,
     /// Whether a second release can be had.
     pub releases: bool,
     /// Whether it has a service worker, which is to be waited for.
     pub worker: bool,
-    /// Where it is, if it is no strategy of ours and needs no door.
-    pub direct: bool,
+    /// Servers of the user's that visitors go to directly, without a door: load may go to their hosts.
+    pub reached: Vec<Reached>,
 }
 
 impl Stand {
@@ -115,14 +118,10 @@ impl Stand {
         }
     }
 
-    /// The server that answers a URL when there is load: directly, as the machine has it.
-    pub fn server_of(&self, url: &str) -> Option<SocketAddr> {
-        let uri: http::Uri = url.parse().ok()?;
-        let (host, port) = (uri.host()?, uri.port_u16().unwrap_or(80));
-        if self.direct {
-            return format!("{}:{port}", host.replace("localhost", "127.0.0.1")).parse().ok();
-        }
-        let door = self.doors.iter().find(|door| host == "127.0.0.1" && door.relay.address().port() == port)?;
+    /// The server behind a door that answers when there is load: directly, as the machine has it.
+    pub fn behind(&self, door: &Origin) -> Option<SocketAddr> {
+        let is_it = |of: &&Door| door.host == "127.0.0.1" && of.relay.address().port() == door.port;
+        let door = self.doors.iter().find(is_it)?;
         match (&door.behind, &self.edges) {
             (Behind::Origin(servers), _) => Some(servers[0]),
             (Behind::Edge, edges) => Some(edges.as_ref()?.loaded.address()),

@@ -11,7 +11,7 @@ pub use server::{PERCENTILES, Server};
 pub use visits::{Edge, Situation, Times};
 
 use super::cost::{Bill, SCALES, Use, View};
-use super::metric::Metric;
+use super::metric::{self, Metric};
 use super::prices::{Prices, Provider};
 use super::report::{EdgeSample, Measured, Report, VisitKind};
 use super::statistics::{self, Difference, Estimate};
@@ -225,14 +225,30 @@ impl<'a> Strategy<'a> {
         Some(View { bytes: requests * server.bytes as f64 / server.answered as f64, requests })
     }
 
+    /// Requests of a page view that go to where the page comes from, weighted as the others are.
+    fn pages(&self, shares: [f64; 3]) -> f64 {
+        let median = |kind: VisitKind| {
+            let of = self.measured.visits.iter().filter(|visit| visit.kind == kind);
+            statistics::median(&of.map(|visit| metric::pages(visit) as f64).collect::<Vec<_>>())
+        };
+        let first = median(VisitKind::First).unwrap_or(1.0);
+        let kinds = [VisitKind::First, VisitKind::Repeat, VisitKind::AfterRelease];
+        shares.into_iter().zip(kinds).map(|(share, kind)| share * median(kind).unwrap_or(first)).sum()
+    }
+
     fn usage(&self, report: &Report, shares: [f64; 3]) -> Option<Use> {
         let view = self.view(report, shares)?;
         let edges: Vec<&EdgeSample> = self.measured.edges.iter().filter(|edge| !edge.cold).collect();
         let asked: u64 = edges.iter().map(|edge| edge.hits + edge.misses).sum();
         let from_origin: u64 = edges.iter().map(|edge| edge.origin_bytes).sum();
+        let billed = self.measured.billed_requests;
+        // Of a store's strategy all work together is known from older reports: rather too much than too little.
+        let cpu = |server: &Server| server.pages_cpu.filter(|_| billed).or(server.cpu);
         Some(Use {
             view,
-            cpu_us: self.server.as_ref().and_then(|server| Some(server.cpu?.median)),
+            // Behind an edge all has one host.
+            pages: if self.measured.delivered_by_edge { 1.0 } else { self.pages(shares) },
+            cpu_us: self.server.as_ref().and_then(cpu).map(|cpu| cpu.median),
             missed: self.hits.warm.map_or(1.0, |hits| 1.0 - hits),
             // Edges that said nothing are taken for ones that keep nothing.
             origin_bytes: if asked > 0 {
@@ -241,7 +257,7 @@ impl<'a> Strategy<'a> {
                 view.bytes / view.requests.max(1.0)
             },
             stored: self.measured.stored_bytes as f64,
-            billed: self.measured.billed_requests,
+            billed,
             by_edge: self.measured.delivered_by_edge,
         })
     }

@@ -6,7 +6,7 @@ use super::terminal::{Column, Terminal};
 use super::{Global, block_on};
 use crate::bench::compare::{Comparison, compare};
 use crate::bench::prices::Prices;
-use crate::bench::report::{Report, VERSION};
+use crate::bench::report::{Bucket, Report, VERSION};
 use crate::bench::show::{self, Cell, Head, Row};
 use crate::bench::summary::Summary;
 use crate::bench::{self, Options};
@@ -22,9 +22,22 @@ pub struct Args {
     /// What to measure: a name, or a strategy of your own as `NAME=URL` or `NAME='COMMAND {port}'`; repeatable [default: all that there are]
     #[arg(long, value_name = "STRATEGY")]
     strategy: Vec<String>,
-    /// Send load to the machines of `--strategy NAME=URL` that are not this one
+    /// Send load to the machines of `--strategy NAME=URL`, `--endpoint` and `--asset-base` that are not this one
     #[arg(long)]
     allow_remote: bool,
+    /// A bucket of your own for the strategy `storage`, `s3://BUCKET/PREFIX`, in place of one that is started: a folder of the run's own lies
+    /// below the prefix until the end
+    #[arg(long, value_name = "URL", requires = "endpoint")]
+    store: Option<String>,
+    /// The endpoint of its S3 API; credentials are found as `publish` finds them
+    #[arg(long, value_name = "URL", requires = "store")]
+    endpoint: Option<String>,
+    /// Its region [default: as the AWS tools find it]
+    #[arg(long, value_name = "NAME", requires = "store")]
+    region: Option<String>,
+    /// Where browsers get what lies at `--store`, without credentials [default: ENDPOINT/BUCKET/PREFIX/]
+    #[arg(long, value_name = "URL", requires = "store")]
+    asset_base: Option<String>,
     /// Your own application in place of a plain Flask one: a command that listens at `{port}`
     #[arg(long, value_name = "COMMAND", env = "FINGERPOST_BENCH_APP")]
     app: Option<String>,
@@ -167,6 +180,12 @@ fn options(global: &Global, args: &Args) -> Result<Options> {
         None => Options::default(),
     };
     let many = |given: &[String], before: Vec<String>| if given.is_empty() { before } else { given.to_vec() };
+    let store = args.store.clone().zip(args.endpoint.clone()).map(|(store, endpoint)| Bucket {
+        store,
+        endpoint,
+        region: args.region.clone(),
+        asset_base: args.asset_base.clone(),
+    });
     let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     Ok(Options {
         quick: args.quick || before.quick,
@@ -181,6 +200,7 @@ fn options(global: &Global, args: &Args) -> Result<Options> {
         strategies: many(&args.strategy, before.strategies),
         allow_remote: args.allow_remote,
         app: args.app.clone().or(before.app),
+        store: store.or(before.store),
         python: args.python.clone(),
         file: global.config.clone(),
         program,
@@ -210,11 +230,11 @@ fn read(root: &Path, path: &Path) -> Result<Report> {
 
 /// What `bench` starts as the store of its strategy `storage`; of no use to anybody else, and hidden.
 #[derive(clap::Args)]
-pub struct Bucket {
+pub struct BucketArgs {
     folder: PathBuf,
 }
 
-pub fn bucket(args: &Bucket, terminal: &Terminal) -> Result<()> {
+pub fn bucket(args: &BucketArgs, terminal: &Terminal) -> Result<()> {
     block_on(bench::serve_bucket(args.folder.clone(), |access| {
         terminal.data(&serde_json::json!(access).to_string());
     }))

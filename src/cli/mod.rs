@@ -110,7 +110,7 @@ enum Command {
     /// Measure the classic ways of serving static files against each other, on this site and this machine
     Bench(Box<bench::Args>),
     #[command(hide = true)]
-    BenchBucket(bench::Bucket),
+    BenchBucket(bench::BucketArgs),
     /// Print a shell's completion script
     Completions {
         /// The shell

@@ -55,6 +55,7 @@ use self::pointer::Pointer;
 use self::preflight::{beside, keeps_conditions};
 pub use self::promote::promote;
 pub use self::prune::{Deleted, Kept, Pruned, prune};
+pub use self::public::answers;
 use self::publication::Publication;
 use self::purge::{PENDING, Purge};
 use self::repair::repair;

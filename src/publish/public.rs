@@ -67,6 +67,13 @@ struct Answer {
     is_encoded: bool,
 }
 
+/// What differs in the answers of a release's public URLs from what its record says.
+pub async fn answers(environment: &Environment, record: &Record, progress: &dyn Progress) -> Result<Vec<Difference>> {
+    let mut drift = Drift::new(environment, String::new());
+    compare(environment, record, &mut drift, progress).await?;
+    Ok(drift.differences)
+}
+
 pub(super) async fn compare(
     environment: &Environment,
     record: &Record,

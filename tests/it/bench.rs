@@ -1,5 +1,8 @@
 //! `bench`: what it says it has measured it has measured, what it could not it names, and it leaves nothing behind.
 
+mod store;
+mod tls;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,6 +26,8 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(
         trials![[Need::Browser, Need::Flask, Need::Nginx, Need::Varnish]; every_strategy_is_measured_with_what_debian_has],
     );
+    trials.extend(store::trials());
+    trials.extend(tls::trials());
     trials
 }
 
@@ -156,9 +161,13 @@ fn every_strategy_is_measured_with_what_debian_has() {
 
 /// Nothing but the program itself is found.
 fn alone(site: &Site, arguments: &[&str]) -> Run {
+    alone_with(site, arguments, &[])
+}
+
+fn alone_with(site: &Site, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let empty = tempfile::tempdir().expect("a folder");
     let mut command = site.command(arguments);
-    command.env("PATH", empty.path()).env_remove("VIRTUAL_ENV");
+    command.env("PATH", empty.path()).env_remove("VIRTUAL_ENV").envs(variables.iter().copied());
     let out = command.output().expect("the program runs");
     Run {
         code: out.status.code(),

@@ -141,7 +141,10 @@ fn each_foreign_crate_has_one_home() {
         ("s3s", vec!["preview/bucket.rs"]),
         ("sd_notify", vec!["serve/system.rs"]),
         ("sha2::", vec!["fingerprint.rs"]),
-        ("tokio_rustls", vec!["client.rs", "serve/connection/transport.rs", "serve/failover.rs", "serve/tls.rs"]),
+        (
+            "tokio_rustls",
+            vec!["bench/load/", "client.rs", "serve/connection/transport.rs", "serve/failover.rs", "serve/tls.rs"],
+        ),
         ("toml::", vec!["config/file.rs"]),
         ("tracing_subscriber", vec!["cli/trace.rs"]),
         (

@@ -36,8 +36,9 @@ pub fn find() -> Result<PathBuf, Missing> {
 }
 
 impl Browser {
-    /// Starts one that keeps what it has in `folder`.
-    pub async fn start(program: &Path, folder: &Path) -> Result<Self, String> {
+    /// Starts one that keeps what it has in `folder`. It takes servers for who they say that have one of these public keys: it has
+    /// authorities of its own, and knows nothing of `SSL_CERT_FILE`, by which we have looked at these.
+    pub async fn start(program: &Path, folder: &Path, keys: &[String]) -> Result<Self, String> {
         let arguments = [
             "--headless=new",
             "--remote-debugging-pipe",
@@ -57,6 +58,9 @@ impl Browser {
         // It refuses to run as root with its own walls around it.
         if rustix::process::geteuid().is_root() {
             launch = launch.arg("--no-sandbox");
+        }
+        if !keys.is_empty() {
+            launch = launch.arg(format!("--ignore-certificate-errors-spki-list={}", keys.join(",")));
         }
         launch = launch.arg(format!("--user-data-dir={}", folder.join("profile").display()));
         let (process, commands, answers) = launch.start_talking().map_err(|error| error.to_string())?;

@@ -5,6 +5,12 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::server::ParsedCertificate;
+
+use super::Server;
+use crate::fingerprint::Digest;
 
 /// Room for a head, and for a piece of a body.
 const BUFFER: usize = 64 << 10;
@@ -14,9 +20,34 @@ const FIELDS: usize = 64;
 
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Box<[u8]>,
     filled: usize,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.write_all(bytes).await,
+            Stream::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer).await,
+            Stream::Tls(stream) => stream.read(buffer).await,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +75,35 @@ struct Head {
 }
 
 impl Connection {
+    /// To a server that speaks plain HTTP.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Connection::to(&Server::plain(address)).await
+    }
+
+    pub async fn to(server: &Server) -> io::Result<Self> {
+        let stream = TcpStream::connect(server.address).await?;
         stream.set_nodelay(true)?;
+        let stream = match &server.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let shaking = TlsConnector::from(tls.config.clone()).connect(tls.name.clone(), stream);
+                Stream::Tls(Box::new(shaking.await?))
+            }
+        };
         Ok(Connection { stream, buffer: vec![0; BUFFER].into(), filled: 0 })
+    }
+
+    /// Of the other side's certificate: the SHA-256 of its public key (RFC 7469 section 2.4), in base64.
+    pub fn key(&self) -> Option<String> {
+        let Stream::Tls(stream) = &self.stream else { return None };
+        let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+        let parsed = ParsedCertificate::try_from(certificate).ok()?;
+        Some(Digest::of(parsed.subject_public_key_info().as_ref()).base64())
     }
 
     /// Sends a request for a GET and waits until its answer is whole.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
-        self.stream.write_all(request).await?;
+        self.stream.send(request).await?;
         let head = loop {
             let head = self.head().await?;
             // What comes before the answer itself (RFC 9110 section 15.2).

@@ -4,20 +4,23 @@
 //! omission). At a rate, each request is therefore due at a time of its own, and its latency counts from then.
 
 mod connection;
+mod server;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
 use super::process::{Meter, own_cpu_us};
 use super::report::{Load, Paced};
 pub use connection::{Answer, Connection};
+pub use server::{Origin, Reached, Server};
 
 /// A request that takes longer counts as an error.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,18 +40,20 @@ const LONGEST_US: u64 = 60_000_000;
 /// What is asked of whom.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    pub address: SocketAddr,
+    pub server: Arc<Server>,
     /// The whole request.
     pub request: Bytes,
+    /// Whether it goes to where the page comes from.
+    pub of_page: bool,
 }
 
 impl Ask {
     /// A GET of a path, as a browser says what codings it takes.
-    pub fn get(address: SocketAddr, host: &str, path: &str) -> Self {
+    pub fn get(server: Arc<Server>, host: &str, path: &str) -> Self {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\naccept-encoding: gzip, deflate, br, zstd\r\nuser-agent: fingerpost-bench\r\n\r\n"
         );
-        Ask { address, request: request.into() }
+        Ask { server, request: request.into(), of_page: true }
     }
 }
 
@@ -125,7 +130,8 @@ impl Plan {
                             state.borrow_mut().1.unsent += 1;
                             continue;
                         }
-                        let answer = line.ask(&asks[turn as usize % asks.len()]).await;
+                        let ask = &asks[turn as usize % asks.len()];
+                        let answer = line.ask(ask).await;
                         let (_, tally, histogram) = &mut *state.borrow_mut();
                         tally.count(answer);
                         histogram.saturating_record(due.elapsed().as_micros() as u64);
@@ -147,36 +153,40 @@ impl Plan {
 
     /// One for each connection, which has asked before: opening one is no part of what is measured.
     async fn lines(&self) -> Vec<Line> {
-        let mut lines: Vec<Line> = Vec::new();
-        for _ in 0..self.connections.max(1) {
+        let open = || async {
             let mut line = Line::default();
             for ask in first_of_each(&self.asks) {
                 let _ = line.ask(ask).await;
             }
-            lines.push(line);
-        }
-        lines
+            line
+        };
+        join_all((0..self.connections.max(1)).map(|_| open())).await
     }
 }
 
 fn first_of_each(asks: &[Ask]) -> impl Iterator<Item = &Ask> {
-    let is_first = |index: usize, ask: &Ask| asks[..index].iter().all(|other| other.address != ask.address);
+    let is_first = |index: usize, ask: &Ask| asks[..index].iter().all(|other| other.server != ask.server);
     asks.iter().enumerate().filter(move |(index, ask)| is_first(*index, ask)).map(|(_, ask)| ask)
 }
 
 /// A client of one server or several, with one connection to each.
 #[derive(Default)]
-struct Line(Vec<(SocketAddr, Connection)>);
+struct Line(Vec<(Arc<Server>, Connection)>);
 
 impl Line {
     async fn ask(&mut self, ask: &Ask) -> io::Result<Answer> {
-        let (address, mut connection) = match self.0.iter().position(|(address, _)| *address == ask.address) {
+        tokio::time::timeout(PATIENCE, self.answered(ask)).await?
+    }
+
+    /// A connection is opened anew if the last one has ended, which is part of how long the answer takes.
+    async fn answered(&mut self, ask: &Ask) -> io::Result<Answer> {
+        let (server, mut connection) = match self.0.iter().position(|(server, _)| *server == ask.server) {
             Some(at) => self.0.swap_remove(at),
-            None => (ask.address, Connection::open(ask.address).await?),
+            None => (ask.server.clone(), Connection::to(&ask.server).await?),
         };
-        let answer = tokio::time::timeout(PATIENCE, connection.ask(&ask.request)).await??;
+        let answer = connection.ask(&ask.request).await?;
         if answer.keeps {
-            self.0.push((address, connection));
+            self.0.push((server, connection));
         }
         Ok(answer)
     }
@@ -207,13 +217,10 @@ struct Tally {
 impl Tally {
     fn count(&mut self, answer: io::Result<Answer>) {
         self.requests += 1;
-        match answer {
-            Ok(answer) => {
-                self.bytes += answer.bytes;
-                self.errors += u64::from(answer.status >= 500);
-            }
-            Err(_) => self.errors += 1,
-        }
+        self.bytes += answer.as_ref().map_or(0, |answer| answer.bytes);
+        // Who is asked too much may say so in place of an answer (RFC 6585 section 4).
+        let is_good = answer.is_ok_and(|answer| answer.status < 500 && answer.status != 429);
+        self.errors += u64::from(!is_good);
     }
 }
 

@@ -170,6 +170,7 @@ fn settings() -> Settings {
         |name: &str, round_trip_ms: f64, down: u64, up: u64| Network { name: name.to_owned(), round_trip_ms, down, up };
     Settings {
         app: None,
+        store: None,
         quick: false,
         rounds: ROUNDS,
         seconds: 5.0,
@@ -275,6 +276,7 @@ fn server(nature: &Nature, round: u32, rng: &mut fastrand::Rng) -> ServerSample 
     ServerSample {
         round,
         saturated: load(requests, cpu),
+        pages: None,
         paced: Paced { load: load(2000, cpu), rate: 400.0, unsent: 0, latencies: latencies.into_iter().collect() },
         memory: (nature.memory as f64 * about(rng, 1.0)) as u64,
     }

@@ -28,6 +28,7 @@ use super::report::{Measured, Missing, Way};
 use super::stand::{Edges, Stand};
 use crate::config::nearest;
 use crate::error::{Error, Result};
+use crate::progress::Progress;
 pub use own::Own;
 use setup::{Setup, Told, size};
 
@@ -168,8 +169,13 @@ impl Strategy {
     }
 
     /// Starts all that it needs, and leaves word of it in `measured`.
-    pub async fn start(&self, ground: &Ground, measured: &mut Measured) -> Result<Running, Missing> {
-        let mut setup = Setup::new(ground, self.name());
+    pub async fn start(
+        &self,
+        ground: &Ground,
+        measured: &mut Measured,
+        progress: &dyn Progress,
+    ) -> Result<Running, Missing> {
+        let mut setup = Setup::new(ground, self.name(), progress);
         let mut direct = None;
         let edges = match self {
             Strategy::Cdn => Some(cdn::start(&mut setup).await?),
@@ -198,17 +204,18 @@ impl Strategy {
         let page = direct.clone().or(front).map(|base| format!("{base}{}", ground.page)).unwrap_or_default();
         measured.commands = std::mem::take(&mut setup.commands);
         measured.configurations = std::mem::take(&mut setup.configurations);
-        measured.stored_bytes = setup.stored.iter().map(|path| size(path)).sum();
+        measured.stored_bytes = setup.stored.iter().map(|path| size(path)).sum::<u64>() + setup.stored_bytes;
         let of_the_user = matches!(self, Strategy::Own(..))
             || (ground.app.is_some() && matches!(self, Strategy::App | Strategy::ProxyNginx));
         let stand = Stand {
             page,
             meter: setup.meter(),
+            pages: setup.pages.take(),
             doors: std::mem::take(&mut setup.doors),
             edges,
             releases: !of_the_user,
             worker: *self == Strategy::Worker,
-            direct: direct.is_some(),
+            reached: std::mem::take(&mut setup.reached),
         };
         Ok(Running { stand, programs: setup.programs.into_iter().collect(), _processes: setup.processes })
     }

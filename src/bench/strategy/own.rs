@@ -1,9 +1,8 @@
 //! A strategy of the user's own: a URL where it runs already, or a command that starts it.
 
-use std::net::{IpAddr, ToSocketAddrs};
-
 use super::app::command_at;
 use super::setup::Setup;
+use crate::bench::load::Origin;
 use crate::bench::report::Missing;
 use crate::bench::stand::Behind;
 
@@ -27,7 +26,7 @@ impl Own {
     pub fn is_remote(&self) -> bool {
         match self {
             Own::Command(_) => false,
-            Own::Url(url) => !addresses(url).is_some_and(|all| !all.is_empty() && all.iter().all(IpAddr::is_loopback)),
+            Own::Url(url) => !Origin::of(url).is_some_and(|origin| origin.is_here()),
         }
     }
 
@@ -41,27 +40,20 @@ impl Own {
                 setup.open(relay, Behind::Origin([address, address]));
                 Ok(None)
             }
-            // A URL's certificate and its host's name are its own: visitors go there directly.
-            Own::Url(url) if url.starts_with("https://") || self.is_remote() => {
-                Ok(Some(url.trim_end_matches('/').to_owned()))
-            }
             Own::Url(url) => {
-                let relay = setup.door().await?;
-                let uri: http::Uri = url.parse().map_err(|_| no_url(url))?;
-                let host = uri.authority().ok_or_else(|| no_url(url))?;
-                let host = format!("{}:{}", host.host(), host.port_u16().unwrap_or(80));
-                let address = host.to_socket_addrs()?.next().ok_or_else(|| no_url(url))?;
+                let origin = Origin::of(url).ok_or_else(|| no_url(url))?;
+                let reached = origin.reach(setup.ground.allow_remote).await?;
+                // A certificate is for a name, and what is far away has a network before it: visitors go there directly.
+                if origin.is_tls || self.is_remote() {
+                    setup.reached.push(reached);
+                    return Ok(Some(url.trim_end_matches('/').to_owned()));
+                }
+                let (relay, address) = (setup.door().await?, reached.server.address);
                 setup.open(relay, Behind::Origin([address, address]));
                 Ok(None)
             }
         }
     }
-}
-
-fn addresses(url: &str) -> Option<Vec<IpAddr>> {
-    let uri: http::Uri = url.parse().ok()?;
-    let host = uri.host()?.trim_matches(['[', ']']);
-    Some((host, 80).to_socket_addrs().ok()?.map(|address| address.ip()).collect())
 }
 
 fn no_url(url: &str) -> Missing {

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::bench::ground::Ground;
+use crate::bench::load::Reached;
 use crate::bench::process::{Launch, Meter, Process, version};
 use crate::bench::relay::Relay;
 use crate::bench::report::Missing;
 use crate::bench::stand::{Behind, Door};
 use crate::fs;
+use crate::progress::Progress;
 
 /// Whether something is part of what is measured and told: the server of the second release is the same again, and is neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,7 @@ pub enum Told {
 
 pub struct Setup<'g> {
     pub ground: &'g Ground,
+    pub progress: &'g dyn Progress,
     folder: PathBuf,
     pub processes: Vec<Process>,
     /// Groups of those that are measured.
@@ -28,14 +31,21 @@ pub struct Setup<'g> {
     pub configurations: BTreeMap<String, String>,
     pub programs: BTreeMap<String, String>,
     pub doors: Vec<Door>,
+    /// Servers of the user's that need no door.
+    pub reached: Vec<Reached>,
+    /// Of who sends the pages, where an object store answers for the rest.
+    pub pages: Option<Meter>,
     /// What it keeps stored of the first release.
     pub stored: Vec<PathBuf>,
+    /// As `stored`, where it is in no folder.
+    pub stored_bytes: u64,
 }
 
 impl<'g> Setup<'g> {
-    pub fn new(ground: &'g Ground, name: &str) -> Self {
+    pub fn new(ground: &'g Ground, name: &str, progress: &'g dyn Progress) -> Self {
         Setup {
             ground,
+            progress,
             folder: ground.folder.path().join("run").join(name),
             processes: Vec::new(),
             measured: Vec::new(),
@@ -43,7 +53,10 @@ impl<'g> Setup<'g> {
             configurations: BTreeMap::new(),
             programs: BTreeMap::new(),
             doors: Vec::new(),
+            reached: Vec::new(),
+            pages: None,
             stored: Vec::new(),
+            stored_bytes: 0,
         }
     }
 
@@ -86,6 +99,16 @@ impl<'g> Setup<'g> {
         }
         self.processes.push(process);
         group
+    }
+
+    /// All that is measured so far sends the pages, and `store` the rest. If that is somebody else's, what it takes is not known, and
+    /// so neither what all take together: a part would be taken for the whole.
+    pub fn beside(&mut self, store: Option<u32>) {
+        self.pages = Some(self.meter());
+        match store {
+            Some(group) => self.measured.push(group),
+            None => self.measured.clear(),
+        }
     }
 
     pub fn meter(&self) -> Meter {

@@ -12,6 +12,8 @@ pub struct Server {
     pub throughput: Option<Estimate>,
     /// Microseconds per request.
     pub cpu: Option<Estimate>,
+    /// As `cpu`, of who sends the pages alone, where an object store answers for the rest.
+    pub pages_cpu: Option<Estimate>,
     pub memory: Option<Estimate>,
     /// Microseconds, from round to round.
     pub p50: Option<Estimate>,
@@ -57,6 +59,7 @@ impl Server {
         Some(Server {
             throughput: estimate(Metric::Throughput),
             cpu: estimate(Metric::Cpu),
+            pages_cpu: Estimate::of(&samples.iter().filter_map(pages_cpu).collect::<Vec<_>>(), seed),
             memory: estimate(Metric::Memory),
             p50: estimate(Metric::Latency50),
             p99: estimate(Metric::Latency99),
@@ -66,7 +69,8 @@ impl Server {
             answered: saturated().map(answered).sum(),
             bytes: saturated().map(|load| load.bytes).sum(),
             unsent: samples.iter().map(|sample| sample.paced.unsent).sum(),
-            generator_bound: full && generator_cores > server_cores,
+            // Of servers that are not known, nothing is to be said.
+            generator_bound: full && server_cores > 0.0 && generator_cores > server_cores,
             generator_cores,
             server_cores,
         })
@@ -93,6 +97,15 @@ fn answered(load: &Load) -> u64 {
     load.requests.saturating_sub(load.errors)
 }
 
+fn cpu(load: &Load) -> Option<f64> {
+    let good = answered(load);
+    (good > 0 && load.server_cpu_us > 0).then(|| load.server_cpu_us as f64 / good as f64)
+}
+
+fn pages_cpu(sample: &ServerSample) -> Option<f64> {
+    cpu(sample.pages.as_ref()?)
+}
+
 /// A metric in each round. A round without an answer has none.
 pub fn samples(samples: &[ServerSample], metric: Metric) -> Vec<f64> {
     let latency = |sample: &ServerSample, share: f64| {
@@ -104,7 +117,7 @@ pub fn samples(samples: &[ServerSample], metric: Metric) -> Vec<f64> {
         let (load, good) = (&sample.saturated, answered(&sample.saturated) as f64);
         match metric {
             Metric::Throughput => (good > 0.0 && load.seconds > 0.0).then(|| good / load.seconds),
-            Metric::Cpu => (good > 0.0 && load.server_cpu_us > 0).then(|| load.server_cpu_us as f64 / good),
+            Metric::Cpu => cpu(load),
             Metric::Memory => (sample.memory > 0).then_some(sample.memory as f64),
             Metric::Latency50 => latency(sample, 0.5),
             Metric::Latency99 => latency(sample, 0.99),

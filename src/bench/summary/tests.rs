@@ -1,7 +1,7 @@
 //! Summaries of reports that are whole, and of ones that are not.
 
 use super::super::compare::{Trend, compare};
-use super::super::report::{Measured, Report};
+use super::super::report::{Load, Measured, Report};
 use super::super::show::{self, sample};
 use super::*;
 
@@ -124,6 +124,45 @@ fn a_generator_that_was_the_bottleneck_is_told_of() {
     let told: Vec<&String> = summary.warnings.iter().filter(|warning| warning.contains("load generator")).collect();
     assert_eq!(told.len(), 1, "{:?}", summary.warnings);
     assert!(told[0].contains("`proxy-nginx`") && told[0].contains("2.8 against 1.0 cores"), "{told:?}");
+}
+
+/// The store's own work is somebody else's: machines are for those who send the pages, which here is one request of each view.
+#[test]
+fn a_store_has_machines_for_its_pages_alone() {
+    let mut report = sample::report();
+    let storage = named(&mut report, "storage");
+    storage.delivered_by_edge = false;
+    storage.edges.clear();
+    for fetch in storage.visits.iter_mut().flat_map(|visit| visit.fetches.iter_mut().skip(1)) {
+        fetch.url = fetch.url.replace("site.test", "bucket.test");
+    }
+    let usage = |report: &Report| {
+        let prices = prices();
+        let summary = Summary::of(report, &prices);
+        let strategy = summary.strategies.iter().find(|of| of.measured.name == "storage").expect("storage");
+        (strategy.usage.expect("a use"), strategy.server.as_ref().expect("a server").cpu.map(|cpu| cpu.median))
+    };
+    let (before, all) = usage(&report);
+    assert_eq!(before.cpu_us, all, "an older report has no more");
+    assert_eq!(before.pages, 1.0);
+    let meter = |report: &mut Report, all: Option<u64>| {
+        for sample in &mut named(report, "storage").servers {
+            sample.pages = Some(Load { requests: 1010, errors: 10, server_cpu_us: 40_000, ..sample.saturated.clone() });
+            sample.saturated.server_cpu_us = all.unwrap_or(sample.saturated.server_cpu_us);
+        }
+    };
+    meter(&mut report, None);
+    let (apart, still) = usage(&report);
+    assert_eq!((apart.cpu_us, still), (Some(40.0), all));
+    // The user's bucket: nothing is known of what it takes.
+    meter(&mut report, Some(0));
+    let (unknown, none) = usage(&report);
+    assert_eq!((unknown.cpu_us, none), (Some(40.0), None));
+    let prices = prices();
+    let bill = unknown.bill(&prices.providers[0], &prices.assumptions, 1e9).expect("a bill");
+    // 1,900 pages a second at the peak, of 40 µs each.
+    assert_eq!(bill.machines, 1);
+    shown(&report);
 }
 
 #[test]
