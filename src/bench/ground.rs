@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::app;
 use super::process::Cores;
-use super::report::Missing;
+use super::report::{Emulation, Missing};
 use crate::build;
 use crate::config::{Config, DEFAULT_FILE, Worker};
 use crate::error::{Error, Result};
@@ -59,6 +59,7 @@ pub struct Ground {
     pub app: Option<String>,
     /// How far from the origin there are visitors, each with an edge near them.
     pub distances_ms: Vec<f64>,
+    pub emulation: Emulation,
     /// Of the sources of each release.
     configs: [Config; 2],
     /// Their file, if it is not the default one.
@@ -76,6 +77,7 @@ pub struct Wanted<'w> {
     pub python: Option<PathBuf>,
     pub app: Option<String>,
     pub distances_ms: Vec<f64>,
+    pub emulation: Emulation,
 }
 
 impl Ground {
@@ -116,6 +118,7 @@ impl Ground {
             python: wanted.python,
             app: wanted.app,
             distances_ms: wanted.distances_ms,
+            emulation: wanted.emulation,
             configs,
             file,
             made: Mutex::new(HashMap::from([(Made::Site, [out, second])])),
