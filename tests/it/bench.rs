@@ -363,7 +363,7 @@ const BY_NETEM: [&str; 6] = ["bench", "--quick", "--emulation", "netem", "--stra
 fn refused(run: &Run) -> String {
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert_eq!(run.stdout, "");
-    run.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+    run.stderr.split_whitespace().filter(|word| !["│", "|"].contains(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn netem_that_can_not_be_had_is_said_before_anything_is_measured() {
