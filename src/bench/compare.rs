@@ -129,6 +129,7 @@ fn refused(old: &Report, new: &Report) -> Vec<String> {
         ("connections", old.settings.connections.to_string(), new.settings.connections.to_string()),
         ("rate", old.settings.rate.to_string(), new.settings.rate.to_string()),
         ("networks", networks(old), networks(new)),
+        ("emulation of networks", old.settings.emulation.name().to_owned(), new.settings.emulation.name().to_owned()),
         ("distances", distances(old), distances(new)),
     ]
     .into_iter()

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::load::Connection;
 use super::process::{find, free_address};
-use super::relay::{Relay, Route};
-use super::report::Missing;
+use super::relay::{Between, Link, Relay, Route};
+use super::report::{Emulation, Missing};
 use super::strategy::nginx;
 use super::strategy::setup::{Setup, Told};
 
@@ -60,7 +60,7 @@ impl Edge {
         let (back, asked) = match origin {
             Origin::Beside(address) => (None, address),
             Origin::Far => {
-                let relay = Relay::bind().await?;
+                let relay = Relay::bind(setup.ground.emulation.behind_edges()).await?;
                 let address = relay.address();
                 (Some(relay), address)
             }
@@ -92,13 +92,14 @@ impl Edge {
     }
 
     /// From here on it finds its origin there. Where that is nothing new, its connections stay: edges keep theirs.
-    pub fn ask(&self, route: Route) {
-        let way = Some((route.to, route.round_trip));
+    pub async fn ask(&self, to: SocketAddr, round_trip: Duration, emulation: Emulation) {
+        let way = Some((to, round_trip));
         let before = std::mem::replace(&mut *lock(&self.led), way);
         if let Some(back) = &self.back
             && before != way
         {
-            back.lead(route);
+            let relayed = || Between { round_trip, link: Arc::new(Link::new(None, None)) };
+            back.lead(Route { to, between: (emulation == Emulation::Relays).then(relayed) }).await;
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::app;
 use super::left::Left;
 use super::process::Cores;
-use super::report::{Bucket, Missing};
+use super::report::{Bucket, Emulation, Missing};
 use crate::build;
 use crate::config::{Config, DEFAULT_FILE, Worker};
 use crate::error::{Error, Result};
@@ -66,6 +66,7 @@ pub struct Ground {
     pub allow_remote: bool,
     /// How far from the origin there are visitors, each with an edge near them.
     pub distances_ms: Vec<f64>,
+    pub emulation: Emulation,
     /// Of the sources of each release.
     configs: [Config; 2],
     /// Their file, if it is not the default one.
@@ -86,6 +87,7 @@ pub struct Wanted<'w> {
     pub left: Left,
     pub allow_remote: bool,
     pub distances_ms: Vec<f64>,
+    pub emulation: Emulation,
 }
 
 impl Ground {
@@ -129,6 +131,7 @@ impl Ground {
             left: wanted.left,
             allow_remote: wanted.allow_remote,
             distances_ms: wanted.distances_ms,
+            emulation: wanted.emulation,
             configs,
             file,
             made: Mutex::new(HashMap::from([(Made::Site, [out, second])])),

@@ -14,6 +14,7 @@ mod lineup;
 mod load;
 mod machine;
 pub mod metric;
+mod netem;
 mod options;
 pub mod prices;
 mod process;
@@ -30,6 +31,7 @@ mod unbundled;
 mod visits;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::time::{Instant, SystemTime};
 
 use crate::config::Config;
@@ -44,12 +46,21 @@ use lineup::Lineup;
 use options::Asked;
 pub use options::Options;
 pub use report::Report;
-use report::{Missing, Site, VERSION};
+use report::{Emulation, Missing, Site, VERSION};
 use rounds::Rounds;
 pub use strategy::Strategy;
 pub use strategy::storage::{Access, serve as serve_bucket};
 
-/// Measures what is asked for. Whatever it starts ends with it, also when it is told to stop.
+/// Sees to it that [`run`] runs where it can: if the kernel is to make networks, this process becomes the same program with the same
+/// arguments in a network namespace of its own, and this does not return. What stands in the way is an [`Error::Usage`](crate::Error::Usage).
+pub fn enter(options: &Options, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+    match options.resolve()?.settings.emulation {
+        Emulation::Relays => Ok(()),
+        Emulation::Netem => netem::enter(&options.program, arguments),
+    }
+}
+
+/// Measures what is asked for, once [`enter`] was called. Whatever it starts ends with it, also when it is told to stop.
 pub async fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Report> {
     let asked = options.resolve()?;
     let mut signals = Signals::install()?;
@@ -99,6 +110,7 @@ async fn measure(
             left,
             allow_remote: options.allow_remote,
             distances_ms: settings.distances_ms.clone(),
+            emulation: settings.emulation,
         },
         progress,
     )?;
@@ -116,6 +128,9 @@ async fn measure(
     let noise = rounds.run(&mut lineup, browser.as_mut()).await?;
     progress.stage("finish", 0);
     lineup.programs.insert("fingerpost".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    if settings.emulation == Emulation::Netem {
+        lineup.programs.append(&mut netem::programs());
+    }
     let manifest = &ground.manifest;
     Ok(Report {
         version: VERSION,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::report::{Bucket, Network, Settings};
+use super::report::{Bucket, Emulation, Network, Settings};
 use super::strategy::{Strategy, storage};
 use crate::error::{Error, Result};
 
@@ -18,6 +18,7 @@ pub struct Options {
     pub page: Option<String>,
     /// By their names; all if there is none.
     pub networks: Vec<String>,
+    pub emulation: Option<Emulation>,
     pub distances_ms: Vec<f64>,
     /// By their names, or with what they are; all of ours if there is none.
     pub strategies: Vec<String>,
@@ -57,6 +58,7 @@ impl Options {
             seed: Some(settings.seed),
             page: Some(settings.page.clone()),
             networks: settings.networks.iter().map(|network| network.name.clone()).collect(),
+            emulation: Some(settings.emulation),
             distances_ms: settings.distances_ms.clone(),
             strategies: settings.strategies.clone(),
             app: settings.app.clone(),
@@ -96,6 +98,23 @@ impl Options {
                 help: "if the machine is yours to load, say so with `--allow-remote`".to_owned(),
             });
         }
+        let emulation = self.emulation.unwrap_or_default();
+        let is_outside = |strategy: &&Strategy| match strategy {
+            Strategy::Storage => store.is_some(),
+            other => other.runs_already(),
+        };
+        if let Some(outside) = strategies.iter().find(is_outside)
+            && emulation == Emulation::Netem
+        {
+            return Err(Error::Usage {
+                message: format!(
+                    "`{}` can't be reached from the network namespace in which netem makes networks",
+                    outside.name()
+                ),
+                help: "give a command that starts it, as `NAME='COMMAND {port}'` (`storage`: no `--store`), or leave `--emulation netem` out"
+                    .to_owned(),
+            });
+        }
         let distances_ms = match self.distances_ms.as_slice() {
             [] if self.quick => vec![10.0, 150.0],
             [] => vec![10.0, 50.0, 150.0, 300.0],
@@ -110,6 +129,7 @@ impl Options {
             seed: self.seed.unwrap_or(1),
             page: self.page.clone().unwrap_or_else(|| "/".to_owned()),
             networks,
+            emulation,
             distances_ms,
             strategies: names,
             app: self.app.clone(),
@@ -154,8 +174,8 @@ mod tests {
 
     #[test]
     fn settings_lead_back_to_themselves() {
-        let asked =
-            Options { quick: true, strategies: vec!["memory".to_owned()], ..Options::default() }.resolve().unwrap();
+        let (strategies, emulation) = (vec!["memory".to_owned()], Some(Emulation::Netem));
+        let asked = Options { quick: true, strategies, emulation, ..Options::default() }.resolve().unwrap();
         let again = Options::from_settings(&asked.settings).resolve().unwrap();
         let text = |settings: &Settings| serde_json::to_string(settings).unwrap();
         assert_eq!(text(&asked.settings), text(&again.settings));
@@ -176,7 +196,13 @@ mod tests {
         assert!(refused(Options { rounds: Some(0), ..Options::default() }).contains("--rounds"));
         let remote = Options { strategies: named(&["far=http://192.0.2.1/"]), ..Options::default() };
         assert!(refused(remote.clone()).contains("not on this machine"));
-        assert_eq!(refused(Options { allow_remote: true, ..remote }), "");
+        assert_eq!(refused(Options { allow_remote: true, ..remote.clone() }), "");
+        let emulation = Some(Emulation::Netem);
+        let outside = Options { strategies: named(&["mine=http://127.0.0.1:8000"]), emulation, ..Options::default() };
+        assert!(refused(outside).contains("`mine` can't be reached from the network namespace"));
+        assert!(refused(Options { allow_remote: true, emulation, ..remote }).contains("can't be reached"));
+        let inside = Options { strategies: named(&["mine=./serve {port}"]), emulation, ..Options::default() };
+        assert_eq!(refused(inside), "");
         let bucket = Bucket {
             store: "s3://b/p".to_owned(),
             endpoint: "http://192.0.2.1".to_owned(),
@@ -186,6 +212,9 @@ mod tests {
         let far = Options { store: Some(bucket), ..Options::default() };
         assert!(refused(far.clone()).starts_with("`storage` is not on this machine"));
         assert_eq!(refused(Options { allow_remote: true, ..far.clone() }), "");
+        assert!(
+            refused(Options { allow_remote: true, emulation, ..far.clone() }).contains("`storage` can't be reached")
+        );
         assert_eq!(refused(Options { strategies: named(&["memory"]), ..far }), "", "nobody goes there");
     }
 }

@@ -1,10 +1,11 @@
 //! What lies between two ends: a relay on loopback that hands bytes on later, and no faster than a network would.
 //!
-//! It needs no privilege and knows nothing of what it carries. What it does not show: TCP's slow start, losses, jitter.
+//! It needs no privilege and knows nothing of what it carries. What it does not show: TCP's slow start, losses, jitter. Where the kernel makes
+//! the network ([`netem`](super::netem)), it is no more than the place where ways part.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,8 +17,14 @@ use tokio::task::{JoinHandle, JoinSet};
 /// What is read at once: what shares a link takes turns by so much.
 const PIECE: usize = 4 << 10;
 
+/// What is read at once where nothing is held back.
+const SPLICED: usize = 64 << 10;
+
 /// Pieces that are under way in one direction of a connection: about what a window of TCP holds.
 const UNDER_WAY: usize = 256;
+
+/// Whoever has not noticed by then that a connection has ended is left alone with it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Less than this is not waited for, but made up for by the next piece: timers are no finer than a millisecond.
 const SLACK: Duration = Duration::from_millis(1);
@@ -62,39 +69,68 @@ impl Direction {
 #[derive(Debug, Clone)]
 pub struct Route {
     pub to: SocketAddr,
+    /// None where it is not made here.
+    pub between: Option<Between>,
+}
+
+/// What a relay makes of itself.
+#[derive(Debug, Clone)]
+pub struct Between {
     pub round_trip: Duration,
     pub link: Arc<Link>,
+}
+
+/// A route, and who goes there.
+#[derive(Debug, Clone)]
+struct Led {
+    route: Route,
+    /// Which one it is, counted from the first.
+    number: u64,
+    /// Held by each connection.
+    alive: Arc<()>,
 }
 
 /// Listens until it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    route: Arc<Mutex<Option<Route>>>,
-    /// Counts up when all connections are to end.
-    hung_up: watch::Sender<u64>,
+    led: Arc<Mutex<Option<Led>>>,
+    /// The number of the route that holds: connections of all before it are to end.
+    holds: watch::Sender<u64>,
     server: JoinHandle<()>,
 }
 
 impl Relay {
     /// Takes a port; who connects is turned away until there is a route.
-    pub async fn bind() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub async fn bind(address: Ipv4Addr) -> io::Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await?;
         let address = listener.local_addr()?;
-        let route: Arc<Mutex<Option<Route>>> = Arc::default();
-        let (hung_up, signal) = watch::channel(0);
-        let server = tokio::spawn(accept(listener, route.clone(), signal));
-        Ok(Relay { address, route, hung_up, server })
+        let led: Arc<Mutex<Option<Led>>> = Arc::default();
+        let (holds, signal) = watch::channel(0);
+        let server = tokio::spawn(accept(listener, led.clone(), signal));
+        Ok(Relay { address, led, holds, server })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Connections that exist end: who comes back finds the new way.
-    pub fn lead(&self, route: Route) {
-        *lock(&self.route) = Some(route);
-        self.hung_up.send_modify(|count| *count += 1);
+    /// Connections that exist end, before this does: who comes back finds the new way.
+    pub async fn lead(&self, route: Route) {
+        let before = self.change(route);
+        let begun = Instant::now();
+        while before.strong_count() > 0 && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Gives what is alive as long as a connection of before is.
+    fn change(&self, route: Route) -> Weak<()> {
+        let mut led = lock(&self.led);
+        let number = led.as_ref().map_or(1, |led| led.number + 1);
+        let before = led.replace(Led { route, number, alive: Arc::default() });
+        self.holds.send_replace(number);
+        before.map(|led| Arc::downgrade(&led.alive)).unwrap_or_default()
     }
 }
 
@@ -104,35 +140,38 @@ impl Drop for Relay {
     }
 }
 
-async fn accept(listener: TcpListener, route: Arc<Mutex<Option<Route>>>, hung_up: watch::Receiver<u64>) {
+async fn accept(listener: TcpListener, led: Arc<Mutex<Option<Led>>>, holds: watch::Receiver<u64>) {
     let mut connections = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        let Some(route) = lock(&route).clone() else { continue };
-        let mut hung_up = hung_up.clone();
-        hung_up.mark_unchanged();
+        let Some(led) = lock(&led).clone() else { continue };
+        let mut holds = holds.clone();
         connections.spawn(async move {
             tokio::select! {
                 // Whoever loses a connection notices by themselves.
-                _ = carry(near, route) => {}
-                _ = hung_up.changed() => {}
+                _ = carry(near, led.route) => {}
+                _ = async { holds.wait_for(|number| *number != led.number).await.is_ok() } => {}
             }
+            drop(led.alive);
         });
     }
 }
 
-async fn carry(near: TcpStream, route: Route) -> io::Result<()> {
-    let far = TcpStream::connect(route.to).await?;
+async fn carry(mut near: TcpStream, route: Route) -> io::Result<()> {
+    let mut far = TcpStream::connect(route.to).await?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
+    let Some(between) = route.between else {
+        return tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, SPLICED, SPLICED).await.map(drop);
+    };
     // Loopback's own handshake takes no time; a real one takes a round trip before anything can be asked.
-    let opened = Instant::now() + route.round_trip;
+    let opened = Instant::now() + between.round_trip;
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    let one_way = route.round_trip / 2;
+    let one_way = between.round_trip / 2;
     tokio::try_join!(
-        one_direction(near_read, far_write, &route.link.up, one_way, opened),
-        one_direction(far_read, near_write, &route.link.down, one_way, opened),
+        one_direction(near_read, far_write, &between.link.up, one_way, opened),
+        one_direction(far_read, near_write, &between.link.down, one_way, opened),
     )?;
     Ok(())
 }
@@ -203,8 +242,8 @@ mod tests {
     }
 
     async fn through(route: Route) -> (Relay, TcpStream) {
-        let relay = Relay::bind().await.unwrap();
-        relay.lead(route);
+        let relay = Relay::bind(Ipv4Addr::LOCALHOST).await.unwrap();
+        relay.lead(route).await;
         let stream = TcpStream::connect(relay.address()).await.unwrap();
         (relay, stream)
     }
@@ -220,7 +259,8 @@ mod tests {
     async fn a_new_connection_takes_two_round_trips_and_an_open_one_takes_one() {
         let to = server(1).await;
         let link = Arc::new(Link::new(None, None));
-        let (_relay, mut stream) = through(Route { to, round_trip: Duration::from_millis(100), link }).await;
+        let between = Some(Between { round_trip: Duration::from_millis(100), link });
+        let (_relay, mut stream) = through(Route { to, between }).await;
         let (first, second) = (ask(&mut stream, 1).await, ask(&mut stream, 1).await);
         assert!((195.0..450.0).contains(&first), "{first}");
         assert!((98.0..300.0).contains(&second), "{second}");
@@ -232,7 +272,7 @@ mod tests {
         let to = server(BYTES).await;
         // 8 Mbit/s is a million bytes a second: 200,000 take a fifth of one.
         let link = Arc::new(Link::new(Some(8_000_000), None));
-        let route = Route { to, round_trip: Duration::ZERO, link };
+        let route = Route { to, between: Some(Between { round_trip: Duration::ZERO, link }) };
         let (relay, mut one) = through(route).await;
         let mut two = TcpStream::connect(relay.address()).await.unwrap();
         let (first, second) = tokio::join!(ask(&mut one, BYTES), ask(&mut two, BYTES));
@@ -245,12 +285,18 @@ mod tests {
     async fn a_new_way_ends_the_old_connections() {
         let (old, new) = (server(1).await, server(2).await);
         let link = Arc::new(Link::new(None, None));
-        let route = |to| Route { to, round_trip: Duration::ZERO, link: link.clone() };
-        let (relay, mut stream) = through(route(old)).await;
-        ask(&mut stream, 1).await;
-        relay.lead(route(new));
-        assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0, "it has ended");
-        let mut stream = TcpStream::connect(relay.address()).await.unwrap();
-        ask(&mut stream, 2).await;
+        let relayed = Some(Between { round_trip: Duration::ZERO, link });
+        for between in [relayed, None] {
+            let route = |to| Route { to, between: between.clone() };
+            let (relay, mut stream) = through(route(old)).await;
+            ask(&mut stream, 1).await;
+            relay.lead(route(new)).await;
+            // Not soon, but now: what is done to the network next is done to no open connection.
+            let left = std::io::Read::read(&mut stream.into_std().unwrap(), &mut [0; 8]);
+            let is_open = left.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            assert!(!is_open, "it has ended: {left:?}");
+            let mut stream = TcpStream::connect(relay.address()).await.unwrap();
+            ask(&mut stream, 2).await;
+        }
     }
 }

@@ -59,6 +59,8 @@ pub struct Settings {
     /// The page that is visited, `/`.
     pub page: String,
     pub networks: Vec<Network>,
+    #[serde(default)]
+    pub emulation: Emulation,
     /// The distances of visitors from the origin, as round trips from where their network ends.
     pub distances_ms: Vec<f64>,
     /// The strategies by name, as asked for.
@@ -83,6 +85,27 @@ pub struct Bucket {
     /// Where browsers get what lies at `store`; none if at the endpoint itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub asset_base: Option<String>,
+}
+
+/// How networks are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Emulation {
+    /// By relays on loopback, which hand bytes on later. All reports are of these that don't say.
+    #[default]
+    Relays,
+    /// By the kernel, in a network namespace of the bench's own.
+    Netem,
+}
+
+impl Emulation {
+    /// As `--emulation` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Emulation::Relays => "relays",
+            Emulation::Netem => "netem",
+        }
+    }
 }
 
 /// What lies between a visitor and the nearest server.

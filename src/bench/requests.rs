@@ -31,10 +31,10 @@ pub async fn find(
     for entrant in &mut lineup.entrants {
         progress.at(&entrant.measured.name);
         let Some(running) = &entrant.running else { continue };
-        running.stand.set(&Place::new(&HERE, 0, 0.0), Release::First);
-        let urls = match &mut browser {
-            Some(browser) => by_visit(browser, &running.stand.page).await,
-            None => by_reading(&ground.manifest.prefix, &running.stand.page).await,
+        let urls = match (running.stand.set(&Place::new(&HERE, 0, 0.0), Release::First).await, &mut browser) {
+            (Err(reason), _) => Err(reason),
+            (Ok(()), Some(browser)) => by_visit(browser, &running.stand.page).await,
+            (Ok(()), None) => by_reading(&ground.manifest.prefix, &running.stand.page).await,
         };
         match urls {
             Ok(urls) => take(entrant, urls, ground.allow_remote, warnings).await,

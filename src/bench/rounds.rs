@@ -138,6 +138,10 @@ impl Rounds<'_> {
                 self.warnings.add(format!("`{}`: a visit failed: {error}", entrant.measured.name));
             }
         }
+        // Load that comes next finds the device as it is by itself.
+        if let Err(error) = running.stand.clear() {
+            self.warnings.add(error);
+        }
         visits
     }
 

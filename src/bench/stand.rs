@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::edge::Edge;
 use super::load::{Origin, Reached};
+use super::netem::{self, Shape};
 use super::process::Meter;
-use super::relay::{Link, Relay, Route};
-use super::report::Network;
+use super::relay::{Between, Link, Relay, Route};
+use super::report::{Emulation, Network};
 
 /// The round trip from where a visitor's network ends to the edge near them.
 pub const EDGE_MS: f64 = 5.0;
@@ -50,6 +51,31 @@ impl Place {
     pub fn edge_ms(&self) -> f64 {
         EDGE_MS.min(self.origin_ms / 2.0)
     }
+
+    /// The round trip from a visitor to what is so far from where their network ends.
+    fn round_trip(&self, far_ms: f64) -> Duration {
+        millis(self.network.round_trip_ms + far_ms)
+    }
+
+    /// The round trip from the edge to the origin.
+    fn behind(&self) -> Duration {
+        millis(self.origin_ms - self.edge_ms())
+    }
+
+    /// As the kernel makes it, with an edge on the way or without.
+    fn shape(&self, edge: bool) -> Shape {
+        Shape {
+            up: self.network.up,
+            down: self.network.down,
+            origin: self.round_trip(self.origin_ms) / 2,
+            edge: edge.then(|| self.round_trip(self.edge_ms()) / 2),
+            back: if edge { self.behind() / 2 } else { Duration::ZERO },
+        }
+    }
+}
+
+fn millis(ms: f64) -> Duration {
+    Duration::from_secs_f64(ms.max(0.0) / 1000.0)
 }
 
 /// What is behind an address that visitors know.
@@ -92,12 +118,14 @@ pub struct Stand {
     pub worker: bool,
     /// Servers of the user's that visitors go to directly, without a door: load may go to their hosts.
     pub reached: Vec<Reached>,
+    pub emulation: Emulation,
 }
 
 impl Stand {
     /// From here on visitors come from there, and find that release.
-    pub fn set(&self, place: &Place, release: Release) {
-        let ms = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1000.0);
+    pub async fn set(&self, place: &Place, release: Release) -> Result<(), String> {
+        // Whoever is hung up on hears of it at once, however far they were.
+        self.clear()?;
         for door in &self.doors {
             let (to, far) = match (&door.behind, &self.edges) {
                 (Behind::Origin(servers), _) => (*release.of(servers), place.origin_ms),
@@ -107,24 +135,56 @@ impl Stand {
                 },
                 (Behind::Edge, None) => continue,
             };
-            let round_trip = ms(place.network.round_trip_ms + far);
-            door.relay.lead(Route { to, round_trip, link: place.link.clone() });
+            let relayed = || Between { round_trip: place.round_trip(far), link: place.link.clone() };
+            let between = (self.emulation == Emulation::Relays).then(relayed);
+            door.relay.lead(Route { to, between }).await;
         }
         if let Some(edges) = &self.edges
             && let Some(edge) = edges.near.get(place.region)
         {
-            let round_trip = ms(place.origin_ms - place.edge_ms());
-            edge.ask(Route { to: *release.of(&edges.origins), round_trip, link: Arc::new(Link::new(None, None)) });
+            edge.ask(*release.of(&edges.origins), place.behind(), self.emulation).await;
+        }
+        match self.emulation {
+            Emulation::Relays => Ok(()),
+            Emulation::Netem => netem::lay(&place.shape(self.edges.is_some())).map_err(told),
+        }
+    }
+
+    /// Nobody visits any more: what the kernel has laid between is gone.
+    pub fn clear(&self) -> Result<(), String> {
+        match self.emulation {
+            Emulation::Relays => Ok(()),
+            Emulation::Netem => netem::lift().map_err(told),
         }
     }
 
     /// The server behind a door that answers when there is load: directly, as the machine has it.
     pub fn behind(&self, door: &Origin) -> Option<SocketAddr> {
-        let is_it = |of: &&Door| door.host == "127.0.0.1" && of.relay.address().port() == door.port;
-        let door = self.doors.iter().find(is_it)?;
+        let mut doors = self.doors.iter().map(|door| (door, door.relay.address()));
+        let (door, _) = doors.find(|(_, at)| at.port() == door.port && at.ip().to_string() == door.host)?;
         match (&door.behind, &self.edges) {
             (Behind::Origin(servers), _) => Some(servers[0]),
             (Behind::Edge, edges) => Some(edges.as_ref()?.loaded.address()),
         }
+    }
+}
+
+fn told(reason: String) -> String {
+    format!("the kernel does not make the network: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_a_round_trip_is_one_way() {
+        let network = Network { name: "4g".to_owned(), round_trip_ms: 50.0, down: 9_000_000, up: 3_000_000 };
+        let place = Place::new(&network, 0, 150.0);
+        let ms = Duration::from_millis;
+        let shape = Shape { up: 3_000_000, down: 9_000_000, origin: ms(100), ..Shape::default() };
+        assert_eq!(place.shape(false), shape);
+        let edge = Some(Duration::from_micros(27_500));
+        assert_eq!(place.shape(true), Shape { edge, back: Duration::from_micros(72_500), ..shape });
     }
 }

@@ -99,7 +99,7 @@ impl Visits {
             VisitKind::AfterRelease | VisitKind::AfterReleaseCold => Release::Second,
         };
         // Whoever comes again comes later: no connection is open any more.
-        call.stand.set(call.place, release);
+        call.stand.set(call.place, release).await?;
         let seen = visitor.visit(browser, &call.stand.page).await?;
         if call.stand.worker {
             visitor.await_worker(browser).await?;

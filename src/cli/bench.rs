@@ -6,7 +6,7 @@ use super::terminal::{Column, Terminal};
 use super::{Global, block_on};
 use crate::bench::compare::{Comparison, compare};
 use crate::bench::prices::Prices;
-use crate::bench::report::{Bucket, Report, VERSION};
+use crate::bench::report::{Bucket, Emulation, Report, VERSION};
 use crate::bench::show::{self, Cell, Head, Row};
 use crate::bench::summary::Summary;
 use crate::bench::{self, Options};
@@ -50,6 +50,9 @@ pub struct Args {
     /// Visitors' networks: `fibre`, `4g`, `slow-3g`; repeatable [default: all; with --quick, 4g]
     #[arg(long, value_name = "NAME")]
     network: Vec<String>,
+    /// Who makes these networks: relays on loopback, or the kernel's netem in a network namespace of the bench's own (Linux) [default: relays]
+    #[arg(long, value_name = "HOW")]
+    emulation: Option<EmulationArg>,
     /// Round trips from visitors to the origin; repeatable [default: 10, 50, 150, 300; with --quick, 10, 150]
     #[arg(long, value_name = "MS")]
     distance: Vec<f64>,
@@ -92,6 +95,21 @@ pub struct Args {
     /// Write the report with every sample to this file, as `--json` does to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum EmulationArg {
+    Relays,
+    Netem,
+}
+
+impl From<EmulationArg> for Emulation {
+    fn from(how: EmulationArg) -> Self {
+        match how {
+            EmulationArg::Relays => Emulation::Relays,
+            EmulationArg::Netem => Emulation::Netem,
+        }
+    }
 }
 
 pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
@@ -139,6 +157,7 @@ fn column(head: &Head) -> Column<'_> {
 fn measure(global: &Global, args: &Args, terminal: &Terminal) -> Result<Report> {
     let config = global.load()?;
     let options = options(global, args)?;
+    bench::enter(&options, std::env::args_os().skip(1))?;
     let report = block_on(bench::run(&config, &options, terminal))?;
     terminal.finish();
     Ok(report)
@@ -196,6 +215,7 @@ fn options(global: &Global, args: &Args) -> Result<Options> {
         seed: args.seed.or(before.seed),
         page: args.page.clone().or(before.page),
         networks: many(&args.network, before.networks),
+        emulation: args.emulation.map(Emulation::from).or(before.emulation),
         distances_ms: if args.distance.is_empty() { before.distances_ms } else { args.distance.clone() },
         strategies: many(&args.strategy, before.strategies),
         allow_remote: args.allow_remote,

@@ -853,7 +853,7 @@ mod tests {
             assert!(matches!(error, Error::Store { outlook, .. } if outlook == want), "{fate:?}: {error:?}");
         }
         let key = Credentials { access_key: "a".to_owned(), secret_key: "b".to_owned() };
-        let store = S3::connect("site", "", Some(&format!("http://{closed}")), None, Some(key)).await;
+        let store = S3::connect("site", "", Some(NOBODY), None, Some(key)).await;
         let error = store.list().await.unwrap_err();
         assert!(matches!(error, Error::Store { outlook: Outlook::Unreachable, .. }), "{error:?}");
     }

@@ -20,8 +20,11 @@ pub fn trials() -> Vec<Trial> {
         a_report_is_shown_again_and_held_against_another,
         load_goes_to_this_machine_only,
         a_strategy_of_ones_own_takes_part,
-        who_stops_it_leaves_nothing_running
+        who_stops_it_leaves_nothing_running,
+        netem_that_can_not_be_had_is_said_before_anything_is_measured
     ];
+    trials.extend(trials![[Need::Namespaces]; a_kernel_without_netem_is_told]);
+    trials.extend(trials![[Need::Browser, Need::Netem]; the_kernel_s_networks_are_as_long_as_the_relays]);
     trials.extend(trials![[Need::Browser]; visits_show_the_network_and_the_caches]);
     trials.extend(
         trials![[Need::Browser, Need::Flask, Need::Nginx, Need::Varnish]; every_strategy_is_measured_with_what_debian_has],
@@ -254,6 +257,14 @@ fn a_report_is_shown_again_and_held_against_another() {
     edited("other.json", &|report| report["settings"]["page"] = "/other".into());
     let other = compare("old.json", "other.json");
     assert!(other.code == Some(2) && other.stderr.contains("can't be compared"), "{}", other.stderr);
+    edited("netem.json", &|report| report["settings"]["emulation"] = "netem".into());
+    let netem = compare("old.json", "netem.json");
+    assert!(netem.code == Some(2) && netem.stderr.contains("emulation of networks"), "{}", netem.stderr);
+    edited("before.json", &|report| {
+        report["settings"].as_object_mut().expect("settings").remove("emulation");
+    });
+    let before = compare("old.json", "before.json");
+    assert_eq!(before.code, Some(0), "one that does not say was made by relays: {}", before.stderr);
     edited("later.json", &|report| report["version"] = 9.into());
     let later = site.run(&["bench", "--show", "later.json"]);
     assert!(later.code == Some(2) && later.stderr.contains("version 9"), "{}", later.stderr);
@@ -330,6 +341,111 @@ fn who_stops_it_leaves_nothing_running() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Finds these programs and no others: a script, or where there is none the system's own.
+fn among(site: &Site, programs: &[(&str, &str)], arguments: &[&str]) -> Run {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, script) in programs {
+        let path = folder.path().join(name);
+        if script.is_empty() {
+            let own = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(|folder| Path::new(folder).join(name));
+            let own = own.into_iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{name}"));
+            std::os::unix::fs::symlink(own, path).expect("a link");
+        } else {
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a file");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a program");
+        }
+    }
+    let out = site.command(arguments).env("PATH", folder.path()).output().expect("the program runs");
+    Run {
+        code: out.status.code(),
+        stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+    }
+}
+
+const BY_NETEM: [&str; 6] = ["bench", "--quick", "--emulation", "netem", "--strategy", "memory"];
+
+/// The words of a message, however its lines are broken.
+fn refused(run: &Run) -> String {
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+    run.stderr.split_whitespace().filter(|word| !["│", "|"].contains(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn netem_that_can_not_be_had_is_said_before_anything_is_measured() {
+    let site = small();
+    let told = refused(&among(&site, &[], &BY_NETEM));
+    assert!(told.contains("`unshare` is not installed") && told.contains("apt-get install util-linux"), "{told}");
+    let told = refused(&among(&site, &[("unshare", "exit 0")], &BY_NETEM));
+    assert!(told.contains("`ip` is not installed") && told.contains("apt-get install iproute2"), "{told}");
+    let tools = |unshare| [("unshare", unshare), ("ip", "exit 0"), ("tc", "exit 0")];
+    let told = refused(&among(&site, &tools("echo 'unshare failed: Operation not permitted' >&2; exit 1"), &BY_NETEM));
+    for want in [
+        "may not have a network namespace",
+        "Operation not permitted",
+        "run it as root",
+        "leave `--emulation netem` out",
+    ] {
+        assert!(told.contains(want), "{want}: {told}");
+    }
+    // One that does nothing, and would come back for ever.
+    let told = refused(&among(&site, &tools("while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\""), &BY_NETEM));
+    assert!(told.contains("in the same network namespace"), "{told}");
+    let told = refused(&site.run(&["bench", "--emulation", "netem", "--strategy", "mine=http://127.0.0.1:1"]));
+    assert!(told.contains("`mine` can't be reached from the network namespace"), "{told}");
+}
+
+fn a_kernel_without_netem_is_told() {
+    let site = small();
+    const TC: &str = "while read -r line; do case $line in *netem*) echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2;; esac; done";
+    let told = refused(&among(&site, &[("unshare", ""), ("ip", ""), ("tc", TC)], &BY_NETEM));
+    for want in [
+        "without `sch_netem`",
+        "Specified qdisc kind is unknown",
+        "`modprobe -a sch_netem` as root",
+        "leave `--emulation netem` out",
+    ] {
+        assert!(told.contains(want), "{want}: {told}");
+    }
+}
+
+fn the_kernel_s_networks_are_as_long_as_the_relays() {
+    let site = Site::sample();
+    let measured = |how: &str| {
+        let arguments = [&BY_NETEM[..2], &["--emulation", how], &BY_NETEM[4..]].concat();
+        let rest = [
+            "--network",
+            "4g",
+            "--distance",
+            "150",
+            "--rounds",
+            "1",
+            "--seconds",
+            "0.1",
+            "--json",
+            "--markdown",
+            "page.md",
+        ];
+        let report = report(&site.run(&[&arguments[..], &rest].concat()));
+        assert_eq!(report.warnings.iter().find(|warning| warning.contains("visit")), None);
+        let page = std::fs::read_to_string(site.root().join("page.md")).expect("a page");
+        assert!(page.contains(if how == "netem" { "made by the kernel" } else { "made by relays" }), "{page}");
+        report
+    };
+    let (relays, netem) = (measured("relays"), measured("netem"));
+    assert!(netem.programs.contains_key("tc") && netem.programs.contains_key("tcp"), "{:?}", netem.programs);
+    let first_byte = |report: &Report| visits(of(report, "memory"), VisitKind::First, 150.0)[0].first_byte_ms;
+    let (relayed, made) = (first_byte(&relays), first_byte(&netem));
+    // A connection and a request, each a round trip of 50 and 150 ms.
+    for taken in [relayed, made] {
+        assert!((395.0..1000.0).contains(&taken), "relays {relayed}, netem {made}");
+    }
+    assert!((made - relayed).abs() < 250.0, "relays {relayed}, netem {made}");
+    let document = netem.strategies[0].visits[0].fetches.first().expect("a page");
+    assert!(document.url.starts_with("http://127.0.10.1:"), "{}", document.url);
 }
 
 /// Those that a process has started.

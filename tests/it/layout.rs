@@ -58,6 +58,7 @@ fn is_fixture(path: &str) -> bool {
     matches!(
         path,
         "bench/load/tests.rs"
+            | "bench/netem/proof.rs"
             | "bench/show/sample.rs"
             | "bench/show/tests.rs"
             | "bench/summary/tests.rs"

@@ -23,6 +23,10 @@ pub enum Need {
     Nginx,
     /// A cache, for `bench`.
     Varnish,
+    /// A network namespace of one's own.
+    Namespaces,
+    /// Networks in it that the kernel makes.
+    Netem,
     /// moto, which plays the part of AWS.
     Moto,
     Node,
@@ -56,6 +60,8 @@ impl Need {
         static NGINX: OnceLock<Result<(), String>> = OnceLock::new();
         static VARNISH: OnceLock<Result<(), String>> = OnceLock::new();
         static MOTO: OnceLock<Result<(), String>> = OnceLock::new();
+        static NAMESPACES: OnceLock<Result<(), String>> = OnceLock::new();
+        static NETEM: OnceLock<Result<(), String>> = OnceLock::new();
         static NODE: OnceLock<Result<(), String>> = OnceLock::new();
         static PACKAGES: OnceLock<Result<(), String>> = OnceLock::new();
         static PROPSHAFT: OnceLock<Result<(), String>> = OnceLock::new();
@@ -84,6 +90,13 @@ impl Need {
             }),
             Need::Nginx => NGINX.get_or_init(|| server("nginx", "nginx-light")),
             Need::Varnish => VARNISH.get_or_init(|| server("varnishd", "varnish")),
+            Need::Namespaces => {
+                NAMESPACES.get_or_init(|| inside("true").map_err(|why| format!("needs network namespaces: {why}")))
+            }
+            Need::Netem => NETEM.get_or_init(|| {
+                inside("tc qdisc add dev lo root netem delay 1ms")
+                    .map_err(|why| format!("needs the kernel's sch_netem: {why}"))
+            }),
             Need::Moto => MOTO.get_or_init(|| pip(&moto(), &["--requirement", MOTO_LOCK])),
             Need::Node => NODE.get_or_init(|| debian(&["node"], &["nodejs"])),
             Need::Packages => PACKAGES.get_or_init(npm),
@@ -156,6 +169,20 @@ fn server(program: &str, package: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("needs {program}: `apt-get install {package}`")),
     }
+}
+
+/// Runs a line in a network namespace of its own.
+fn inside(line: &str) -> Result<(), String> {
+    let script = format!("ip link set dev lo up && {line}");
+    let mut reasons = Vec::new();
+    for way_in in [&["--net"][..], &["--user", "--map-current-user", "--keep-caps", "--net"]] {
+        match Command::new("unshare").args(way_in).args(["--", "sh", "-c", &script]).output() {
+            Ok(out) if out.status.success() => return Ok(()),
+            Ok(out) => reasons.push(String::from_utf8_lossy(&out.stderr).trim().to_owned()),
+            Err(error) => reasons.push(format!("unshare, of util-linux: {error}")),
+        }
+    }
+    Err(reasons.join("; "))
 }
 
 fn has_user_namespaces() -> Result<(), String> {

@@ -139,6 +139,7 @@ pub fn method(summary: &Summary<'_>) -> Vec<String> {
         )
     });
     let networks: Vec<String> = networks.collect();
-    lines.extend((!networks.is_empty()).then(|| format!("networks: {}", words::list(&networks))));
+    let made = words::emulation(settings.emulation);
+    lines.extend((!networks.is_empty()).then(|| format!("networks: {}, made by {made}", words::list(&networks))));
     lines
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::report::{
-    EdgeSample, Fetch, From, Load, Machine, Measured, Missing, Network, Noise, Paced, Report, ServerSample, Settings,
-    Site, VERSION, Visit, VisitKind, Way,
+    EdgeSample, Emulation, Fetch, From, Load, Machine, Measured, Missing, Network, Noise, Paced, Report, ServerSample,
+    Settings, Site, VERSION, Visit, VisitKind, Way,
 };
 
 pub const ROUNDS: u32 = 5;
@@ -183,6 +183,7 @@ fn settings() -> Settings {
             network("4g", 50.0, 9_000_000, 4_000_000),
             network("slow-3g", 300.0, 400_000, 400_000),
         ],
+        emulation: Emulation::Relays,
         distances_ms: vec![10.0, 50.0, 150.0],
         strategies: natures().iter().map(|nature| nature.name.to_owned()).collect(),
     }

@@ -1,7 +1,7 @@
 //! Figures and judgements as people read them.
 
 use super::super::metric::Metric;
-use super::super::report::VisitKind;
+use super::super::report::{Emulation, VisitKind};
 use super::super::statistics::{Estimate, Percentile};
 use super::super::summary::{Edge, Measure, Pick, Situation, Summary};
 
@@ -142,6 +142,18 @@ pub fn edge(edge: Edge) -> &'static str {
         Edge::None => "no edge",
         Edge::Cold => "cold edge",
         Edge::Warm => "warm edge",
+    }
+}
+
+/// Who makes networks, and what of real ones is in it.
+pub fn emulation(of: Emulation) -> &'static str {
+    match of {
+        Emulation::Relays => {
+            "relays on loopback (a round trip for each connection's start, delay and rate; without TCP's slow start)"
+        }
+        Emulation::Netem => {
+            "the kernel (netem in a network namespace: delay and rate, with TCP's own handshakes and slow start)"
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub const ABOUT: About = About {
 };
 
 pub async fn start(setup: &mut Setup<'_>) -> Result<Edges, Missing> {
-    let relay = setup.door().await?;
+    let relay = setup.edge_door().await?;
     let outs = setup.ground.built(Made::Site).await?;
     let origins = Ours::default().start(setup, &outs).await?;
     let edges = edges(setup, origins).await?;

@@ -16,7 +16,7 @@ pub const ABOUT: About = About {
 };
 
 pub async fn start(setup: &mut Setup<'_>) -> Result<Edges, Missing> {
-    let (pages, assets) = (setup.door().await?, setup.door().await?);
+    let (pages, assets) = (setup.door().await?, setup.edge_door().await?);
     let outs = setup.ground.built(Made::Site).await?;
     let ours = Ours { asset_base: Some(format!("http://{}/", assets.address())), ..Ours::default() };
     let origins = ours.start(setup, &outs).await?;

@@ -124,6 +124,11 @@ impl Strategy {
         matches!(self, Strategy::Own(_, own) if own.is_remote())
     }
 
+    /// Whether it is none that the bench starts.
+    pub fn runs_already(&self) -> bool {
+        matches!(self, Strategy::Own(_, Own::Url(_)))
+    }
+
     /// None of a user's own.
     fn about(&self) -> Option<&'static About> {
         Some(match self {
@@ -216,6 +221,7 @@ impl Strategy {
             releases: !of_the_user,
             worker: *self == Strategy::Worker,
             reached: std::mem::take(&mut setup.reached),
+            emulation: ground.emulation,
         };
         Ok(Running { stand, programs: setup.programs.into_iter().collect(), _processes: setup.processes })
     }

@@ -122,9 +122,14 @@ impl<'g> Setup<'g> {
         }
     }
 
-    /// An address for visitors, and what will be behind it.
+    /// An address for visitors, with an origin behind it.
     pub async fn door(&mut self) -> Result<Relay, Missing> {
-        Ok(Relay::bind().await?)
+        Ok(Relay::bind(self.ground.emulation.before_origins()).await?)
+    }
+
+    /// An address for visitors, with an edge behind it.
+    pub async fn edge_door(&mut self) -> Result<Relay, Missing> {
+        Ok(Relay::bind(self.ground.emulation.before_edges()).await?)
     }
 
     pub fn open(&mut self, relay: Relay, behind: Behind) {
