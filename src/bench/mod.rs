@@ -52,7 +52,7 @@ pub use strategy::Strategy;
 pub use strategy::storage::{Access, serve as serve_bucket};
 
 /// Sees to it that [`run`] runs where it can: if the kernel is to make networks, this process becomes the same program with the same
-/// arguments in a network namespace of its own, and this does not return. What stands in the way is an [`Error::Usage`](crate::Error::Usage).
+/// arguments in a network namespace of its own, and this does not return. What stands in the way is an [`Error::Usage`](crate::error::Error::Usage).
 pub fn enter(options: &Options, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     match options.resolve()?.settings.emulation {
         Emulation::Relays => Ok(()),

@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         netem_that_can_not_be_had_is_said_before_anything_is_measured
     ];
     trials.extend(trials![[Need::Namespaces]; a_kernel_without_netem_is_told]);
+    trials.extend(trials![[Need::Browser, Need::Nginx]; edges_are_nginx_where_there_is_no_varnish]);
     trials.extend(trials![[Need::Browser, Need::Netem]; the_kernel_s_networks_are_as_long_as_the_relays]);
     trials.extend(trials![[Need::Browser]; visits_show_the_network_and_the_caches]);
     trials.extend(
@@ -364,6 +365,38 @@ fn among(site: &Site, programs: &[(&str, &str)], arguments: &[&str]) -> Run {
         stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
     }
+}
+
+fn edges_are_nginx_where_there_is_no_varnish() {
+    let site = Site::sample();
+    // What Debian's script that starts Chromium uses comes along.
+    let programs = [
+        "nginx", "chromium", "sh", "env", "cat", "ls", "grep", "sed", "expr", "uname", "readlink", "dirname",
+        "basename",
+    ];
+    let programs = programs.map(|name| (name, ""));
+    let arguments = [
+        "bench",
+        "--quick",
+        "--strategy",
+        "hybrid",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.1",
+        "--distance",
+        "150",
+        "--json",
+    ];
+    let report = report(&among(&site, &programs, &arguments));
+    let hybrid = of(&report, "hybrid");
+    assert!(report.programs.contains_key("nginx") && !hybrid.visits.is_empty(), "{:?} {hybrid:?}", report.programs);
+    for fetch in hybrid.visits.iter().flat_map(|visit| &visit.fetches) {
+        assert_eq!(fetch.status, 200, "{fetch:?}");
+    }
+    let count = |cold: bool| hybrid.edges.iter().find(|sample| sample.cold == cold).expect("what the edge counted");
+    assert!(count(true).misses > 3 && count(true).hits == 0, "{:?}", hybrid.edges);
+    assert!(count(false).hits > 3, "{:?}", hybrid.edges);
 }
 
 const BY_NETEM: [&str; 6] = ["bench", "--quick", "--emulation", "netem", "--strategy", "memory"];

@@ -74,7 +74,8 @@ pub async fn before(
     Ok([servers[0], servers[1]])
 }
 
-/// A caching edge before an origin, with a log of what its cache did.
+/// A caching edge before an origin, with a log of what its cache did. Its files are not kept open, so that one which is deleted is a miss; and a
+/// browser takes no answer that allows all origins twice.
 pub async fn edge(
     setup: &mut Setup<'_>,
     folder: &Path,
@@ -87,9 +88,10 @@ pub async fn edge(
     let server = format!(
         "    log_format cache '$upstream_cache_status $upstream_bytes_received';\n    access_log {own}/access.log cache;\n    \
          proxy_cache_path {own}/cache keys_zone=edge:10m max_size=256m inactive=1d use_temp_path=off;\n    \
-         upstream origin {{ server {origin}; keepalive 64; }}\n    server {{\n        listen {address} backlog=4096;\n        location / {{\n            \
+         upstream origin {{ server {origin}; keepalive 64; }}\n    server {{\n        listen {address} backlog=4096;\n        open_file_cache off;\n        location / {{\n            \
          proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $http_host;\n            \
          proxy_cache edge; proxy_cache_key $request_uri$http_accept_encoding;\n            \
+         proxy_hide_header Access-Control-Allow-Origin; proxy_hide_header Timing-Allow-Origin;\n            \
          add_header Access-Control-Allow-Origin '*'; add_header Timing-Allow-Origin '*';\n        }}\n    }}"
     );
     // The log is the statistics here.
