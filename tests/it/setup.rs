@@ -116,9 +116,11 @@ impl Need {
                     &["nginx-light", "libnginx-mod-http-brotli-static", "caddy", "apache2"],
                 )
             }),
-            Need::Wheel => {
-                WHEEL.get_or_init(|| pip(&maturin(), &["--requirement", MATURIN_LOCK]).and_then(|()| download()))
-            }
+            Need::Wheel => WHEEL.get_or_init(|| {
+                pip(&maturin(), &["--requirement", MATURIN_LOCK])?;
+                download()?;
+                fetch()
+            }),
         }
     }
 }
@@ -311,6 +313,19 @@ fn download() -> Result<(), String> {
     match out.status.success() {
         true => std::fs::write(&done, lock).map_err(|error| error.to_string()),
         false => Err(format!("`pip download` failed: {}", String::from_utf8_lossy(&out.stderr))),
+    }
+}
+
+/// Fetches the sources of all crates, those for other platforms too: maturin asks cargo about them, and has no network in the tests.
+fn fetch() -> Result<(), String> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let out = Command::new(env!("CARGO"))
+        .args(["fetch", "--locked", "--quiet", "--manifest-path", manifest])
+        .output()
+        .map_err(|error| error.to_string())?;
+    match out.status.success() {
+        true => Ok(()),
+        false => Err(format!("`cargo fetch` failed: {}", String::from_utf8_lossy(&out.stderr))),
     }
 }
 
