@@ -116,14 +116,14 @@ impl Options {
             });
         }
         let distances_ms = match self.distances_ms.as_slice() {
-            [] if self.quick => vec![10.0, 150.0],
+            [] if self.quick => vec![10.0, 100.0],
             [] => vec![10.0, 50.0, 150.0, 300.0],
             distances => distances.to_vec(),
         };
         let settings = Settings {
             quick: self.quick,
             rounds: self.rounds.unwrap_or(if self.quick { 2 } else { 5 }),
-            seconds: self.seconds.unwrap_or(if self.quick { 0.3 } else { 2.0 }),
+            seconds: self.seconds.unwrap_or(if self.quick { 0.2 } else { 2.0 }),
             connections: self.connections.unwrap_or(if self.quick { 32 } else { 64 }),
             rate: self.rate.unwrap_or(0.0),
             seed: self.seed.unwrap_or(1),

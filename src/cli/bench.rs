@@ -53,13 +53,13 @@ pub struct Args {
     /// Who makes these networks: relays on loopback, or the kernel's netem in a network namespace of the bench's own (Linux) [default: relays]
     #[arg(long, value_name = "HOW")]
     emulation: Option<EmulationArg>,
-    /// Round trips from visitors to the origin; repeatable [default: 10, 50, 150, 300; with --quick, 10, 150]
+    /// Round trips from visitors to the origin; repeatable [default: 10, 50, 150, 300; with --quick, 10, 100]
     #[arg(long, value_name = "MS")]
     distance: Vec<f64>,
     /// How often all of it is measured [default: 5; with --quick, 2]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// How long each load lasts [default: 2; with --quick, 0.3]
+    /// How long each load lasts [default: 2; with --quick, 0.2]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
     /// Connections that ask at once [default: 64; with --quick, 32]
