@@ -408,6 +408,12 @@ fn refused(run: &Run) -> String {
     run.stderr.split_whitespace().filter(|word| !["│", "|"].contains(word)).collect::<Vec<_>>().join(" ")
 }
 
+fn says_all(told: &str, wants: &[&str]) {
+    for want in wants {
+        assert!(told.contains(want), "{want}: {told}");
+    }
+}
+
 fn netem_that_can_not_be_had_is_said_before_anything_is_measured() {
     let site = small();
     let told = refused(&among(&site, &[], &BY_NETEM));
@@ -416,14 +422,15 @@ fn netem_that_can_not_be_had_is_said_before_anything_is_measured() {
     assert!(told.contains("`ip` is not installed") && told.contains("apt-get install iproute2"), "{told}");
     let tools = |unshare| [("unshare", unshare), ("ip", "exit 0"), ("tc", "exit 0")];
     let told = refused(&among(&site, &tools("echo 'unshare failed: Operation not permitted' >&2; exit 1"), &BY_NETEM));
-    for want in [
-        "may not have a network namespace",
-        "Operation not permitted",
-        "run it as root",
-        "leave `--emulation netem` out",
-    ] {
-        assert!(told.contains(want), "{want}: {told}");
-    }
+    says_all(
+        &told,
+        &[
+            "may not have a network namespace",
+            "Operation not permitted",
+            "run it as root",
+            "leave `--emulation netem` out",
+        ],
+    );
     // One that does nothing, and would come back for ever.
     let told = refused(&among(&site, &tools("while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\""), &BY_NETEM));
     assert!(told.contains("in the same network namespace"), "{told}");
@@ -435,14 +442,15 @@ fn a_kernel_without_netem_is_told() {
     let site = small();
     const TC: &str = "while read -r line; do case $line in *netem*) echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2;; esac; done";
     let told = refused(&among(&site, &[("unshare", ""), ("ip", ""), ("tc", TC)], &BY_NETEM));
-    for want in [
-        "without `sch_netem`",
-        "Specified qdisc kind is unknown",
-        "`modprobe -a sch_netem` as root",
-        "leave `--emulation netem` out",
-    ] {
-        assert!(told.contains(want), "{want}: {told}");
-    }
+    says_all(
+        &told,
+        &[
+            "without `sch_netem`",
+            "Specified qdisc kind is unknown",
+            "`modprobe -a sch_netem` as root",
+            "leave `--emulation netem` out",
+        ],
+    );
 }
 
 fn the_kernel_s_networks_are_as_long_as_the_relays() {
