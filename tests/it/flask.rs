@@ -5,7 +5,7 @@ use std::process::Command;
 
 use libtest_mimic::Trial;
 
-use crate::setup::{Need, flask};
+use crate::setup::{Need, flask, program};
 use crate::site::{Site, copy};
 use crate::trials;
 
@@ -43,7 +43,7 @@ fn the_package_passes_its_tests() {
     let out = Command::new(flask("pytest"))
         .args(["--quiet", "--tb=short", "-rs"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("python"))
-        .env("FINGERPOST_BINARY", env!("CARGO_BIN_EXE_fingerpost"))
+        .env("FINGERPOST_BINARY", program())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .expect("python runs");

@@ -3,6 +3,7 @@
 use libtest_mimic::Trial;
 
 use crate::http::get;
+use crate::setup::program;
 use crate::site::Site;
 use crate::trials;
 
@@ -92,7 +93,7 @@ fn a_package_may_be_in_a_folder_above_the_root() {
         .file("node_modules/math/start.js", "load()")
         .file("sites/one/fingerpost.toml", "[[keep]]\nfrom = 'node_modules/math'\nto = 'vendor/math'\n")
         .file("sites/one/templates/index.html", PAGE);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fingerpost"));
+    let mut command = std::process::Command::new(program());
     let out = command.arg("--root").arg(outer.root().join("sites/one")).arg("build").output().expect("it runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(outer.root().join("sites/one/dist/vendor/math/start.js").exists());

@@ -424,8 +424,23 @@ fn unpack(folder: &Path, packages: &[(&str, &str)]) -> Result<(), String> {
     std::fs::rename(unpacked, root).map_err(told)
 }
 
+/// The program, by a name that stays: maturin moves what cargo has built away for a moment, to put it into a wheel.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let (program, link) = (folder.join("fingerpost"), folder.join(std::process::id().to_string()));
+        std::fs::hard_link(env!("CARGO_BIN_EXE_fingerpost"), &link).expect("a link to the program");
+        std::fs::rename(&link, &program).expect("its name");
+        // Nothing is renamed where both are the same file.
+        let _ = std::fs::remove_file(&link);
+        program
+    })
+}
+
 fn speaks_tls() -> Result<(), String> {
-    let help = Command::new(env!("CARGO_BIN_EXE_fingerpost")).args(["serve", "--help"]).output();
+    let help = Command::new(program()).args(["serve", "--help"]).output();
     let help = help.map_err(|error| error.to_string())?;
     match String::from_utf8_lossy(&help.stdout).contains("--tls-cert") {
         true => Ok(()),

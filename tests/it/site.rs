@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::setup::program;
+
 /// Written fluently: `Site::new().asset("css/a.css", "…").template("index.html", "…")`.
 pub struct Site {
     folder: tempfile::TempDir,
@@ -66,7 +68,7 @@ impl Site {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fingerpost"));
+        let mut command = Command::new(program());
         command.arg("--root").arg(self.root()).args(arguments);
         for (name, _) in std::env::vars()
             .filter(|(name, _)| name.starts_with("FINGERPOST_") || name.starts_with("AWS_") || name == "RUST_LOG")
