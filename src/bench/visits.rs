@@ -17,8 +17,8 @@ pub struct Cell {
     pub quick: bool,
 }
 
-/// Near and far over each network, with releases where it is near; all other distances over the first network. A quick run is content
-/// with first visits from afar.
+/// Near and far over each network, with releases where it is near; all other distances over the first network. From afar, people come
+/// again over the first network alone, and not in a quick run.
 pub fn cells(settings: &Settings) -> Vec<Cell> {
     let far = settings.distances_ms.len() / 2;
     let mut cells = Vec::new();
@@ -31,7 +31,7 @@ pub fn cells(settings: &Settings) -> Vec<Cell> {
                     network,
                     region,
                     origin_ms: *origin_ms,
-                    returns: near || !quick,
+                    returns: near || (order == 0 && !quick),
                     releases: near,
                     quick,
                 });
@@ -154,7 +154,7 @@ mod tests {
         let full = of(&Options::default());
         assert_eq!(full.len(), 4 + 2 + 2);
         assert!(
-            full.contains(&cell("fibre", 300.0, true, false)) && full.contains(&cell("slow-3g", 150.0, true, false))
+            full.contains(&cell("fibre", 300.0, true, false)) && full.contains(&cell("slow-3g", 150.0, false, false))
         );
         let one = of(&Options { distances_ms: vec![80.0], networks: vec!["4g".to_owned()], ..Options::default() });
         assert_eq!(one, [cell("4g", 80.0, true, true)]);
