@@ -27,7 +27,7 @@ pub const ELEMENTS: [(&str, &[&str]); 20] = [
 
 /// The attributes of an element that are URLs.
 pub fn urls_of(tag: &str) -> &'static [&'static str] {
-    if let Some((_, names)) = KEYS.position(Key::of(tag.as_bytes())).and_then(|index| ELEMENTS.get(index)) {
+    if let Some((_, names)) = Key::of(tag.as_bytes()).with_urls() {
         return names;
     }
     match tag {
@@ -58,6 +58,17 @@ impl Key {
         Key(key)
     }
 
+    /// That of the name up to the first byte that ends it, and its length.
+    pub fn before(bytes: &[u8], ends: impl Fn(u8) -> bool) -> (Self, usize) {
+        let (mut key, mut length) = (0, 0);
+        for byte in bytes.iter().take_while(|byte| !ends(**byte)) {
+            key = key << 8 | u64::from(byte.to_ascii_lowercase());
+            length += 1;
+        }
+        let key = if length <= 8 { Key(key) } else { Key::of(bytes.get(..length).unwrap_or_default()) };
+        (key, length)
+    }
+
     const fn long(name: &[u8]) -> Self {
         let mut index = 0;
         while index < LONG.len() {
@@ -70,9 +81,9 @@ impl Key {
         Key(0)
     }
 
-    /// The name of the element that has URLs.
-    pub fn with_urls(self) -> Option<&'static str> {
-        ELEMENTS.get(KEYS.position(self)?).map(|(name, _)| *name)
+    /// The element that has URLs: its name, and the attributes that are nothing but one.
+    pub fn with_urls(self) -> Option<(&'static str, &'static [&'static str])> {
+        ELEMENTS.get(KEYS.position(self)?).copied()
     }
 
     /// Whether the element has URLs, or what follows its tag is to be read otherwise than what follows others.
@@ -140,7 +151,7 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         for (name, _) in ELEMENTS {
-            assert_eq!(Key::of(name.to_ascii_uppercase().as_bytes()).with_urls(), Some(name));
+            assert_eq!(Key::of(name.to_ascii_uppercase().as_bytes()).with_urls().map(|(name, _)| name), Some(name));
         }
         for name in ["", "p", "images", "videos", "annotation-xml", "my-element", "\u{ff}\u{ff}"] {
             assert_eq!(Key::of(name.as_bytes()).with_urls(), None, "{name}");

@@ -8,6 +8,7 @@ mod charset;
 mod foreign;
 mod markup;
 mod outline;
+mod part;
 #[cfg(test)]
 mod proof;
 mod raw;
@@ -18,15 +19,16 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::parser::{self, LONGEST_TEXT};
+use super::parser::LONGEST_TEXT;
+use super::places::urls_of;
 use super::walk::Walk;
-use super::{Editor, Link};
 
 pub use charset::Charset;
 use charset::Meta;
 use foreign::Spaces;
 use markup::{Declared, Markup};
 use outline::Outline;
+pub use part::edit_part;
 use raw::{Raw, Until};
 use tag::{Edits, Tag};
 
@@ -215,12 +217,22 @@ impl<'e> Scanner<'e> {
                 true => 0,
                 false => {
                     let rest = bytes.get(at..).unwrap_or_default();
-                    let Some(found) = memchr(b'<', rest) else { return Err(Read::UpTo(bytes.len())) };
+                    // Tags often follow one another.
+                    let found = if rest.first() == Some(&b'<') { Some(0) } else { memchr(b'<', rest) };
+                    let Some(found) = found else { return Err(Read::UpTo(bytes.len())) };
                     let start = at + found;
                     let is_end = match rest.get(found + 1..).unwrap_or_default() {
                         [] | [b'/'] => return Err(Read::UpTo(start)),
                         [first, ..] if first.is_ascii_alphabetic() => false,
-                        [b'/', first, ..] if first.is_ascii_alphabetic() => true,
+                        [b'/', first, ..] if first.is_ascii_alphabetic() => {
+                            if self.passes_ends()
+                                && let Some(length) = outline::name_only(bytes.get(start..).unwrap_or_default())
+                            {
+                                at = start + length;
+                                continue;
+                            }
+                            true
+                        }
                         [b'/', b'>', ..] => {
                             at = start + 3;
                             continue;
@@ -266,9 +278,15 @@ impl<'e> Scanner<'e> {
 
     /// Whether nothing becomes of the tag that has just begun, nor of what follows it.
     fn is_passed(&self) -> bool {
-        self.elements == Elements::WithUrls
-            && self.spaces.is_empty()
-            && if self.outline.is_end() { self.edits.after.is_empty() } else { !self.outline.key().matters() }
+        match self.outline.is_end() {
+            true => self.passes_ends(),
+            false => self.elements == Elements::WithUrls && self.spaces.is_empty() && !self.outline.key().matters(),
+        }
+    }
+
+    /// Whether nothing becomes of an end tag, whatever its name.
+    fn passes_ends(&self) -> bool {
+        self.elements == Elements::WithUrls && self.spaces.is_empty() && self.edits.after.is_empty()
     }
 
     /// A tag has come. Whether it was one that can be read here.
@@ -313,16 +331,20 @@ impl<'e> Scanner<'e> {
     /// Looks at an element's start. Whether it is understood.
     fn element(&mut self, bytes: &[u8], start: usize, end: usize) -> bool {
         let tag = bytes.get(start..end).unwrap_or_default();
-        let name = match self.elements {
-            Elements::WithUrls => self.outline.key().with_urls().map(Cow::Borrowed),
-            Elements::All => Some(String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase().into()),
+        let kind = match self.elements {
+            Elements::WithUrls => self.outline.key().with_urls().map(|(name, urls)| (Cow::Borrowed(name), urls)),
+            Elements::All => {
+                let name = String::from_utf8_lossy(self.outline.name(tag)).to_ascii_lowercase();
+                let urls = urls_of(&name);
+                Some((name.into(), urls))
+            }
         };
-        let (is_looked_at, is_styled) = (name.is_some(), self.outline.is_styled());
+        let (is_looked_at, is_styled) = (kind.is_some(), self.outline.is_styled());
         if !is_looked_at && !is_styled {
             return true;
         }
         let Charset { encoding, .. } = self.charset;
-        let mut element = Tag::new(tag, name.unwrap_or_default(), &self.outline, encoding, &mut self.edits);
+        let mut element = Tag::new(tag, kind.unwrap_or_default(), &self.outline, encoding, &mut self.edits);
         if is_looked_at {
             match self.charset.meta(&element) {
                 Meta::Nothing => {}
@@ -382,35 +404,5 @@ impl<'e> Scanner<'e> {
             None => self.out.extend_from_slice(&held),
         }
         self.copied = to;
-    }
-}
-
-/// A part of a page that is at hand as a whole, every element of which is looked at; none if nothing becomes of it.
-pub fn edit_part(html: &str, editor: &mut dyn Editor) -> Option<String> {
-    let piece = Bytes::copy_from_slice(html.as_bytes());
-    // There is no way back once the editor was asked.
-    let (_, declined) = part(Box::new(Nobody)).write(piece.clone());
-    if declined.is_some() {
-        return parser::edit(html, editor).ok();
-    }
-    let mut scanner = part(Box::new(editor));
-    let (written, _) = scanner.write(piece);
-    String::from_utf8([written, scanner.end()].concat()).ok()
-}
-
-fn part(editor: Box<dyn Editor + '_>) -> Scanner<'_> {
-    Scanner::of(Charset::UTF_8, Walk::new(editor), Elements::All)
-}
-
-/// Edits nothing.
-struct Nobody;
-
-impl Editor for Nobody {
-    fn url(&mut self, _: super::Place, _: &str) -> Option<Link> {
-        None
-    }
-
-    fn reads_script(&self, _: &str) -> bool {
-        false
     }
 }

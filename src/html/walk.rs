@@ -12,6 +12,10 @@ use super::{Editor, Link, Place, css_urls, dimensions, fallback, references, rew
 pub trait Element<'p> {
     /// In lower case.
     fn name(&self) -> &str;
+    /// The attributes that are URLs.
+    fn urls(&self) -> &'static [&'static str] {
+        urls_of(self.name())
+    }
     fn get(&self, name: &str) -> Option<Cow<'p, str>>;
     fn has(&self, name: &str) -> bool;
     /// The value's references stay what they are; quotes in it are no matter.
@@ -56,7 +60,7 @@ impl Walk<'_> {
             name => {
                 let place = if name == "use" { Place::Use } else { Place::Other };
                 let has_candidates = matches!(name, "img" | "source");
-                let urls = urls_of(name);
+                let urls = element.urls();
                 if self.editor.knows_sizes() {
                     self.dimensions(element);
                 }

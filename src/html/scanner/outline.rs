@@ -17,6 +17,8 @@ pub struct Outline {
     key: Key,
     attributes: Vec<Attribute>,
     is_styled: bool,
+    /// One space, a name, `="`, a value, `"`, and so on, up to `>`.
+    is_tidy: bool,
     /// It ends with `/>`.
     is_closed: bool,
     /// It ends where a value should stand.
@@ -97,18 +99,22 @@ fn quote(bytes: &[u8], from: usize) -> Option<usize> {
     Some(from + found.or_else(|| Some(near.len() + memchr(b'"', far)?))?)
 }
 
+/// How long an end tag is that has nothing in it but a name, if it has come as a whole.
+pub fn name_only(tag: &[u8]) -> Option<usize> {
+    let end = until(tag, 2, SPACE | END | SLASH);
+    (tag.get(end) == Some(&b'>')).then_some(end + 1)
+}
+
 impl Outline {
     /// Begins with a tag; how long it is, if there is nothing in it but a name.
     pub fn begin(&mut self, tag: &[u8], is_end: bool) -> Option<usize> {
-        let name = if is_end { 2 } else { 1 };
-        let end = until(tag, name, SPACE | END | SLASH);
+        let start = if is_end { 2 } else { 1 };
+        let (key, length) = Key::before(tag.get(start..).unwrap_or_default(), ends_name);
+        let end = start + length;
         self.attributes.clear();
-        (self.name, self.read) = ((name, end), end);
-        (self.is_styled, self.is_closed, self.is_cut) = (false, false, false);
+        (self.name, self.key, self.read) = ((start, end), key, end);
+        (self.is_styled, self.is_tidy, self.is_closed, self.is_cut) = (false, true, false, false);
         let next = tag.get(end);
-        if next.is_some() {
-            self.key = Key::of(self.name(tag));
-        }
         self.state = Some(if next.is_some() { State::BeforeAttribute } else { State::Name });
         (next == Some(&b'>')).then_some(end + 1)
     }
@@ -130,15 +136,17 @@ impl Outline {
             match state {
                 State::BeforeAttribute if byte == b' ' => {
                     at = self.plain(tag, at);
+                    continue;
                 }
                 State::Name => {
                     // It goes on where it was cut.
-                    at = until(tag, at, SPACE | END | SLASH);
-                    self.name.1 = at;
+                    let (key, length) = Key::before(tag.get(self.name.0..)?, ends_name);
+                    at = self.name.0 + length;
+                    (self.key, self.name.1) = (key, at);
                     if tag.get(at).is_some() {
-                        self.key = Key::of(self.name(tag));
                         state = State::BeforeAttribute;
                     }
+                    continue;
                 }
                 State::BeforeAttribute | State::Slash if byte == b'>' => {
                     self.is_closed = matches!(state, State::Slash);
@@ -200,6 +208,7 @@ impl Outline {
                     }
                 }
             }
+            self.is_tidy = false;
         }
         (self.read, self.state) = (at, Some(state));
         None
@@ -211,11 +220,11 @@ impl Outline {
             let start = space + 1;
             let name_end = until(tag, start, SPACE | END | SLASH | EQUALS);
             let value = name_end + 2;
-            let Some([b'=', b'"']) = tag.get(name_end..value) else { return start };
-            let Some(value_end) = quote(tag, value) else { return start };
-            if name_end == start {
+            let quoted = tag.get(name_end..value).filter(|between| *between == b"=\"" && name_end > start);
+            let Some(value_end) = quoted.and_then(|_| quote(tag, value)) else {
+                self.is_tidy = false;
                 return start;
-            }
+            };
             let (value, end) = ((value, value_end), value_end + 1);
             let attribute = Attribute { start, name_end, value, end };
             self.is_styled |= attribute.is(tag, b"style");
@@ -245,6 +254,11 @@ impl Outline {
 
     pub fn is_closed(&self) -> bool {
         self.is_closed
+    }
+
+    /// Whether nothing of it, if something of it is changed, is to be written in another way.
+    pub fn is_tidy(&self) -> bool {
+        self.is_tidy
     }
 
     pub fn is_cut(&self) -> bool {

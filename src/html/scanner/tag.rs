@@ -21,6 +21,11 @@ pub struct Edits {
 }
 
 impl Edits {
+    /// Whether attributes were given other values in the order in which they stand, and none was taken out.
+    fn are_in_order(&self) -> bool {
+        self.changed.iter().all(|(_, text)| text.is_some()) && self.changed.is_sorted_by_key(|(index, _)| *index)
+    }
+
     /// Writes the tag with what is changed, and one space between attributes where anything is. Then there is nothing to change.
     pub fn write(&mut self, bytes: &[u8], outline: &Outline, encoding: &'static Encoding, out: &mut Vec<u8>) {
         let edits = self;
@@ -42,22 +47,37 @@ impl Edits {
             }
             out.push(b'"');
         };
-        let mut copy = Copy { bytes, from: 0, to: outline.name_end() };
-        let mut is_empty = true;
-        for (index, attribute) in outline.attributes().iter().enumerate() {
-            match edits.changed.iter().find(|(changed, _)| *changed == index) {
-                None => copy.attribute(attribute.start, attribute.end, out),
-                Some((_, None)) => continue,
-                Some((_, Some(text))) => {
-                    copy.attribute(attribute.start, attribute.name_end, out);
-                    copy.flush(out);
-                    value(text, out);
-                    (copy.from, copy.to) = (attribute.end, attribute.end);
-                }
+        let mut is_empty = false;
+        if outline.is_tidy() && edits.are_in_order() {
+            let mut from = 0;
+            for (attribute, text) in edits
+                .changed
+                .iter()
+                .filter_map(|(index, text)| Some((outline.attributes().get(*index)?, text.as_ref()?)))
+            {
+                out.extend_from_slice(bytes.get(from..attribute.name_end).unwrap_or_default());
+                value(text, out);
+                from = attribute.end;
             }
-            is_empty = false;
+            out.extend_from_slice(bytes.get(from..bytes.len() - 1).unwrap_or_default());
+        } else {
+            let mut copy = Copy { bytes, from: 0, to: outline.name_end() };
+            is_empty = true;
+            for (index, attribute) in outline.attributes().iter().enumerate() {
+                match edits.changed.iter().find(|(changed, _)| *changed == index) {
+                    None => copy.attribute(attribute.start, attribute.end, out),
+                    Some((_, None)) => continue,
+                    Some((_, Some(text))) => {
+                        copy.attribute(attribute.start, attribute.name_end, out);
+                        copy.flush(out);
+                        value(text, out);
+                        (copy.from, copy.to) = (attribute.end, attribute.end);
+                    }
+                }
+                is_empty = false;
+            }
+            copy.flush(out);
         }
-        copy.flush(out);
         for (name, text) in edits.added.drain(..) {
             out.push(b' ');
             out.extend_from_slice(name.as_bytes());
@@ -77,6 +97,7 @@ impl Edits {
 pub struct Tag<'p, 's> {
     bytes: &'p [u8],
     name: Cow<'s, str>,
+    urls: &'static [&'static str],
     outline: &'s Outline,
     encoding: &'static Encoding,
     edits: &'s mut Edits,
@@ -85,12 +106,12 @@ pub struct Tag<'p, 's> {
 impl<'p, 's> Tag<'p, 's> {
     pub fn new(
         bytes: &'p [u8],
-        name: Cow<'s, str>,
+        (name, urls): (Cow<'s, str>, &'static [&'static str]),
         outline: &'s Outline,
         encoding: &'static Encoding,
         edits: &'s mut Edits,
     ) -> Self {
-        Tag { bytes, name, outline, encoding, edits }
+        Tag { bytes, name, urls, outline, encoding, edits }
     }
 
     pub fn is_edited(&self) -> bool {
@@ -124,6 +145,10 @@ impl Copy<'_> {
 impl<'p> Element<'p> for Tag<'p, '_> {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn urls(&self) -> &'static [&'static str] {
+        self.urls
     }
 
     fn get(&self, name: &str) -> Option<Cow<'p, str>> {
