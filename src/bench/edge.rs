@@ -103,8 +103,9 @@ impl Edge {
         }
     }
 
-    /// Forgets all that it holds.
+    /// Forgets all that it holds. When it next asks its origin it has no connection there either, whoever visited before.
     pub async fn clear(&self) -> Result<(), String> {
+        lock(&self.led).take();
         match &self.cache {
             Cache::Varnish { .. } => {
                 let failed = |error: std::io::Error| format!("varnish does not answer: {error}");
@@ -258,7 +259,50 @@ fn empty(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_edge_keeps_its_connections_until_it_is_emptied() {
+        let origin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let to = origin.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut asked, _)) = origin.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = asked.split();
+                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let back = Relay::bind(Ipv4Addr::LOCALHOST).await.unwrap();
+        let way = back.address();
+        let edge = Edge {
+            name: "near".to_owned(),
+            address: way,
+            group: 0,
+            cache: Cache::Nginx { log: folder.path().join("log"), cache: folder.path().to_owned() },
+            back: Some(back),
+            led: Mutex::default(),
+            before: Mutex::default(),
+        };
+        let ask = || edge.ask(to, Duration::ZERO, Emulation::Relays);
+        ask().await;
+        let mut connection = TcpStream::connect(way).await.unwrap();
+        for _ in 0..2 {
+            connection.write_all(b"x").await.unwrap();
+            assert_eq!(connection.read_u8().await.unwrap(), b'x');
+            ask().await;
+        }
+        edge.clear().await.unwrap();
+        ask().await;
+        let end = tokio::time::timeout(Duration::from_secs(5), connection.read_u8()).await.expect("it ends");
+        assert!(end.is_err(), "{end:?}");
+    }
 
     #[test]
     fn statistics_are_read() {

@@ -1,9 +1,12 @@
 //! What tests need beside this package: found, installed where that is allowed, or named.
 
+mod install;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use install::{debian, on_path, pip, server, unpack};
 use libtest_mimic::{Failed, Trial};
 
 /// Something that a test can't do without.
@@ -155,24 +158,6 @@ macro_rules! trials {
     };
 }
 
-fn debian(programs: &[&str], packages: &[&str]) -> Result<(), String> {
-    let all_there = || programs.iter().all(|program| on_path(program));
-    if all_there() {
-        return Ok(());
-    }
-    let how = format!("needs {}: `apt-get install {}`", programs.join(" and "), packages.join(" "));
-    if install(packages) && all_there() { Ok(()) } else { Err(how) }
-}
-
-/// A server of Debian's, whose folder need not be on everybody's path.
-fn server(program: &str, package: &str) -> Result<(), String> {
-    let is_there = || Path::new("/usr/sbin").join(program).is_file();
-    match is_there() || (install(&[package]) && is_there()) {
-        true => Ok(()),
-        false => Err(format!("needs {program}: `apt-get install {package}`")),
-    }
-}
-
 /// Runs a line in a network namespace of its own.
 fn inside(line: &str) -> Result<(), String> {
     let script = format!("ip link set dev lo up && {line}");
@@ -195,36 +180,6 @@ fn has_user_namespaces() -> Result<(), String> {
         Ok(out) => Err(format!("needs user namespaces: {}", String::from_utf8_lossy(&out.stderr).trim())),
         Err(error) => Err(format!("needs unshare, of util-linux: {error}")),
     }
-}
-
-/// Installs Debian's packages, where that is allowed. None of them is started as a service: what Debian asks first says no
-/// (<https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt>).
-fn install(packages: &[&str]) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    if !(rustix::process::geteuid().is_root() && on_path("apt-get")) {
-        return false;
-    }
-    let policy = Path::new("/usr/sbin/policy-rc.d");
-    let is_ours = !policy.exists()
-        && std::fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok()
-        && std::fs::set_permissions(policy, std::fs::Permissions::from_mode(0o755)).is_ok();
-    let apt = |arguments: &[&str]| {
-        Command::new("apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .output()
-            .is_ok_and(|out| out.status.success())
-    };
-    let installed = apt(&["update"]) && apt(&[&["install", "-y", "--no-install-recommends"], packages].concat());
-    if is_ours {
-        let _ = std::fs::remove_file(policy);
-    }
-    installed
-}
-
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Where npm puts the packages.
@@ -329,28 +284,6 @@ fn fetch() -> Result<(), String> {
     }
 }
 
-/// Installs Python packages into an environment that has the program afterwards, unless it is there.
-fn pip(program: &Path, packages: &[&str]) -> Result<(), String> {
-    if program.is_file() {
-        return Ok(());
-    }
-    let folder = program.ancestors().nth(2).expect("an environment's folder");
-    let run = |program: &Path, arguments: &[&str]| match Command::new(program).args(arguments).output() {
-        Ok(out) if out.status.success() => Ok(()),
-        Ok(out) => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let venv = || run(Path::new("python3"), &["-m", "venv", &folder.to_string_lossy()]);
-    // Debian has the module in a package of its own.
-    venv().or_else(|_| {
-        let _ = install(&["python3", "python3-venv"]);
-        venv()
-    })?;
-    let arguments = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], packages].concat();
-    run(&folder.join("bin/python3"), &arguments)
-        .map_err(|error| format!("`pip install {}` failed: {error}", packages.join(" ")))
-}
-
 /// The folder of a package's files.
 pub fn laravel() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("laravel-10.48.29/usr/share/php")
@@ -394,35 +327,6 @@ const PROPSHAFT_PACKAGES: [(&str, &str); 1] = [(
     "r/ruby-propshaft/ruby-propshaft_1.3.2-1_all.deb",
     "aef8e8be4460caeaf8b68fd620cf68fcc3e0c0094ad8fd54e2f1d24ad8327ab7",
 )];
-
-/// Unpacks Debian's packages without installing them, into the folder above `usr`, unless `folder` is there.
-fn unpack(folder: &Path, packages: &[(&str, &str)]) -> Result<(), String> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let root =
-        folder.ancestors().find(|path| path.ends_with("usr")).and_then(Path::parent).expect("a folder above `usr`");
-    let told = |error: std::io::Error| error.to_string();
-    let parent = root.parent().expect("a folder");
-    std::fs::create_dir_all(parent).map_err(told)?;
-    // What is not whole must not be taken for what is.
-    let staged = tempfile::tempdir_in(parent).map_err(told)?;
-    let unpacked = staged.path().join("unpacked");
-    let run = |program: &str, arguments: &[&str]| match Command::new(program).args(arguments).output() {
-        Ok(out) if out.status.success() => Ok(()),
-        Ok(out) => Err(format!("`{program} {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr))),
-        Err(error) => Err(format!("could not run `{program}`: {error}")),
-    };
-    for (path, digest) in packages {
-        let url = format!("http://deb.debian.org/debian/pool/main/{path}");
-        let file = staged.path().join("package.deb");
-        let _ = std::fs::remove_file(&file);
-        let file = file.to_string_lossy();
-        run("/usr/lib/apt/apt-helper", &["download-file", &url, &file, &format!("SHA256:{digest}")])?;
-        run("dpkg-deb", &["--extract", &file, &unpacked.to_string_lossy()])?;
-    }
-    std::fs::rename(unpacked, root).map_err(told)
-}
 
 /// The program, by a name that stays: maturin moves what cargo has built away for a moment, to put it into a wheel.
 pub fn program() -> &'static Path {
