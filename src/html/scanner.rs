@@ -280,13 +280,18 @@ impl<'e> Scanner<'e> {
     fn is_passed(&self) -> bool {
         match self.outline.is_end() {
             true => self.passes_ends(),
-            false => self.elements == Elements::WithUrls && self.spaces.is_empty() && !self.outline.key().matters(),
+            false => self.passes_most() && !self.outline.key().matters(),
         }
     }
 
     /// Whether nothing becomes of an end tag, whatever its name.
     fn passes_ends(&self) -> bool {
-        self.elements == Elements::WithUrls && self.spaces.is_empty() && self.edits.after.is_empty()
+        self.passes_most() && self.edits.after.is_empty()
+    }
+
+    /// Whether only some elements are looked at, and none around says how to read others.
+    fn passes_most(&self) -> bool {
+        self.elements == Elements::WithUrls && self.spaces.is_empty()
     }
 
     /// A tag has come. Whether it was one that can be read here.
