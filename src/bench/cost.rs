@@ -5,8 +5,8 @@ use super::prices::{Assumptions, Cdn, Machine, Provider, Store, charge};
 /// Page views in a month that costs are told for.
 pub const SCALES: [f64; 6] = [1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
-/// What one page view is, on average over first visits and others.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What of one page view goes one way, on average over first visits and others.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct View {
     /// To the visitor, header fields included.
     pub bytes: f64,
@@ -17,9 +17,10 @@ pub struct View {
 /// What is known of a strategy that costs follow from.
 #[derive(Clone, Copy, Debug)]
 pub struct Use {
-    pub view: View,
-    /// Requests of a view that machines answer, where an object store answers the others.
-    pub pages: f64,
+    /// What machines answer visitors themselves.
+    pub direct: View,
+    /// What edges or an object store answer; nothing where there are neither.
+    pub elsewhere: View,
     /// Microseconds of CPU per request, all of its processes together, or where there is a store those of the machines alone; none if it
     /// was not measured.
     pub cpu_us: Option<f64>,
@@ -29,9 +30,9 @@ pub struct Use {
     pub origin_bytes: f64,
     /// Bytes that it keeps stored.
     pub stored: f64,
-    /// Requests but those of pages end at an object store that bills them, rather than at machines.
+    /// What is answered elsewhere ends at an object store that bills it, rather than at machines.
     pub billed: bool,
-    /// Bytes to visitors are a CDN's traffic.
+    /// What is answered elsewhere is a CDN's traffic.
     pub by_edge: bool,
 }
 
@@ -63,43 +64,54 @@ impl Assumptions {
     }
 }
 
+impl View {
+    /// So much of it, the rest being something else's.
+    pub fn without(self, part: View) -> View {
+        View { bytes: (self.bytes - part.bytes).max(0.0), requests: (self.requests - part.requests).max(0.0) }
+    }
+}
+
 impl Use {
+    /// A whole page view.
+    pub fn view(&self) -> View {
+        let (a, b) = (self.direct, self.elsewhere);
+        View { bytes: a.bytes + b.bytes, requests: a.requests + b.requests }
+    }
+
     /// None where the provider has not what the strategy needs, or where its capacity is not known.
     pub fn bill(&self, provider: &Provider, assumed: &Assumptions, views: f64) -> Option<Bill> {
         let mut bill = Bill::default();
-        let requests = views * self.view.requests;
-        let gigabytes = views * self.view.bytes / provider.gigabyte;
-        let (passed, passed_gigabytes) = match self.by_edge {
-            true => (requests * self.missed, requests * self.origin_bytes / provider.gigabyte),
-            false => (requests, gigabytes),
-        };
+        let gigabytes = |bytes: f64| views * bytes / provider.gigabyte;
+        let asked = views * self.elsewhere.requests;
         if self.by_edge {
-            provider.cdn.as_ref()?.add(&mut bill, requests, gigabytes);
+            provider.cdn.as_ref()?.add(&mut bill, asked, gigabytes(self.elsewhere.bytes));
         }
+        // What edges don't have themselves; without edges, all.
+        let (passed, passed_gigabytes) = match self.by_edge {
+            true => (asked * self.missed, gigabytes(self.elsewhere.requests * self.origin_bytes)),
+            false => (asked, gigabytes(self.elsewhere.bytes)),
+        };
+        let (mut answered, mut to_cdn) = (views * self.direct.requests, 0.0);
         if self.billed {
             let store = provider.store.as_ref()?;
-            let pages = views * self.pages.min(self.view.requests);
-            let share = if self.by_edge { self.missed } else { 1.0 };
-            store.add(&mut bill, (requests - pages) * share, self.stored / provider.gigabyte);
+            store.add(&mut bill, passed, self.stored / provider.gigabyte);
             bill.traffic += match self.by_edge {
                 true => passed_gigabytes * store.to_cdn,
                 false => charge(passed_gigabytes, &store.traffic),
             };
-            // Pages come from machines; their few bytes are among the store's.
-            let machine = provider.machine.as_ref()?;
-            bill.machines = self.machines(machine, assumed, pages, 0.0)?;
-            bill.machine_cost = f64::from(bill.machines) * machine.month;
         } else {
-            let machine = provider.machine.as_ref()?;
-            let bits = passed_gigabytes * provider.gigabyte * 8.0;
-            bill.machines = self.machines(machine, assumed, passed, bits)?;
-            bill.machine_cost = f64::from(bill.machines) * machine.month;
-            let included = f64::from(bill.machines) * machine.included_traffic;
-            bill.traffic += match self.by_edge {
-                true => (passed_gigabytes - included).max(0.0) * machine.to_cdn,
-                false => charge((passed_gigabytes - included).max(0.0), &machine.traffic),
-            };
+            answered += passed;
+            to_cdn = passed_gigabytes;
         }
+        let machine = provider.machine.as_ref()?;
+        let to_visitors = gigabytes(self.direct.bytes);
+        let bits = (to_visitors + to_cdn) * provider.gigabyte * 8.0;
+        bill.machines = self.machines(machine, assumed, answered, bits)?;
+        bill.machine_cost = f64::from(bill.machines) * machine.month;
+        let included = f64::from(bill.machines) * machine.included_traffic;
+        let left = (included - to_visitors).max(0.0);
+        bill.traffic += charge((to_visitors - included).max(0.0), &machine.traffic);
+        bill.traffic += (to_cdn - left).max(0.0) * machine.to_cdn;
         Some(bill)
     }
 
@@ -134,15 +146,29 @@ mod tests {
     use super::super::prices::Prices;
     use super::*;
 
+    const NOTHING: View = View { bytes: 0.0, requests: 0.0 };
+
     const APP: Use = Use {
-        view: View { bytes: 500_000.0, requests: 10.0 },
-        pages: 1.0,
+        direct: View { bytes: 500_000.0, requests: 10.0 },
+        elsewhere: NOTHING,
         cpu_us: Some(1000.0),
         missed: 1.0,
         origin_bytes: 0.0,
         stored: 50e6,
         billed: false,
         by_edge: false,
+    };
+
+    /// All by edges.
+    const EDGE: Use =
+        Use { direct: NOTHING, elsewhere: APP.direct, missed: 0.1, origin_bytes: 5_000.0, by_edge: true, ..APP };
+
+    /// Pages by machines.
+    const STORE: Use = Use {
+        direct: View { bytes: 20_000.0, requests: 1.0 },
+        elsewhere: View { bytes: 480_000.0, requests: 9.0 },
+        billed: true,
+        ..APP
     };
 
     fn aws(this: &Use, views: f64) -> Bill {
@@ -163,7 +189,7 @@ mod tests {
         let busy = aws(&APP, 1e9);
         assert_eq!(busy.machines, 16);
         near(busy.machine_cost, 16.0 * 59.57);
-        let light = Use { view: View { bytes: 20_000.0, ..APP.view }, ..APP };
+        let light = Use { direct: View { bytes: 20_000.0, ..APP.direct }, ..APP };
         let cpu: f64 = 1e10 * 5.0 / (730.0 * 3600.0) * 1000.0 / 1.2e6;
         assert_eq!(aws(&light, 1e9).machines, cpu.ceil() as u32);
     }
@@ -172,24 +198,38 @@ mod tests {
     fn traffic_is_of_who_delivers_it() {
         let gibibytes = 1e6 * 500_000.0 / 1_073_741_824.0;
         near(aws(&APP, 1e6).traffic, (gibibytes - 100.0) * 0.09);
-        let edge = Use { by_edge: true, missed: 0.1, origin_bytes: 5_000.0, ..APP };
         // Less than CloudFront's free terabyte, and what the origin sends to it is free.
-        near(aws(&edge, 1e6).traffic, 0.0);
-        near(aws(&edge, 1e7).traffic, (10.0 * gibibytes - 1024.0) * 0.085);
-        near(aws(&edge, 1e7).requests, 90.0);
+        near(aws(&EDGE, 1e6).traffic, 0.0);
+        near(aws(&EDGE, 1e7).traffic, (10.0 * gibibytes - 1024.0) * 0.085);
+        near(aws(&EDGE, 1e7).requests, 90.0);
+    }
+
+    #[test]
+    fn what_edges_do_not_deliver_comes_from_machines() {
+        let hybrid = Use { direct: STORE.direct, elsewhere: STORE.elsewhere, missed: 0.0, origin_bytes: 0.0, ..EDGE };
+        let gibibytes = 1e9 * 20_000.0 / 1_073_741_824.0;
+        // 1,903 pages a second at the peak, of 1 ms each, on machines that have 1.2 s to give.
+        assert_eq!(aws(&hybrid, 1e9).machines, 2, "edges have all but the pages");
+        let assets = Use { direct: NOTHING, ..hybrid };
+        assert_eq!(aws(&assets, 1e9).machines, 1);
+        let prices = Prices::shipped().expect("a sheet");
+        let machine = prices.providers[0].machine.as_ref().expect("a machine");
+        near(aws(&hybrid, 1e9).traffic - aws(&assets, 1e9).traffic, charge(gibibytes, &machine.traffic));
+        // A tenth of nine requests of each view come back.
+        assert_eq!(aws(&Use { missed: 0.1, ..hybrid }, 1e9).machines, 4);
     }
 
     #[test]
     fn a_store_bills_what_reaches_it() {
-        let store = Use { billed: true, ..APP };
-        let bill = aws(&store, 1e6);
+        let bill = aws(&STORE, 1e6);
         assert_eq!(bill.machines, 1, "pages have to come from somewhere");
-        assert_eq!(aws(&store, 1e9).machines, 2, "a tenth of the requests, and none of the traffic");
+        assert_eq!(aws(&STORE, 1e9).machines, 2, "a tenth of the requests, and little of the traffic");
         near(bill.requests, 3.6);
         near(bill.storage, 50e6 / 1_073_741_824.0 * 0.023);
-        let behind = Use { by_edge: true, missed: 0.05, origin_bytes: 2_500.0, ..store };
+        let behind = Use { by_edge: true, missed: 0.05, origin_bytes: 2_500.0, ..STORE };
         near(aws(&behind, 1e6).requests, 0.18);
-        let more = Use { pages: 3.0, cpu_us: Some(2000.0), ..store };
+        let pages = View { requests: 3.0, ..STORE.direct };
+        let more = Use { direct: pages, elsewhere: APP.direct.without(pages), cpu_us: Some(2000.0), ..STORE };
         assert_eq!(aws(&more, 1e9).machines, 10, "three requests a view, of 2 ms each");
         near(aws(&more, 1e6).requests, 2.8);
     }
@@ -198,7 +238,7 @@ mod tests {
     fn the_least_bill_is_paid_by_who_sends_little() {
         let prices = Prices::shipped().expect("a sheet");
         let fastly = prices.providers.iter().find(|provider| provider.name.contains("Fastly")).expect("Fastly");
-        let edge = Use { by_edge: true, billed: true, ..APP };
+        let edge = Use { billed: true, missed: 1.0, origin_bytes: 0.0, ..EDGE };
         let bill = edge.bill(fastly, &prices.assumptions, 1e4).expect("a bill");
         near(
             bill.traffic + bill.requests - charge(0.1, &fastly.store.as_ref().expect("a store").reads_per_million)
@@ -214,7 +254,7 @@ mod tests {
         let aws = &prices.providers[0];
         assert_eq!(bill(&Use { cpu_us: None, ..APP }, aws), None);
         let without = Provider { cdn: None, ..aws.clone() };
-        assert_eq!(bill(&Use { by_edge: true, ..APP }, &without), None);
+        assert_eq!(bill(&EDGE, &without), None);
         assert!(bill(&APP, &without).is_some());
     }
 }

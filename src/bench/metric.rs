@@ -42,25 +42,28 @@ impl Metric {
 
     /// What it is in one visit.
     pub fn of(self, visit: &Visit) -> Option<f64> {
-        let fetched = || visit.fetches.iter().filter(|fetch| fetch.from == From::Network);
         match self {
             Metric::FirstByte => Some(visit.first_byte_ms),
             Metric::FirstPaint => visit.first_paint_ms,
             Metric::LargestPaint => visit.largest_paint_ms,
             Metric::Load => Some(visit.load_ms),
-            Metric::Requests => Some(fetched().count() as f64),
-            Metric::Bytes => Some(fetched().map(|fetch| fetch.bytes).sum::<u64>() as f64),
+            Metric::Requests => Some(fetched(visit).count() as f64),
+            Metric::Bytes => Some(fetched(visit).map(|fetch| fetch.bytes).sum::<u64>() as f64),
             Metric::Throughput | Metric::Cpu | Metric::Memory | Metric::Latency50 | Metric::Latency99 => None,
         }
     }
 }
 
-/// Requests of a visit that went to where the page itself came from.
-pub fn pages(visit: &Visit) -> usize {
+/// What of a visit came over the network.
+pub fn fetched(visit: &Visit) -> impl Iterator<Item = &Fetch> {
+    visit.fetches.iter().filter(|fetch| fetch.from == From::Network)
+}
+
+/// What of a visit came over the network from where the page itself came from.
+pub fn beside_page(visit: &Visit) -> impl Iterator<Item = &Fetch> {
     let origin = |fetch: &Fetch| fetch.url.split('/').take(3).map(str::to_owned).collect::<Vec<_>>();
     let page = visit.fetches.iter().find(|fetch| fetch.kind == "document").map(origin);
-    let fetched = visit.fetches.iter().filter(|fetch| fetch.from == From::Network);
-    fetched.filter(|fetch| Some(origin(fetch)) == page).count()
+    fetched(visit).filter(move |fetch| Some(origin(fetch)) == page)
 }
 
 impl fmt::Display for Metric {

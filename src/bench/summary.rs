@@ -13,7 +13,7 @@ pub use visits::{Edge, Situation, Times};
 use super::cost::{Bill, SCALES, Use, View};
 use super::metric::{self, Metric};
 use super::prices::{Prices, Provider};
-use super::report::{EdgeSample, Measured, Report, VisitKind};
+use super::report::{EdgeSample, Fetch, Measured, Report, Visit, VisitKind};
 use super::statistics::{self, Difference, Estimate};
 
 #[derive(Debug)]
@@ -206,59 +206,68 @@ impl<'a> Strategy<'a> {
         Estimate::weighted(&parts?)
     }
 
-    /// What a visitor's kinds of page views come to, weighted. Without a browser each is taken for a first one.
-    fn view(&self, report: &Report, shares: [f64; 3]) -> Option<View> {
-        let median = |kind: VisitKind, metric: Metric| {
+    /// What a visitor's kinds of page views come to, weighted, of what counts in a visit. None without a browser.
+    fn view(&self, shares: [f64; 3], counted: impl Fn(&Visit) -> View) -> Option<View> {
+        let median = |kind: VisitKind| -> Option<View> {
             let of = self.measured.visits.iter().filter(|visit| visit.kind == kind);
-            statistics::median(&of.filter_map(|visit| metric.of(visit)).collect::<Vec<_>>())
+            let (bytes, requests): (Vec<f64>, Vec<f64>) =
+                of.map(&counted).map(|view| (view.bytes, view.requests)).unzip();
+            Some(View { bytes: statistics::median(&bytes)?, requests: statistics::median(&requests)? })
         };
+        let first = median(VisitKind::First)?;
         let kinds = [VisitKind::First, VisitKind::Repeat, VisitKind::AfterRelease];
-        let mean = |metric: Metric| -> Option<f64> {
-            let first = median(VisitKind::First, metric)?;
-            Some(shares.into_iter().zip(kinds).map(|(share, kind)| share * median(kind, metric).unwrap_or(first)).sum())
+        let parts = shares.into_iter().zip(kinds).map(|(share, kind)| (share, median(kind).unwrap_or(first)));
+        Some(parts.fold(View::default(), |sum, (share, part)| View {
+            bytes: sum.bytes + share * part.bytes,
+            requests: sum.requests + share * part.requests,
+        }))
+    }
+
+    /// All of a page view, and what of it comes from where the page itself comes from. Without a browser each view is taken for a first one;
+    /// before a store the page is one of its requests, and edges are taken to have all.
+    fn views(&self, report: &Report, shares: [f64; 3]) -> Option<(View, View)> {
+        let sum = |fetches: &mut dyn Iterator<Item = &Fetch>| {
+            fetches.fold(View::default(), |sum, fetch| View {
+                bytes: sum.bytes + fetch.bytes as f64,
+                requests: sum.requests + 1.0,
+            })
         };
-        if let (Some(bytes), Some(requests)) = (mean(Metric::Bytes), mean(Metric::Requests)) {
-            return Some(View { bytes, requests });
+        let all = self.view(shares, |visit| sum(&mut metric::fetched(visit)));
+        let beside = self.view(shares, |visit| sum(&mut metric::beside_page(visit)));
+        if let (Some(all), Some(beside)) = (all, beside) {
+            return Some((all, beside));
         }
         let requests = report.site.requests.len() as f64;
         let server = self.server.as_ref().filter(|server| server.answered > 0)?;
-        Some(View { bytes: requests * server.bytes as f64 / server.answered as f64, requests })
-    }
-
-    /// Requests of a page view that go to where the page comes from, weighted as the others are.
-    fn pages(&self, shares: [f64; 3]) -> f64 {
-        let median = |kind: VisitKind| {
-            let of = self.measured.visits.iter().filter(|visit| visit.kind == kind);
-            statistics::median(&of.map(|visit| metric::pages(visit) as f64).collect::<Vec<_>>())
-        };
-        let first = median(VisitKind::First).unwrap_or(1.0);
-        let kinds = [VisitKind::First, VisitKind::Repeat, VisitKind::AfterRelease];
-        shares.into_iter().zip(kinds).map(|(share, kind)| share * median(kind).unwrap_or(first)).sum()
+        let bytes = server.bytes as f64 / server.answered as f64;
+        let all = View { bytes: requests * bytes, requests };
+        Some((all, if self.measured.delivered_by_edge { all } else { View { bytes, requests: 1.0 } }))
     }
 
     fn usage(&self, report: &Report, shares: [f64; 3]) -> Option<Use> {
-        let view = self.view(report, shares)?;
+        let (all, beside_page) = self.views(report, shares)?;
+        let (billed, by_edge) = (self.measured.billed_requests, self.measured.delivered_by_edge);
+        let direct = match (by_edge, billed) {
+            (false, false) => all,
+            // Where all has one host, and some of it comes from edges, that is the edge.
+            (true, _) if beside_page == all => View::default(),
+            _ => beside_page,
+        };
         let edges: Vec<&EdgeSample> = self.measured.edges.iter().filter(|edge| !edge.cold).collect();
         let asked: u64 = edges.iter().map(|edge| edge.hits + edge.misses).sum();
         let from_origin: u64 = edges.iter().map(|edge| edge.origin_bytes).sum();
-        let billed = self.measured.billed_requests;
         // Of a store's strategy all work together is known from older reports: rather too much than too little.
         let cpu = |server: &Server| server.pages_cpu.filter(|_| billed).or(server.cpu);
         Some(Use {
-            view,
-            // Behind an edge all has one host.
-            pages: if self.measured.delivered_by_edge { 1.0 } else { self.pages(shares) },
+            direct,
+            elsewhere: all.without(direct),
             cpu_us: self.server.as_ref().and_then(cpu).map(|cpu| cpu.median),
             missed: self.hits.warm.map_or(1.0, |hits| 1.0 - hits),
             // Edges that said nothing are taken for ones that keep nothing.
-            origin_bytes: if asked > 0 {
-                from_origin as f64 / asked as f64
-            } else {
-                view.bytes / view.requests.max(1.0)
-            },
+            origin_bytes: if asked > 0 { from_origin as f64 / asked as f64 } else { all.bytes / all.requests.max(1.0) },
             stored: self.measured.stored_bytes as f64,
             billed,
-            by_edge: self.measured.delivered_by_edge,
+            by_edge,
         })
     }
 

@@ -43,7 +43,8 @@ pub fn bill(summary: &Summary<'_>, views: f64) -> Table {
         let (Some(bill), Some(usage)) = (strategy.bill(0, views), strategy.usage) else { continue };
         let parts = [bill.machine_cost, bill.traffic, bill.requests, bill.storage, bill.fixed];
         let parts = parts.map(|part| Cell::text(words::money(part, &summary.prices.currency)));
-        let view = [words::size(usage.view.bytes), words::number(usage.view.requests)].map(Cell::text);
+        let view = usage.view();
+        let view = [words::size(view.bytes), words::number(view.requests)].map(Cell::text);
         table.push(strategy.measured.name.clone(), parts.into_iter().chain(view));
     }
     table

@@ -144,7 +144,7 @@ fn a_store_has_machines_for_its_pages_alone() {
     };
     let (before, all) = usage(&report);
     assert_eq!(before.cpu_us, all, "an older report has no more");
-    assert_eq!(before.pages, 1.0);
+    assert_eq!(before.direct, View { bytes: 9000.0, requests: 1.0 });
     let meter = |report: &mut Report, all: Option<u64>| {
         for sample in &mut named(report, "storage").servers {
             sample.pages = Some(Load { requests: 1010, errors: 10, server_cpu_us: 40_000, ..sample.saturated.clone() });
@@ -163,6 +163,27 @@ fn a_store_has_machines_for_its_pages_alone() {
     // 1,900 pages a second at the peak, of 40 µs each.
     assert_eq!(bill.machines, 1);
     shown(&report);
+}
+
+/// A hybrid's pages are machines' work and traffic, however often edges have its assets.
+#[test]
+fn an_edge_has_what_has_its_host() {
+    let mut report = sample::report();
+    let usage = |report: &Report| {
+        let prices = prices();
+        let summary = Summary::of(report, &prices);
+        let strategy = summary.strategies.iter().find(|of| of.measured.name == "cdn-varnish").expect("edges");
+        strategy.usage.expect("a use")
+    };
+    let all = usage(&report);
+    assert_eq!(all.direct, View::default(), "pages have the edge's host, too");
+    for fetch in named(&mut report, "cdn-varnish").visits.iter_mut().flat_map(|visit| visit.fetches.iter_mut().skip(1))
+    {
+        fetch.url = fetch.url.replace("site.test", "assets.test");
+    }
+    let apart = usage(&report);
+    assert_eq!(apart.direct, View { bytes: 9000.0, requests: 1.0 });
+    assert_eq!(apart.view(), all.view());
 }
 
 #[test]
