@@ -142,18 +142,35 @@ impl Environment {
     /// `Cache-Control` of pages. What is `no-cache` may never be shown stale (RFC 9111 section 5.2.2.4), so where staleness is
     /// allowed, they are stale at once instead.
     pub fn page_cache_control(&self) -> String {
-        let mut directives = "no-cache".to_owned();
-        if self.stale_while_revalidate.is_some() || self.stale_if_error.is_some() {
-            "public, max-age=0".clone_into(&mut directives);
-        }
-        for (name, seconds) in
-            [("stale-while-revalidate", self.stale_while_revalidate), ("stale-if-error", self.stale_if_error)]
-        {
-            if let Some(seconds) = seconds {
-                directives.push_str(&format!(", {name}={seconds}"));
-            }
-        }
-        directives
+        let is_allowed = self.staleness().next().is_some();
+        self.with_staleness(if is_allowed { "public, max-age=0" } else { "no-cache" })
+    }
+
+    /// `CDN-Cache-Control` of pages. A cache that goes by it leaves `Cache-Control` aside (RFC 9213 section 2.2), so it has to say of
+    /// staleness what that says.
+    pub fn page_cdn_cache_control(&self) -> Option<String> {
+        self.cdn_cache_control.as_deref().map(|directives| self.with_staleness(directives))
+    }
+
+    /// `Surrogate-Control` of pages, of which the same is true. CDNs that read it know the directives of RFC 5861 in it.
+    pub fn page_surrogate_control(&self) -> Option<String> {
+        self.surrogate_control.as_deref().map(|directives| self.with_staleness(directives))
+    }
+
+    /// The directives that allow pages to be shown when they are stale, each with its seconds.
+    fn staleness(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let each = [("stale-while-revalidate", self.stale_while_revalidate), ("stale-if-error", self.stale_if_error)];
+        each.into_iter().filter_map(|(name, seconds)| Some((name, seconds?)))
+    }
+
+    /// Adds those that are not there already.
+    fn with_staleness(&self, directives: &str) -> String {
+        let names = |directive: &str| directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let said: Vec<String> = directives.split(',').map(names).collect();
+        let added = self.staleness().filter(|(name, _)| !said.iter().any(|said| said == name));
+        let added = added.map(|(name, seconds)| format!("{name}={seconds}"));
+        let own = Some(directives.to_owned()).filter(|own| !own.trim().is_empty());
+        own.into_iter().chain(added).collect::<Vec<_>>().join(", ")
     }
 
     /// Where the pages are to be had: `site`, or else each host by its own name over TLS. Without slashes at their ends.
@@ -338,6 +355,28 @@ mod tests {
         assert_eq!(environment.page_cache_control(), "public, max-age=0, stale-if-error=600");
         environment.stale_while_revalidate = Some(5);
         assert_eq!(environment.page_cache_control(), "public, max-age=0, stale-while-revalidate=5, stale-if-error=600");
+    }
+
+    #[test]
+    fn cdns_are_told_of_staleness_where_they_look() {
+        let mut environment = Environment::new("production");
+        environment.stale_while_revalidate = Some(5);
+        environment.stale_if_error = Some(600);
+        assert_eq!((environment.page_cdn_cache_control(), environment.page_surrogate_control()), (None, None));
+        for (own, want) in [
+            ("max-age=60", "max-age=60, stale-while-revalidate=5, stale-if-error=600"),
+            ("max-age=60, Stale-If-Error = 0", "max-age=60, Stale-If-Error = 0, stale-while-revalidate=5"),
+            ("stale-while-revalidate=1,stale-if-error=2", "stale-while-revalidate=1,stale-if-error=2"),
+            ("", "stale-while-revalidate=5, stale-if-error=600"),
+        ] {
+            environment.cdn_cache_control = Some(own.to_owned());
+            environment.surrogate_control = Some(own.to_owned());
+            assert_eq!(environment.page_cdn_cache_control().as_deref(), Some(want));
+            assert_eq!(environment.page_surrogate_control().as_deref(), Some(want));
+        }
+        (environment.stale_while_revalidate, environment.stale_if_error) = (None, None);
+        environment.cdn_cache_control = Some("max-age=60".to_owned());
+        assert_eq!(environment.page_cdn_cache_control().as_deref(), Some("max-age=60"));
     }
 
     #[test]

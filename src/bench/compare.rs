@@ -2,7 +2,7 @@
 
 use super::metric::Metric;
 use super::prices::Prices;
-use super::report::Report;
+use super::report::{Network, Report, Settings};
 use super::statistics::{Difference, Estimate, apart};
 use super::summary::{Situation, Summary};
 
@@ -14,6 +14,8 @@ pub struct Comparison {
     pub refused: Vec<String>,
     /// What differs besides, and may be why figures do.
     pub notes: Vec<String>,
+    /// What was known then, and is not any more: nothing answered, or too little.
+    pub lost: Vec<String>,
     pub changes: Vec<Change>,
 }
 
@@ -49,7 +51,7 @@ impl Change {
 impl Comparison {
     /// Whether something is worse beyond noise and chance.
     pub fn regressed(&self) -> bool {
-        self.changes.iter().any(|change| change.verdict == Trend::Worse)
+        !self.lost.is_empty() || self.changes.iter().any(|change| change.verdict == Trend::Worse)
     }
 
     pub fn count(&self, verdict: Trend) -> usize {
@@ -63,8 +65,10 @@ pub fn compare(old: &Report, new: &Report, prices: &Prices) -> Comparison {
         before: old.begun.clone(),
         refused: refused(old, new),
         notes: notes(old, new),
+        lost: Vec::new(),
         changes: Vec::new(),
     };
+    let mut lost = Vec::new();
     for strategy in &now.strategies {
         let name = &strategy.measured.name;
         let Some(earlier) = before.strategies.iter().find(|of| of.measured.name == *name) else {
@@ -73,6 +77,13 @@ pub fn compare(old: &Report, new: &Report, prices: &Prices) -> Comparison {
         };
         if !comparison.refused.is_empty() {
             continue;
+        }
+        if let (None, Some(missing)) = (&earlier.measured.missing, &strategy.measured.missing) {
+            comparison.lost.push(format!("`{name}` was measured, and could not be now: {}", missing.reason));
+            continue;
+        }
+        if !earlier.visits.is_empty() && strategy.visits.is_empty() && now.focus.is_some() {
+            comparison.lost.push(format!("`{name}` was visited, and could not be now"));
         }
         let mut add = |metric: Metric, situation: Option<&Situation>, old: Option<Estimate>, new: Option<Estimate>| {
             if let (Some(old), Some(new)) = (old, new) {
@@ -84,7 +95,11 @@ pub fn compare(old: &Report, new: &Report, prices: &Prices) -> Comparison {
         };
         for metric in Metric::SERVER {
             let of = |server: Option<&super::summary::Server>| server?.estimate(metric);
-            add(metric, None, of(earlier.server.as_ref()), of(strategy.server.as_ref()));
+            let (then, now) = (of(earlier.server.as_ref()), of(strategy.server.as_ref()));
+            add(metric, None, then, now);
+            if then.is_some() && now.is_none() {
+                lost.push(format!("{metric} of `{name}` was measured, and could not be now"));
+            }
         }
         for (situation, times) in &strategy.visits {
             let earlier = earlier.visits.get(situation);
@@ -93,6 +108,7 @@ pub fn compare(old: &Report, new: &Report, prices: &Prices) -> Comparison {
             }
         }
     }
+    comparison.lost.append(&mut lost);
     for earlier in &before.strategies {
         if !now.strategies.iter().any(|of| of.measured.name == earlier.measured.name) {
             comparison.notes.push(format!("`{}` is not in this run", earlier.measured.name));
@@ -112,34 +128,41 @@ fn verdict(new: &Estimate, old: &Estimate, noise: f64, metric: Metric) -> Trend 
 
 /// Whatever makes a figure mean something else.
 fn refused(old: &Report, new: &Report) -> Vec<String> {
-    let networks = |report: &Report| {
-        let one = |network: &super::report::Network| {
+    let machine = |report: &Report| format!("{}, {} cores", report.machine.cpu, report.machine.cores);
+    let found = [("site", old.site.name.clone(), new.site.name.clone()), ("machine", machine(old), machine(new))];
+    differing(found.into_iter()).chain(refused_settings(&old.settings, &new.settings)).collect()
+}
+
+/// What of it is known before anything is measured. A rate of 0 is yet to be found out.
+pub fn refused_settings(old: &Settings, new: &Settings) -> Vec<String> {
+    let networks = |settings: &Settings| {
+        let one = |network: &Network| {
             format!("{} ({} ms, {}/{} bit/s)", network.name, network.round_trip_ms, network.down, network.up)
         };
-        report.settings.networks.iter().map(one).collect::<Vec<_>>().join(", ")
+        settings.networks.iter().map(one).collect::<Vec<_>>().join(", ")
     };
-    let distances = |report: &Report| {
-        report.settings.distances_ms.iter().map(|distance| format!("{distance} ms")).collect::<Vec<_>>().join(", ")
+    let distances = |settings: &Settings| {
+        settings.distances_ms.iter().map(|distance| format!("{distance} ms")).collect::<Vec<_>>().join(", ")
     };
-    let machine = |report: &Report| format!("{}, {} cores", report.machine.cpu, report.machine.cores);
-    [
-        ("site", old.site.name.clone(), new.site.name.clone()),
-        ("page", old.settings.page.clone(), new.settings.page.clone()),
-        ("machine", machine(old), machine(new)),
-        ("connections", old.settings.connections.to_string(), new.settings.connections.to_string()),
-        ("rate", old.settings.rate.to_string(), new.settings.rate.to_string()),
+    let rate = |settings: &Settings| if new.rate > 0.0 { settings.rate.to_string() } else { String::new() };
+    let found = [
+        ("page", old.page.clone(), new.page.clone()),
+        ("connections", old.connections.to_string(), new.connections.to_string()),
+        ("rate", rate(old), rate(new)),
         ("networks", networks(old), networks(new)),
-        ("emulation of networks", old.settings.emulation.name().to_owned(), new.settings.emulation.name().to_owned()),
+        ("emulation of networks", old.emulation.name().to_owned(), new.emulation.name().to_owned()),
         ("distances", distances(old), distances(new)),
-    ]
-    .into_iter()
-    .filter(|(_, old, new)| old != new)
-    .map(|(what, old, new)| format!("the {what}: `{old}` then, `{new}` now"))
-    .collect()
+    ];
+    differing(found.into_iter()).collect()
+}
+
+fn differing<'a>(found: impl Iterator<Item = (&'a str, String, String)>) -> impl Iterator<Item = String> {
+    let differ = found.filter(|(_, old, new)| old != new);
+    differ.map(|(what, old, new)| format!("the {what}: `{old}` then, `{new}` now"))
 }
 
 fn notes(old: &Report, new: &Report) -> Vec<String> {
-    let mut notes: Vec<String> = [
+    let found = [
         ("program", old.program.clone(), new.program.clone()),
         ("system", old.machine.system.clone(), new.machine.system.clone()),
         ("rounds", old.settings.rounds.to_string(), new.settings.rounds.to_string()),
@@ -148,11 +171,8 @@ fn notes(old: &Report, new: &Report) -> Vec<String> {
         ("site's bytes", old.site.bytes.to_string(), new.site.bytes.to_string()),
         ("requests of a visit", old.site.requests.len().to_string(), new.site.requests.len().to_string()),
         ("source that the release changes", old.site.changed.clone(), new.site.changed.clone()),
-    ]
-    .into_iter()
-    .filter(|(_, old, new)| old != new)
-    .map(|(what, old, new)| format!("the {what}: `{old}` then, `{new}` now"))
-    .collect();
+    ];
+    let mut notes: Vec<String> = differing(found.into_iter()).collect();
     for (name, version) in &new.programs {
         match old.programs.get(name) {
             Some(earlier) if earlier != version => notes.push(format!("{name}: `{earlier}` then, `{version}` now")),

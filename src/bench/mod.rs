@@ -46,7 +46,7 @@ use lineup::Lineup;
 use options::Asked;
 pub use options::Options;
 pub use report::Report;
-use report::{Emulation, Missing, Site, VERSION};
+use report::{Emulation, Missing, Settings, Site, VERSION};
 use rounds::Rounds;
 pub use strategy::Strategy;
 pub use strategy::storage::{Access, serve as serve_bucket};
@@ -58,6 +58,11 @@ pub fn enter(options: &Options, arguments: impl IntoIterator<Item = OsString>) -
         Emulation::Relays => Ok(()),
         Emulation::Netem => netem::enter(&options.program, arguments),
     }
+}
+
+/// Why a run with these options can't be compared with an earlier one, as far as that is known before it.
+pub fn refused(earlier: &Settings, options: &Options) -> Result<Vec<String>> {
+    Ok(compare::refused_settings(earlier, &options.resolve()?.settings))
 }
 
 /// Measures what is asked for, once [`enter`] was called. Whatever it starts ends with it, also when it is told to stop.

@@ -71,7 +71,10 @@ impl Options {
         let networks = match self.networks.as_slice() {
             [] if self.quick => vec![network("4g")?],
             [] => NETWORKS.iter().map(|(name, ..)| network(name)).collect::<Result<_>>()?,
-            names => names.iter().map(|name| network(name)).collect::<Result<_>>()?,
+            names => {
+                let first = |at: &usize| !names[..*at].contains(&names[*at]);
+                (0..names.len()).filter(first).map(|at| network(&names[at])).collect::<Result<_>>()?
+            }
         };
         let names: Vec<String> = match self.strategies.as_slice() {
             [] => Strategy::ALL.iter().map(|strategy| strategy.name().to_owned()).collect(),
@@ -115,11 +118,14 @@ impl Options {
                     .to_owned(),
             });
         }
-        let distances_ms = match self.distances_ms.as_slice() {
+        let mut distances_ms = match self.distances_ms.as_slice() {
             [] if self.quick => vec![10.0, 100.0],
             [] => vec![10.0, 50.0, 150.0, 300.0],
             distances => distances.to_vec(),
         };
+        // The nearest is the first.
+        distances_ms.sort_by(f64::total_cmp);
+        distances_ms.dedup();
         let settings = Settings {
             quick: self.quick,
             rounds: self.rounds.unwrap_or(if self.quick { 2 } else { 5 }),

@@ -86,10 +86,12 @@ impl Launch {
         self
     }
 
-    /// As one would type it.
+    /// As one would type it, where its log is.
     pub fn line(&self) -> String {
+        let place = (self.place != self.folder).then(|| format!("cd {} &&", quoted(self.place.as_os_str())));
+        let variables = self.variables.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
         let words = std::iter::once(self.program.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str));
-        words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        place.into_iter().chain(variables).chain(words.map(quoted)).collect::<Vec<_>>().join(" ")
     }
 
     /// Starts it; its output goes to a log.
@@ -194,6 +196,16 @@ impl Drop for Process {
     }
 }
 
+/// For a shell.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.into_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// What some groups of processes take together.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Vec<u32>);
@@ -208,10 +220,16 @@ impl Meter {
         !self.0.is_empty()
     }
 
-    /// Microseconds on a core so far: of all threads of all processes, as the scheduler counts them.
+    /// Microseconds on a core so far: of all threads of all processes, as the scheduler counts them. Of those that have ended, what is
+    /// known of their processes counts, which is no finer than a tick.
     pub fn cpu_us(&self) -> u64 {
-        let threads = self.processes().into_iter().flat_map(|id| entries(&format!("/proc/{id}/task")));
-        threads.filter_map(|thread| on_core(&thread.join("schedstat"))).sum::<u64>() / 1000
+        let of = |id: u32| {
+            let threads = entries(&format!("/proc/{id}/task")).into_iter();
+            let alive = threads.filter_map(|thread| on_core(&thread.join("schedstat"))).sum::<u64>() / 1000;
+            let [own, ended] = in_all(id).unwrap_or_default();
+            alive.max(own) + ended
+        };
+        self.processes().into_iter().map(of).sum()
     }
 
     /// Bytes of resident memory; what is shared counts once (the proportional set size).
@@ -248,6 +266,20 @@ pub fn own_cpu_us() -> u64 {
 
 fn on_core(schedstat: &Path) -> Option<u64> {
     std::fs::read_to_string(schedstat).ok()?.split(' ').next()?.parse().ok()
+}
+
+/// What Linux counts in where programs read it, whatever its own clock does (`USER_HZ`).
+const TICK_US: u64 = 10_000;
+
+/// Microseconds of a process with all threads that it has had, and of its children that have ended: user and system time of both
+/// (<https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>).
+fn in_all(id: u32) -> Option<[u64; 2]> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in brackets may hold anything; the state follows, which is the third.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks: Vec<u64> = rest.split_whitespace().skip(11).take(4).filter_map(|ticks| ticks.parse().ok()).collect();
+    let [user, system, children_user, children_system] = ticks.try_into().ok()?;
+    Some([(user + system) * TICK_US, (children_user + children_system) * TICK_US])
 }
 
 fn entries(folder: &str) -> Vec<PathBuf> {
@@ -362,6 +394,26 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(5), "the child ends too");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    #[test]
+    fn what_children_took_is_not_lost_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; touch done; sleep 30";
+        let process = Launch::new("/bin/sh", folder.path()).args(["-c", script]).start().unwrap();
+        let (meter, begun) = (Meter::of([&process]), Instant::now());
+        while !folder.path().join("done").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it comes to its end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(meter.cpu_us() > 50_000, "{}", meter.cpu_us());
+    }
+
+    #[test]
+    fn a_command_can_be_typed_as_it_is_shown() {
+        let launch = Launch::new("/bin/sh", "/a").args(["-c", "exec it's"]).variable("PORT", "80");
+        assert_eq!(launch.line(), r"PORT=80 /bin/sh -c 'exec it'\''s'");
+        assert_eq!(launch.inside("/b c".into()).line(), r"cd '/b c' && PORT=80 /bin/sh -c 'exec it'\''s'");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -86,8 +86,8 @@ struct Led {
     route: Route,
     /// Which one it is, counted from the first.
     number: u64,
-    /// Held by each connection.
-    alive: Arc<()>,
+    /// Held by each connection. Nothing is sent.
+    alive: mpsc::Sender<()>,
 }
 
 /// Listens until it is dropped.
@@ -95,6 +95,8 @@ struct Led {
 pub struct Relay {
     address: SocketAddr,
     led: Arc<Mutex<Option<Led>>>,
+    /// Comes to its end when nobody goes there any more.
+    left: Mutex<Option<mpsc::Receiver<()>>>,
     /// The number of the route that holds: connections of all before it are to end.
     holds: watch::Sender<u64>,
     server: JoinHandle<()>,
@@ -108,7 +110,7 @@ impl Relay {
         let led: Arc<Mutex<Option<Led>>> = Arc::default();
         let (holds, signal) = watch::channel(0);
         let server = tokio::spawn(accept(listener, led.clone(), signal));
-        Ok(Relay { address, led, holds, server })
+        Ok(Relay { address, led, left: Mutex::default(), holds, server })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -117,20 +119,20 @@ impl Relay {
 
     /// Connections that exist end, before this does: who comes back finds the new way.
     pub async fn lead(&self, route: Route) {
-        let before = self.change(route);
-        let begun = Instant::now();
-        while before.strong_count() > 0 && begun.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        if let Some(mut before) = self.change(route) {
+            // Whoever takes longer is left to it.
+            let _ = tokio::time::timeout(PATIENCE, before.recv()).await;
         }
     }
 
-    /// Gives what is alive as long as a connection of before is.
-    fn change(&self, route: Route) -> Weak<()> {
+    /// Gives what ends with the last connection of before.
+    fn change(&self, route: Route) -> Option<mpsc::Receiver<()>> {
+        let (alive, left) = mpsc::channel(1);
         let mut led = lock(&self.led);
         let number = led.as_ref().map_or(1, |led| led.number + 1);
-        let before = led.replace(Led { route, number, alive: Arc::default() });
+        *led = Some(Led { route, number, alive });
         self.holds.send_replace(number);
-        before.map(|led| Arc::downgrade(&led.alive)).unwrap_or_default()
+        lock(&self.left).replace(left)
     }
 }
 

@@ -117,8 +117,9 @@ impl<'s> Servers<'s> {
 
 async fn by_visit(browser: &mut Browser, page: &str) -> Result<Vec<(String, u16)>, String> {
     let mut visitor = browser.visitor().await?;
-    let seen = visitor.visit(browser, page).await?;
+    let seen = visitor.visit(browser, page).await;
     browser.leave(visitor).await?;
+    let seen = seen?;
     match seen.fetches.first() {
         Some(fetch) if (200..300).contains(&fetch.status) => {}
         Some(fetch) => return Err(format!("`{}` answers with {}", fetch.url, fetch.status)),

@@ -18,9 +18,6 @@ const SHARE: f64 = 0.5;
 /// How long servers are asked before anything counts.
 const WARM_UP: Duration = Duration::from_millis(250);
 
-/// Who asks has no time left if it is on its core for such a part of the time.
-const BUSY: f64 = 0.95;
-
 pub struct Rounds<'r> {
     pub ground: &'r Ground,
     pub settings: &'r mut Settings,
@@ -115,20 +112,13 @@ impl Rounds<'_> {
         if paced.unsent > 0 {
             self.warnings.add(format!("`{name}` does not hold {:.0} requests a second", self.settings.rate));
         }
-        let part = |us: u64| us as f64 / 1e6 / saturated.seconds;
-        let is_idle = part(saturated.server_cpu_us) < BUSY * self.ground.cores.count as f64;
-        if part(saturated.client_cpu_us) > BUSY && is_idle && meter.is_any() {
-            self.warnings.add(format!(
-                "`{name}`: the load generator was the bottleneck, so that its requests per second are a lower bound; CPU per request holds"
-            ));
-        }
         Ok(Some(ServerSample { round, saturated, paced, pages, memory: meter.memory() }))
     }
 
     async fn visit(&mut self, round: u32, entrant: &Entrant, browser: &mut Browser) -> Visits {
         let mut visits = Visits::default();
         let Some(running) = &entrant.running else { return visits };
-        for cell in cells(self.settings) {
+        for cell in cells(self.settings, round) {
             self.at(
                 round,
                 &entrant.measured.name,

@@ -8,6 +8,9 @@ pub const CONFIDENCE: f64 = 0.95;
 /// With fewer samples on a side, two measurements of the same thing lie wholly apart too often (three and three: once in ten).
 pub const FEWEST: usize = 4;
 
+/// By so much what is counted may differ without a reason: a port's digits in a page, a cache's counter in a header field.
+const TRIFLE: f64 = 0.01;
+
 /// Samples drawn again, from which an interval is taken.
 const DRAWS: usize = 1000;
 
@@ -96,11 +99,12 @@ pub enum Difference {
 impl Difference {
     /// `this` next to `other`: apart only where their intervals are, and by more than the noise (0.03 is 3 %).
     ///
-    /// What is counted rather than timed needs no number of samples: it is the same each time.
+    /// What is counted rather than timed needs no number of samples: it is the same each time, but for trifles.
     pub fn of(this: &Estimate, other: &Estimate, noise: f64, counted: bool) -> Self {
         if !counted && this.samples.min(other.samples) < FEWEST {
             return Difference::Unknown;
         }
+        let noise = if counted { noise.max(TRIFLE) } else { noise };
         if this.overlaps(other) || apart(this.median, other.median) <= noise {
             return Difference::None;
         }
@@ -271,6 +275,13 @@ mod tests {
     fn near(found: Percentile, want: f64, tolerance: f64) {
         let found = found.micros().expect("a percentile") as f64;
         assert!(apart(found, want) < tolerance, "{found} instead of {want}");
+    }
+
+    #[test]
+    fn trifles_are_no_difference_of_what_is_counted() {
+        let of = |bytes: f64| Estimate::exact(bytes);
+        assert_eq!(Difference::of(&of(41_003.0), &of(41_000.0), 0.0, true), Difference::None);
+        assert_eq!(Difference::of(&of(42_000.0), &of(41_000.0), 0.0, true), Difference::More);
     }
 
     #[test]

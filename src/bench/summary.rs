@@ -6,14 +6,14 @@ mod visits;
 
 use std::collections::BTreeMap;
 
-pub use advice::{Advice, Measure, Pick, Verdict, distances};
+pub use advice::{Advice, Measure, Pick, Verdict, distances, far_network};
 pub use server::{PERCENTILES, Server};
 pub use visits::{Edge, Situation, Times};
 
 use super::cost::{Bill, SCALES, Use, View};
 use super::metric::{self, Metric};
 use super::prices::{Prices, Provider};
-use super::report::{EdgeSample, Fetch, Measured, Report, Visit, VisitKind};
+use super::report::{EdgeSample, Fetch, Measured, Report, Visit, VisitKind, Way};
 use super::statistics::{self, Difference, Estimate};
 
 #[derive(Debug)]
@@ -146,14 +146,17 @@ impl<'a> Summary<'a> {
             let (name, Some(server)) = (&strategy.measured.name, &strategy.server) else { continue };
             if server.generator_bound {
                 warnings.push(format!(
-                    "the load generator used more CPU than `{name}` while it was saturated ({:.1} against {:.1} cores): it can \
-                     take more requests per second than are shown, and its CPU per request tells how many",
+                    "the load generator was the bottleneck when `{name}` was saturated ({:.1} cores in use, and {:.1} by the server): it \
+                     can take more requests per second than are shown, and its CPU per request tells how many",
                     server.generator_cores, server.server_cores
                 ));
             }
+            if let Some(has_none) = strategy.has_no_release() {
+                warnings.push(has_none);
+            }
             if server.errors > 0 {
                 warnings.push(format!(
-                    "{} of {} requests to `{name}` failed: its figures are of those that did not",
+                    "{} of {} requests to `{name}` failed: they count as slower than all, and its other figures are of those that did not",
                     server.errors, server.requests
                 ));
             }
@@ -198,8 +201,20 @@ impl<'a> Strategy<'a> {
         [Edge::Warm, Edge::None, Edge::Cold].into_iter().find_map(|edge| self.visits.get(&situation(edge)))
     }
 
+    /// What is to be said of one that has visits, but none after a release.
+    fn has_no_release(&self) -> Option<String> {
+        let has = |kind: VisitKind| self.measured.visits.iter().any(|visit| visit.kind == kind);
+        (has(VisitKind::Repeat) && !has(VisitKind::AfterRelease)).then(|| {
+            format!(
+                "`{}` has one release: page views after another one are taken for repeat visits",
+                self.measured.name
+            )
+        })
+    }
+
     fn view_load(&self, network: &str, origin: u64, shares: [f64; 3]) -> Option<Estimate> {
-        let load = |kind: VisitKind| self.visit(kind, network, origin)?.estimate(Metric::Load);
+        let of = |kind: VisitKind| self.visit(kind, network, origin)?.estimate(Metric::Load);
+        let load = |kind: VisitKind| of(kind).or_else(|| of(instead(kind)?));
         let kinds = [VisitKind::First, VisitKind::Repeat, VisitKind::AfterRelease];
         let parts: Option<Vec<_>> =
             shares.into_iter().zip(kinds).map(|(share, kind)| Some((share, load(kind)?))).collect();
@@ -216,7 +231,8 @@ impl<'a> Strategy<'a> {
         };
         let first = median(VisitKind::First)?;
         let kinds = [VisitKind::First, VisitKind::Repeat, VisitKind::AfterRelease];
-        let parts = shares.into_iter().zip(kinds).map(|(share, kind)| (share, median(kind).unwrap_or(first)));
+        let part = |kind: VisitKind| median(kind).or_else(|| median(instead(kind)?)).unwrap_or(first);
+        let parts = shares.into_iter().zip(kinds).map(|(share, kind)| (share, part(kind)));
         Some(parts.fold(View::default(), |sum, (share, part)| View {
             bytes: sum.bytes + share * part.bytes,
             requests: sum.requests + share * part.requests,
@@ -249,8 +265,8 @@ impl<'a> Strategy<'a> {
         let (billed, by_edge) = (self.measured.billed_requests, self.measured.delivered_by_edge);
         let direct = match (by_edge, billed) {
             (false, false) => all,
-            // Where all has one host, and some of it comes from edges, that is the edge.
-            (true, _) if beside_page == all => View::default(),
+            // Where all has one host, and some of it comes from edges, that is the edge. Others may have a part in a page.
+            (true, _) if self.measured.way == Some(Way::Cdn) || beside_page == all => View::default(),
             _ => beside_page,
         };
         let edges: Vec<&EdgeSample> = self.measured.edges.iter().filter(|edge| !edge.cold).collect();
@@ -276,6 +292,11 @@ impl<'a> Strategy<'a> {
         let scale = SCALES.iter().position(|scale| *scale == views)?;
         self.bills.get(provider)?.get(scale)?.as_ref()
     }
+}
+
+/// Of servers that have one release alone, whoever comes after another one finds what was there before.
+fn instead(kind: VisitKind) -> Option<VisitKind> {
+    (kind == VisitKind::AfterRelease).then_some(VisitKind::Repeat)
 }
 
 impl Hits {

@@ -121,7 +121,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
     let earlier = args.compare.as_deref().map(|path| read(&global.root, path)).transpose()?;
     let report = match &args.show {
         Some(path) => read(&global.root, path)?,
-        None => measure(global, args, terminal)?,
+        None => measure(global, args, earlier.as_ref(), terminal)?,
     };
     if let Some(path) = &args.output {
         let text = serde_json::to_string_pretty(&report).map_err(|error| Fault::new(error.to_string()))?;
@@ -134,10 +134,7 @@ pub fn run(global: &Global, args: &Args, terminal: &Terminal) -> Result<()> {
         tell(&summary, comparison.as_ref(), terminal);
     }
     match comparison {
-        Some(comparison) if !comparison.refused.is_empty() => Err(Error::Usage {
-            message: format!("the two runs can't be compared, since {}", comparison.refused.join("; ")),
-            help: "measure with the settings of the earlier one: `--from` its report".to_owned(),
-        }),
+        Some(comparison) if !comparison.refused.is_empty() => Err(no_comparison(&comparison.refused)),
         Some(comparison) if comparison.regressed() => Err(Error::Check {
             message: "worse than in the earlier run, beyond chance and noise".to_owned(),
             help: "`--html` and `--markdown` show all that has changed".to_owned(),
@@ -154,9 +151,24 @@ fn column(head: &Head) -> Column<'_> {
     }
 }
 
-fn measure(global: &Global, args: &Args, terminal: &Terminal) -> Result<Report> {
+fn no_comparison(refused: &[String]) -> Error {
+    Error::Usage {
+        message: format!("the two runs can't be compared, since {}", refused.join("; ")),
+        help: "measure with the settings of the earlier one: `--from` its report".to_owned(),
+    }
+}
+
+fn measure(global: &Global, args: &Args, earlier: Option<&Report>, terminal: &Terminal) -> Result<Report> {
     let config = global.load()?;
-    let options = options(global, args)?;
+    let mut options = options(global, args)?;
+    if let Some(earlier) = earlier {
+        // What is found out in a warm-up is never twice the same.
+        options.rate = options.rate.or(Some(earlier.settings.rate));
+        let refused = bench::refused(&earlier.settings, &options)?;
+        if !refused.is_empty() {
+            return Err(no_comparison(&refused));
+        }
+    }
     bench::enter(&options, std::env::args_os().skip(1))?;
     let report = block_on(bench::run(&config, &options, terminal))?;
     terminal.finish();

@@ -206,13 +206,11 @@ impl Apache<'_> {
         }
         self.line(1, "Header merge vary accept-encoding env=fp_vary");
         self.line(1, "Header always set cache-control no-cache env=fp_moved");
+        self.line(1, "Header always set x-content-type-options nosniff env=fp_moved");
         let refused = "expr=%{REQUEST_METHOD} !~ /^(?:GET|HEAD)$/";
         self.line(1, &format!("Header always set allow \"GET, HEAD, OPTIONS\" \"{refused}\""));
         self.line(1, &format!("Header always set cache-control no-store \"{refused}\""));
-        self.line(
-            1,
-            "Header always set x-content-type-options nosniff \"expr=%{REQUEST_METHOD} !~ /^(?:GET|HEAD|OPTIONS)$/\"",
-        );
+        self.line(1, &format!("Header always set x-content-type-options nosniff \"{refused}\""));
         if let Some(hsts) = &rules.hsts {
             self.line(
                 1,

@@ -182,6 +182,7 @@ impl Caddy<'_> {
             "header @options {",
             "\tallow \"GET, HEAD, OPTIONS\"",
             "\tcache-control no-store",
+            "\tx-content-type-options nosniff",
             "}",
             "respond @options 204",
             "@method not method GET HEAD",
@@ -196,7 +197,10 @@ impl Caddy<'_> {
             "\tdefault \"\"",
             "}",
             "@moved vars {fp_look} moved",
-            "header @moved cache-control no-cache",
+            "header @moved {",
+            "\tcache-control no-cache",
+            "\tx-content-type-options nosniff",
+            "}",
             "redir @moved \"{fp_file}{fp_query}\" 308",
         ] {
             self.line(2, line);

@@ -85,7 +85,7 @@ function query(querystring) {
 }
 
 async function preflight(request, found) {
-    const headers = { allow: 'GET, HEAD, OPTIONS', 'cache-control': 'no-store' };
+    const headers = { allow: 'GET, HEAD, OPTIONS', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
     const origin = found && found.length > 1 && (await fieldsOf(found[1]))['access-control-allow-origin'];
     if (origin && request.headers.origin && request.headers['access-control-request-method']) {
         headers['access-control-allow-origin'] = origin;
@@ -107,7 +107,8 @@ async function ask(request) {
     if (!found) return answer(404, 'Not Found', lost[0] === null ? plain() : await fieldsOf(lost[0]), lost[1]);
     if (found.length === 1) {
         const location = found[0] + query(request.querystring);
-        return answer(308, 'Permanent Redirect', { location: location, 'cache-control': 'no-cache' });
+        const headers = { location: location, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' };
+        return answer(308, 'Permanent Redirect', headers);
     }
     const accepted = request.headers['accept-encoding'];
     const all = accepted ? accepted.multiValue || [accepted] : [];

@@ -248,6 +248,7 @@ impl Nginx<'_> {
         self.line(4, &format!("error_page 478 =308 @{name}_moved;"));
         self.line(4, &format!("location @{name}_moved {{"));
         self.line(8, "add_header cache-control no-cache always;");
+        self.line(8, "add_header x-content-type-options nosniff always;");
         self.hsts(8);
         self.line(8, &format!("return 308 ${name}_file$is_args$args;"));
         self.line(4, "}");
@@ -255,6 +256,7 @@ impl Nginx<'_> {
         self.line(4, &format!("location @{name}_options {{"));
         self.line(8, "add_header allow \"GET, HEAD, OPTIONS\" always;");
         self.line(8, "add_header cache-control no-store always;");
+        self.line(8, "add_header x-content-type-options nosniff always;");
         self.hsts(8);
         if rules.shares() {
             for (field, variable) in [("origin", "cors"), ("methods", "cors_methods"), ("headers", "cors_headers")] {

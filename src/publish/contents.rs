@@ -272,8 +272,8 @@ fn headers(file: &File, environment: &Environment) -> BTreeMap<String, String> {
         ("content-type".to_owned(), file.media_type.clone()),
         ("cache-control".to_owned(), cache_control),
     ]);
-    if let (Kind::Page, false, Some(value)) = (file.kind, file.is_worker(), &environment.cdn_cache_control) {
-        headers.insert("cdn-cache-control".to_owned(), value.clone());
+    if let (Kind::Page, false, Some(value)) = (file.kind, file.is_worker(), environment.page_cdn_cache_control()) {
+        headers.insert("cdn-cache-control".to_owned(), value);
     }
     headers.extend(file.headers.clone());
     // An empty one is left out.
@@ -323,6 +323,17 @@ mod tests {
         Root robots.txt [cache-control: public, max-age=60 | content-type: text/plain; charset=utf-8]
         RootPage index.html [cache-control: no-cache | cdn-cache-control: max-age=600 | content-type: text/html; charset=utf-8 | x-frame-options: DENY]
         ");
+    }
+
+    #[test]
+    fn cdns_are_told_of_staleness_where_they_look() {
+        let mut site = Site::new().page("index.html", "hello");
+        site.environment.cdn_cache_control = Some("max-age=600".to_owned());
+        site.environment.stale_if_error = Some(60);
+        let built = site.build();
+        let items = contents(&built.as_build(), false).unwrap();
+        let page = items.iter().find(|item| item.key.ends_with("index.html")).unwrap();
+        assert_eq!(page.object.headers["cdn-cache-control"], "max-age=600, stale-if-error=60");
     }
 
     #[test]

@@ -4,11 +4,12 @@ mod direct;
 mod found;
 mod signing;
 mod trouble;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,18 +27,15 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::operation::put_object::PutObjectError;
-use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use tokio::io::AsyncWriteExt;
 
 use self::direct::Direct;
 use self::found::Found;
 use self::signing::SignedDigest;
-use self::trouble::{UNREACHABLE, causes, credentials_help, help, outlook, source};
-use super::exact::{Exact, Unsent};
+use self::trouble::{UNREACHABLE, credentials_help, help, outlook, source};
+use self::upload::{SHORT, sending};
 use super::listing;
-use super::store::{Body, Condition, Entries, Entry, Page, Put, Seen, Start, Store, Stored, changed};
+use super::store::{Body, Condition, Entries, Entry, Page, Put, Seen, Start, Store, Stored};
 use crate::error::{Error, Outlook, Result};
 use crate::fingerprint::Running;
 use crate::release::Object;
@@ -50,28 +48,12 @@ const PREFLIGHT: Duration = Duration::from_secs(3);
 /// One attempt of a request that sends no body.
 const ASK: Duration = Duration::from_secs(10);
 
-/// One attempt of a request that sends a body, the time that the body takes not counted.
-const SEND: Duration = Duration::from_secs(15);
-
-/// Bytes in a second that a line has to carry for an upload not to be given up; one that stands still is given up sooner, by
-/// the SDK's protection against stalled streams.
-const SLOWEST: u64 = 64 << 10;
-
 /// Credentials that were looked for again are not looked for once more before that.
 const RENEWED: Duration = Duration::from_secs(10);
-
-/// Bytes of a body that count as few: [`SEND`] is for all of these the same, and the system takes them whether or not they can be sent.
-const SHORT: u64 = 1 << 20;
-
-/// Bytes of the longest body that one request may carry; an upload in parts, which could take more, is not made here.
-const LONGEST: u64 = 5 << 30;
 
 /// The headers that an S3 API keeps with an object and answers with.
 const KEPT: [&str; 5] =
     ["content-type", "cache-control", "content-encoding", "content-disposition", "content-language"];
-
-/// The answer to a precondition that does not hold, and to two conditional writes at once.
-const REFUSED: [u16; 2] = [412, 409];
 
 /// A bucket, or what lies below a prefix in one.
 #[derive(Debug)]
@@ -159,92 +141,6 @@ impl S3 {
         if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
 
-    fn request(&self, key: &str, body: ByteStream, object: &Object) -> PutObjectFluentBuilder {
-        let header = |name: &str| object.headers.get(name).cloned();
-        self.sender
-            .load()
-            .put_object()
-            .bucket(&self.bucket)
-            .key(self.key(key))
-            .body(body)
-            .checksum_sha256(object.digest.base64())
-            .set_content_type(header("content-type"))
-            .set_cache_control(header("cache-control"))
-            .set_content_encoding(header("content-encoding"))
-            .set_content_disposition(header("content-disposition"))
-            .set_content_language(header("content-language"))
-    }
-
-    async fn put_once(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
-        let sent = match body {
-            Body::Bytes(bytes) if bytes.len() as u64 <= SHORT => {
-                self.direct.put(self.credentials.as_ref(), &self.key(key), bytes, object, condition).await
-            }
-            _ => None,
-        };
-        let sent = match sent {
-            Some(sent) => sent,
-            None => self.send(key, body, object, condition).await?,
-        };
-        let Err(error) = sent else { return Ok(Put::Written) };
-        if let (Body::File(path), Some(Unsent::Changed)) = (body, causes(&error).find_map(|cause| cause.downcast_ref()))
-        {
-            return Err(changed(path));
-        }
-        match error.raw_response().map(|response| response.status().as_u16()) {
-            Some(status) if *condition != Condition::Always && REFUSED.contains(&status) => Ok(Put::Refused),
-            Some(501) if *condition != Condition::Always => {
-                self.conditional.store(false, Ordering::Relaxed);
-                Ok(Put::Unsupported)
-            }
-            _ => Err(self.failed("write to", key, error)),
-        }
-    }
-
-    /// By the SDK, of which nothing has to be known for that.
-    async fn send(
-        &self,
-        key: &str,
-        body: &Body,
-        object: &Object,
-        condition: &Condition,
-    ) -> Result<Result<(), SdkError<PutObjectError>>> {
-        let bytes = match body {
-            Body::Bytes(bytes) if bytes.len() as u64 > SHORT => {
-                ByteStream::new(SdkBody::from_body_1_x(Exact::from(bytes.clone())))
-            }
-            Body::Bytes(bytes) => ByteStream::from(bytes.clone()),
-            Body::File(path) => {
-                let body = Exact::open(path, object.length, object.digest).await.map_err(|error| Error::Store {
-                    action: "send a file to",
-                    place: self.place(key),
-                    help: format!("make sure that `{}` can be read", path.display()),
-                    outlook: Outlook::Lasting,
-                    source: error.into(),
-                })?;
-                ByteStream::new(SdkBody::from_body_1_x(body))
-            }
-        };
-        let request = self.request(key, bytes, object);
-        let request = match condition {
-            Condition::Always => request,
-            Condition::IfAbsent => request.if_none_match("*"),
-            Condition::IfVersion(version) => request.if_match(version),
-        };
-        // Settings for one request alone take time to be put together, so most go without.
-        let sent = match object.length {
-            ..=SHORT => request.send().await,
-            long => {
-                let settings = config::Builder::new().timeout_config(sending(long));
-                request.customize().config_override(settings).send().await
-            }
-        };
-        if sent.is_ok() {
-            self.direct.learn(&self.key(key));
-        }
-        Ok(sent.map(|_| ()))
-    }
-
     async fn output(&self, key: &str) -> Result<Option<GetObjectOutput>> {
         match self.client.load_full().get_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(output) => Ok(Some(output)),
@@ -288,12 +184,6 @@ impl S3 {
         }
         Error::Store { action, place: self.place(key), help, outlook, source: source(error) }
     }
-}
-
-/// For one attempt to send so many bytes.
-fn sending(length: u64) -> TimeoutConfig {
-    let timeout = SEND + Duration::from_secs(length / SLOWEST);
-    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(timeout).build()
 }
 
 impl Store for S3 {
@@ -401,24 +291,7 @@ impl Store for S3 {
     }
 
     async fn put(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
-        if object.length > LONGEST {
-            return Err(Error::Publish {
-                message: format!("`{key}` is longer than the 5 GiB that one upload may have"),
-                help: "keep files of that size out of the build".to_owned(),
-            });
-        }
-        if *condition != Condition::Always && !self.conditional.load(Ordering::Relaxed) {
-            return Ok(Put::Unsupported);
-        }
-        let put = self.put_once(key, body, object, condition).await?;
-        match condition {
-            // Ceph's gateway compares what stands between the quotes; where the version is another, so it is without them.
-            Condition::IfVersion(version) if put == Put::Refused && version.starts_with('"') => {
-                let bare = Condition::IfVersion(version.trim_matches('"').to_owned());
-                self.put_once(key, body, object, &bare).await
-            }
-            _ => Ok(put),
-        }
+        self.upload(key, body, object, condition).await
     }
 
     // One at a time: not every store deletes many at once (Google Cloud Storage's S3 API does not).
@@ -445,7 +318,7 @@ fn headers(output: &GetObjectOutput) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use aws_credential_types::provider::future;
     use http::{Method, StatusCode};

@@ -3,7 +3,7 @@
 //! Each proxy adds what it saw to the right, and whoever is further out may have written anything to the left. So the chain is read
 //! from the right, for as long as the one who vouches for the next is trusted (RFC 7239 section 8.1).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use http::Uri;
@@ -77,39 +77,102 @@ impl Proxies {
         match self.headers {
             ProxyHeaders::Forwarded => forwarded::hops(headers, &FORWARDED),
             ProxyHeaders::XForwarded => {
-                let mut hops: Vec<Hop> = values(headers, &FOR)
-                    .map(|value| Hop { address: forwarded::address(value), ..Hop::default() })
+                let mut hops: Vec<Hop> = elements(headers, &FOR)
+                    .map(|element| Hop { address: element.and_then(forwarded::address), ..Hop::default() })
                     .collect();
                 if hops.is_empty() {
                     hops.push(Hop::default());
                 }
-                align(&mut hops, values(headers, &PROTO), |hop, value| hop.scheme = Some(value.to_owned()));
-                align(&mut hops, values(headers, &FORWARDED_HOST), |hop, value| hop.host = Some(value.to_owned()));
+                align(&mut hops, elements(headers, &PROTO), |hop, scheme| hop.scheme = scheme);
+                align(&mut hops, elements(headers, &FORWARDED_HOST), |hop, host| hop.host = host);
                 hops
             }
         }
     }
 }
 
-/// The values of a list in several lines.
-pub fn values<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl DoubleEndedIterator<Item = &'h str> {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|value| !value.is_empty())
+/// The values of a list in several lines, but for those that can't be read.
+pub fn values<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    elements(headers, name).flatten()
 }
 
-/// Gives each hop its value if there is one for each. Most proxies keep only one, which the nearest has set or checked.
-fn align<'v>(hops: &mut [Hop], values: impl DoubleEndedIterator<Item = &'v str>, set: impl Fn(&mut Hop, &str)) {
-    let values: Vec<&str> = values.collect();
-    if values.len() == hops.len() {
-        hops.iter_mut().zip(values).for_each(|(hop, value)| set(hop, value));
-    } else if let (Some(hop), Some(value)) = (hops.last_mut(), values.last()) {
-        set(hop, value);
+/// The elements of a list in several lines (RFC 9110 section 5.6.1); none in the place of one that can't be read. It takes no other
+/// with it: what a proxy adds is on the same line as what its client sends.
+pub fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'h str>> {
+    let elements = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let elements = elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty());
+    elements.map(|element| str::from_utf8(element).ok().filter(|text| text.is_ascii()))
+}
+
+/// Gives each hop its element if there is one for each. Most proxies keep only one, which the nearest has set or checked.
+fn align<'e>(
+    hops: &mut [Hop],
+    elements: impl Iterator<Item = Option<&'e str>>,
+    set: impl Fn(&mut Hop, Option<String>),
+) {
+    let elements: Vec<Option<&str>> = elements.collect();
+    if elements.len() == hops.len() {
+        hops.iter_mut().zip(elements).for_each(|(hop, element)| set(hop, element.map(str::to_owned)));
+    } else if let (Some(hop), Some(element)) = (hops.last_mut(), elements.last()) {
+        set(hop, element.map(str::to_owned));
     }
 }
 
-/// The host that a request names: by its target (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1), or else by its `Host`.
+/// The host that a request names, with its port: by its target (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1), or else by its `Host`.
 pub fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
-    uri.host().or_else(|| headers.get(HOST)?.to_str().ok())
+    match uri.authority() {
+        // Not who asks, if that is said at all.
+        Some(authority) => authority.as_str().rsplit('@').next(),
+        None => headers.get(HOST)?.to_str().ok(),
+    }
+}
+
+/// Whether it is a host with or without a port, or nothing (RFC 9112 section 3.2). Of what RFC 3986 section 3.2.2 allows, addresses of
+/// versions to come are none here, nor names with a comma, which are two hosts in one line.
+pub fn is_host(text: &[u8]) -> bool {
+    let mut rest = text;
+    loop {
+        let end = rest.iter().position(|byte| !IN_A_NAME[usize::from(*byte)]).unwrap_or(rest.len());
+        rest = match rest.get(end..).unwrap_or_default() {
+            [] => return true,
+            [b':', port @ ..] => return !text.starts_with(b":") && is_port(port),
+            [b'%', first, second, after @ ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => after,
+            _ => return text.strip_prefix(b"[").is_some_and(is_literal),
+        };
+    }
+}
+
+/// What stands in a name as it is: unreserved characters and delimiters, but the comma.
+const IN_A_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~')
+            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
+
+/// Whether it is an address of IPv6 behind its bracket.
+fn is_literal(text: &[u8]) -> bool {
+    let mut parts = text.splitn(2, |byte| *byte == b']');
+    let (Some(address), Some(after)) = (parts.next(), parts.next()) else { return false };
+    let is_address = str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    is_address && (after.is_empty() || after.strip_prefix(b":").is_some_and(is_port))
+}
+
+fn is_port(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether two hosts are one, where either may leave out the port that is the scheme's own (RFC 9110 section 4.2.3).
+pub fn is_same_host(a: &[u8], b: &[u8], scheme: Option<&str>) -> bool {
+    let own: &[u8] = if scheme == Some("https") { b":443" } else { b":80" };
+    let name =
+        |host: &[u8]| host.strip_suffix(own).or_else(|| host.strip_suffix(b":")).unwrap_or(host).to_ascii_lowercase();
+    a.eq_ignore_ascii_case(b) || name(a) == name(b)
 }
 
 #[cfg(test)]
@@ -164,6 +227,15 @@ mod tests {
                 "203.0.113.7 https",
             ),
             ("10.0.0.1", &[("x-forwarded-for", "junk")], "10.0.0.1 http"),
+            // What can't be read hides nobody who comes after it.
+            ("10.0.0.1", &[("x-forwarded-for", "\u{e9}, 203.0.113.7")], "203.0.113.7 http"),
+            ("10.0.0.1", &[("x-forwarded-for", "1.1.1.1, \u{e9}, 10.0.0.2")], "10.0.0.2 http"),
+            (
+                "10.0.0.1",
+                &[("x-forwarded-for", "\u{e9}, 203.0.113.7"), ("x-forwarded-proto", "\u{e9}, https")],
+                "203.0.113.7 https",
+            ),
+            ("10.0.0.1", &[("x-forwarded-for", "203.0.113.7"), ("x-forwarded-host", "\u{e9}")], "203.0.113.7 http"),
             ("10.0.0.1", &[("x-forwarded-for", "203.0.113.7:4711")], "203.0.113.7 http"),
             ("[fd00::1]", &[("x-forwarded-for", "2001:db8::1")], "2001:db8::1 http"),
             ("10.0.0.1", &[("x-forwarded-proto", "https")], "10.0.0.1 https"),
@@ -190,6 +262,8 @@ mod tests {
             (&[("forwarded", "for=\"[2001:db8::1]:4711\"")], "2001:db8::1 http"),
             (&[("forwarded", "for=1.1.1.1, for=_hidden;proto=https")], "10.0.0.1 https"),
             (&[("forwarded", "for=1.1.1.1, nonsense")], "10.0.0.1 http"),
+            (&[("forwarded", "for=\", for=203.0.113.7;host=\"a.example\"")], "203.0.113.7 http a.example"),
+            (&[("forwarded", "for=\u{e9}, for=203.0.113.7;proto=https")], "203.0.113.7 https"),
             (&[("x-forwarded-for", "203.0.113.7")], "10.0.0.1 http"),
         ] {
             assert_eq!(client(&trusting, "10.0.0.1", headers), want, "{headers:?}");
@@ -199,27 +273,109 @@ mod tests {
     #[test]
     fn the_target_says_the_host_before_the_header_does() {
         let request = Request::get("http://a.example:80/x").header("host", "b.example").body(()).unwrap();
-        assert_eq!(host(request.uri(), request.headers()), Some("a.example"));
+        assert_eq!(host(request.uri(), request.headers()), Some("a.example:80"));
+        let request = Request::get("https://user:secret@[::1]:8443/x").body(()).unwrap();
+        assert_eq!(host(request.uri(), request.headers()), Some("[::1]:8443"));
         let request = Request::get("/x").header("host", "b.example:8080").body(()).unwrap();
         assert_eq!(host(request.uri(), request.headers()), Some("b.example:8080"));
     }
 
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_may_have_a_port() {
+        for good in [
+            "",
+            "a",
+            "a.example.",
+            "a_b.example:8080",
+            "a:",
+            "A-b~c!$&'()*+;=",
+            "%41%e2",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:80",
+            "[::ffff:1.2.3.4]:",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            ":80",
+            "a:b",
+            "a:80:80",
+            "a:-1",
+            "a:80 ",
+            "[::1",
+            "::1",
+            "a]",
+            "[a]",
+            "[]",
+            "[::1]x",
+            "[::1]:x",
+            "[::1]]",
+            "x[::1]",
+            "%41[::1]",
+            "[::1%25lo]",
+            "[v1.x]",
+            "a{b",
+            "%zz",
+            "%4",
+            "%",
+            "a b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "user@a",
+            "a,b",
+            "<a>",
+            "\"a\"",
+            "a\u{e9}",
+            "a\t",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_one_in_whatever_case_and_with_the_schemes_own_port() {
+        for (a, b, scheme, want) in [
+            ("a.example", "A.Example", "http", true),
+            ("a", "a:80", "http", true),
+            ("a:443", "A:", "https", true),
+            ("[::1]:443", "[::1]", "https", true),
+            ("a:8080", "a:8080", "http", true),
+            ("a:80", "a", "https", false),
+            ("a:8080", "a", "http", false),
+            ("a", "b", "http", false),
+        ] {
+            assert_eq!(is_same_host(a.as_bytes(), b.as_bytes(), Some(scheme)), want, "{a} {b}");
+            assert_eq!(is_same_host(b.as_bytes(), a.as_bytes(), Some(scheme)), want, "{b} {a}");
+        }
+    }
+
     proptest! {
+        /// What a URL may name is a host here.
+        #[test]
+        fn whatever_is_plain_is_a_host(host in "[a-z0-9._-]{1,20}(:[0-9]{0,5})?", v6 in any::<[u16; 8]>()) {
+            prop_assert!(is_host(host.as_bytes()));
+            let address = format!("[{}]:80", Ipv6Addr::from(v6));
+            prop_assert!(is_host(address.as_bytes()));
+        }
+
         /// Whatever stands to the left of what a trusted proxy has added changes nothing.
         #[test]
-        fn nobody_can_speak_for_another(left in "[0-9a-f.:, \";=x-]{0,40}") {
+        fn nobody_can_speak_for_another(left in "[0-9a-f.:, \";=x\u{e9}-]{0,40}") {
             let headers = [("x-forwarded-for", format!("{left}, 203.0.113.7, 10.9.9.9"))];
             let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
             prop_assert_eq!(client(&proxies(ProxyHeaders::XForwarded), "10.0.0.1", &headers), "203.0.113.7 http");
         }
 
         #[test]
-        fn nor_by_forwarded(left in "(for=[a-z0-9.]{0,9}[;,])?(host=[a-z]{1,5},)?") {
-            let value = format!("{left} for=203.0.113.7, for=10.9.9.9");
-            let got = client(&proxies(ProxyHeaders::Forwarded), "10.0.0.1", &[("forwarded", value.as_str())]);
-            // What is in one element with the client's address was said by the proxy that added it.
-            prop_assume!(!left.ends_with(';'));
-            prop_assert_eq!(got, "203.0.113.7 http");
+        fn nor_by_forwarded(left in "[0-9a-z.:, \";=\\\\\u{e9}-]{0,40}") {
+            for own in ["for=203.0.113.7", "for=203.0.113.7;by=\"[fd00::1]\""] {
+                let value = format!("{left}, {own}, for=10.9.9.9");
+                let got = client(&proxies(ProxyHeaders::Forwarded), "10.0.0.1", &[("forwarded", value.as_str())]);
+                prop_assert_eq!(got, "203.0.113.7 http");
+            }
         }
     }
 }

@@ -203,8 +203,15 @@ impl Current {
         kept.unwrap_or(Ok(()))
     }
 
-    /// Binds pages to this server's origin while their environment's other one fails, and tells of it. Never ends.
-    pub async fn fail_over(&self, changed: impl Fn(Change)) {
+    /// The names of the environments whose other origin is watched.
+    pub fn watched(&self) -> impl Iterator<Item = &str> {
+        let watched = self.environments.iter().zip(&self.stand_ins).filter(|(_, stand_in)| stand_in.is_some());
+        watched.map(|(environment, _)| environment.name.as_str())
+    }
+
+    /// Binds pages to this server's origin while their environment's other one fails, and tells of it, with the environment's name.
+    /// Never ends.
+    pub async fn fail_over(&self, changed: impl Fn(&str, Change)) {
         let watched = self.environments.iter().zip(&self.stand_ins).enumerate();
         let watched = watched.filter(|(_, (_, stand_in))| stand_in.is_some());
         let watches = watched.map(|(index, (environment, _))| {
@@ -217,7 +224,7 @@ impl Current {
                     }
                     self.swap(&state);
                     drop(state);
-                    changed(change);
+                    changed(&environment.name, change);
                 }
             };
             let probes = || Arc::clone(&self.state().probes);

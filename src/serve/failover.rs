@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT_ENCODING, HOST, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::encoding::Encoding;
 use crate::environment::{AssetBase, Failover};
 use crate::fingerprint::Digest;
 use crate::manifest::{Kind, Manifest};
@@ -68,6 +69,8 @@ pub enum ProbeError {
     Status { url: String, status: StatusCode },
     #[error("`{0}` has other bytes than the release")]
     Bytes(String),
+    #[error("`{url}` came in the coding `{coding}`, which is not undone here")]
+    Coding { url: String, coding: String },
     #[error("`{0}` was not answered in time")]
     Late(String),
 }
@@ -192,6 +195,7 @@ where
     let mut connections = JoinSet::new();
     connections.spawn(connection);
     let other = || ProbeError::Bytes(url.to_owned());
+    let undone = |coding: &str| ProbeError::Coding { url: url.to_owned(), coding: coding.to_owned() };
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     // No `CDN-Loop` (RFC 8586): an origin that pulls from this server passes it on, and would be taken for a loop.
     let request = Request::get(uri.path())
@@ -204,16 +208,32 @@ where
     if response.status() != StatusCode::OK {
         return Err(ProbeError::Status { url: url.to_owned(), status: response.status() });
     }
+    // A store that has a file in one coding (`encoding` of an environment) gives it to whoever asks, whatever he accepts.
+    let coding =
+        response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii().to_ascii_lowercase());
+    let coding = coding.map(|token| String::from_utf8_lossy(&token).into_owned());
+    let encoding = match coding.as_deref() {
+        None | Some("" | "identity") => None,
+        Some(token) => Some(Encoding::of_token(token).ok_or_else(|| undone(token))?),
+    };
+    // What can't be made shorter comes out a little longer.
+    let most = probe.length + encoding.map_or(0, |_| probe.length / 1000 + 1000);
     let (mut body, mut bytes) = (response.into_body(), Vec::new());
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(broken)?.into_data() {
             bytes.extend_from_slice(&data);
         }
-        if bytes.len() as u64 > probe.length {
+        if bytes.len() as u64 > most {
             return Err(other());
         }
     }
-    if Digest::of(&bytes) == probe.digest { Ok(()) } else { Err(other()) }
+    let bytes = match encoding {
+        None => Some(bytes),
+        Some(encoding) => {
+            usize::try_from(probe.length).ok().and_then(|length| encoding.decompress(&bytes, length).ok())
+        }
+    };
+    if bytes.is_some_and(|bytes| Digest::of(&bytes) == probe.digest) { Ok(()) } else { Err(other()) }
 }
 
 #[cfg(test)]
@@ -221,7 +241,7 @@ mod tests {
     use super::*;
     use crate::serve::fixture::Site;
     use crate::serve::{Handle, Handler, Resource, Server, Table, TableBuilder};
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::mpsc;
 
     fn settings(timeout: u64) -> Failover {
@@ -277,6 +297,63 @@ mod tests {
             Change::Failed { failures: 3, error, .. } => error.to_string(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// How an origin fares that answers with these bytes in this coding.
+    async fn asked(probe: &Probe, coding: &str, body: &[u8]) -> Result<(), String> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base: AssetBase = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let coding = if coding.is_empty() { String::new() } else { format!("content-encoding: {coding}\r\n") };
+        let head = format!("HTTP/1.1 200 OK\r\n{coding}content-length: {}\r\n\r\n", body.len());
+        let answer = [head.as_bytes(), body].concat();
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0, "it asks");
+            }
+            // Who has seen enough goes.
+            let _ = stream.write_all(&answer).await;
+            let _ = stream.read_buf(&mut request).await;
+        });
+        let result = tokio::time::timeout(Duration::from_secs(20), Client::new().ask(&base, probe)).await;
+        answering.await.unwrap();
+        result.expect("in time").map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_asset_is_the_same_in_whatever_coding_it_comes() {
+        let plain = "a { color: red }\n".repeat(500);
+        let probe = |text: &str| Probe {
+            file: "assets/a.css".to_owned(),
+            length: text.len() as u64,
+            digest: Digest::of(text.as_bytes()),
+        };
+        let asset = probe(&plain);
+        for coding in ["", "identity"] {
+            assert_eq!(asked(&asset, coding, plain.as_bytes()).await, Ok(()), "{coding}");
+        }
+        for encoding in Encoding::ALL {
+            let packed = encoding.compress(plain.as_bytes()).unwrap();
+            for coding in [encoding.token().to_owned(), encoding.token().to_uppercase()] {
+                assert_eq!(asked(&asset, &coding, &packed).await, Ok(()), "{coding}");
+            }
+            // A byte is longer packed than it was.
+            let short = probe("x");
+            let packed_short = encoding.compress(b"x").unwrap();
+            assert_eq!(asked(&short, encoding.token(), &packed_short).await, Ok(()), "{encoding}");
+            let longer = encoding.compress(format!("{plain}x").as_bytes()).unwrap();
+            let other = encoding.compress(plain.replace("red", "tan").as_bytes()).unwrap();
+            let huge = encoding.compress(&vec![b'x'; 1 << 20]).unwrap();
+            for body in [&longer[..], &other[..], &huge[..], &packed[..packed.len() / 2], plain.as_bytes()] {
+                let error = asked(&asset, encoding.token(), body).await.unwrap_err();
+                assert!(error.contains("has other bytes"), "{encoding}: {error}");
+            }
+        }
+        let packed = Encoding::Gzip.compress(plain.as_bytes()).unwrap();
+        assert!(asked(&asset, "", &packed).await.unwrap_err().contains("has other bytes"));
+        let error = asked(&asset, "compress", &packed).await.unwrap_err();
+        assert!(error.contains("`compress`, which is not undone here"), "{error}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, LAST_MODIFIED, VARY,
+    HeaderName, HeaderValue, LAST_MODIFIED, STRICT_TRANSPORT_SECURITY, VARY,
 };
 
 use super::metrics::is_immutable;
@@ -19,9 +19,20 @@ const PLACE: HeaderValue = HeaderValue::from_static("");
 #[derive(Debug)]
 pub struct Fields {
     own: HeaderMap,
+    hsts: Hsts,
     is_error: bool,
     /// One for each coding, and for the identity with and without others beside it.
     sets: [OnceLock<Box<Set>>; 5],
+}
+
+/// `Strict-Transport-Security` of a file's answers. It is no field among the others, as it is for those over TLS alone (RFC 6797 section
+/// 7.2), and there once (section 7.1).
+#[derive(Debug, Clone)]
+enum Hsts {
+    /// That of the environment.
+    Inherited,
+    None,
+    Own(HeaderValue),
 }
 
 /// What the fields of a representation depend on, beside those that are given.
@@ -62,9 +73,24 @@ impl Lines {
 }
 
 impl Fields {
-    /// `own` are `Content-Type`, `Cache-Control` and what the user set. Those that follow from the bytes are overwritten.
-    pub fn new(own: HeaderMap) -> Self {
-        Fields { own, is_error: false, sets: Default::default() }
+    /// `own` are `Content-Type`, `Cache-Control` and what the user set. Those that follow from the bytes are overwritten. An empty
+    /// `Strict-Transport-Security` is for none, where the environment has one.
+    pub fn new(mut own: HeaderMap) -> Self {
+        let hsts = match own.remove(STRICT_TRANSPORT_SECURITY) {
+            None => Hsts::Inherited,
+            Some(value) if value.is_empty() => Hsts::None,
+            Some(value) => Hsts::Own(value),
+        };
+        Fields { own, hsts, is_error: false, sets: Default::default() }
+    }
+
+    /// `Strict-Transport-Security` for answers over TLS, where the environment has this one or none.
+    pub(super) fn hsts<'h>(&'h self, inherited: Option<&'h HeaderValue>) -> Option<&'h HeaderValue> {
+        match &self.hsts {
+            Hsts::Inherited => inherited,
+            Hsts::None => None,
+            Hsts::Own(value) => Some(value),
+        }
     }
 
     /// Those that were given.
@@ -76,7 +102,7 @@ impl Fields {
     pub fn with_cache_control(&self, value: HeaderValue) -> Self {
         let mut own = self.own.clone();
         own.insert(CACHE_CONTROL, value);
-        Fields { own, is_error: self.is_error, sets: Default::default() }
+        Fields { own, hsts: self.hsts.clone(), is_error: self.is_error, sets: Default::default() }
     }
 
     /// Those of an error's body: nothing may store it, nothing can be asked of it again.
@@ -84,7 +110,7 @@ impl Fields {
         let mut own = self.own.clone();
         OF_CACHES.iter().for_each(|name| drop(own.remove(name)));
         own.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Fields { own, is_error: true, sets: Default::default() }
+        Fields { own, hsts: self.hsts.clone(), is_error: true, sets: Default::default() }
     }
 
     /// The headers of a 200, but for `Content-Length`, which the transport knows from the body.

@@ -13,18 +13,55 @@ pub struct Hop {
     pub host: Option<String>,
 }
 
-/// The elements of the header in all its lines, the nearest proxy's last (RFC 7239 section 4).
+/// What the header says in all its lines, the nearest proxy's last (RFC 7239 section 4).
 pub fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
-    let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default());
-    lines.flat_map(|line| split(line, ',')).map(hop).collect()
+    elements(headers, name).iter().map(|element| element.as_deref().map_or_else(Hop::default, hop)).collect()
+}
+
+/// The elements as they are written; none in the place of one that can't be read. It takes nothing with it that a proxy has added to
+/// the right, or anybody could hide from us behind the proxy.
+pub fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<Option<String>> {
+    let mut all = Vec::new();
+    for line in headers.get_all(name) {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let parts: Vec<&str> = match has_whole_quotes(&line) {
+            true => split(&line, ',').collect(),
+            false => line.split(',').collect(),
+        };
+        let parts = parts.into_iter().map(str::trim).filter(|element| !element.is_empty());
+        all.extend(parts.map(|part| Some(part.to_owned()).filter(|part| part.is_ascii() && has_whole_quotes(part))));
+    }
+    all
+}
+
+/// Whether each quoted string is a value and ends.
+fn has_whole_quotes(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((before, quoted)) = rest.split_once('"') {
+        let Some(after) = after_quote(quoted).map(str::trim_start) else { return false };
+        if !before.trim_end().ends_with('=') || !(after.is_empty() || after.starts_with([',', ';'])) {
+            return false;
+        }
+        rest = after;
+    }
+    true
+}
+
+/// What follows a quoted string that has begun.
+fn after_quote(quoted: &str) -> Option<&str> {
+    let mut is_escaped = false;
+    let end = quoted.find(|c: char| {
+        let was_escaped = is_escaped;
+        is_escaped = c == '\\' && !was_escaped;
+        c == '"' && !was_escaped
+    })?;
+    quoted.get(end + 1..)
 }
 
 fn hop(element: &str) -> Hop {
     let mut hop = Hop::default();
     for pair in split(element, ';') {
-        // A quote in a name would take in what a proxy has added to the right, and hide it.
-        let named = pair.split_once('=').filter(|(name, _)| !name.contains('"'));
-        let Some((name, value)) = named else { return Hop::default() };
+        let Some((name, value)) = pair.split_once('=') else { return Hop::default() };
         let Some(value) = unquoted(value.trim()) else { return Hop::default() };
         match name.trim().to_ascii_lowercase().as_str() {
             "for" => hop.address = address(&value),
@@ -95,13 +132,13 @@ fn unquoted(value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::header::FORWARDED;
+    use http::header::{FORWARDED, HeaderValue};
     use proptest::prelude::*;
 
     fn read(lines: &[&str]) -> Vec<Hop> {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED, line.parse().unwrap());
+            headers.append(FORWARDED, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         hops(&headers, &FORWARDED)
     }
@@ -123,6 +160,8 @@ mod tests {
                 vec![hop("192.0.2.43", "", ""), hop("198.51.100.17", "", "a")],
             ),
             (&["for=unknown"], vec![hop("", "", "")]),
+            (&["for=192.0.2.43,, for=198.51.100.17,"], vec![hop("192.0.2.43", "", ""), hop("198.51.100.17", "", "")]),
+            (&[""], vec![]),
             (&["host=\"a,b;c\\\"d\";proto=https"], vec![hop("", "https", "a,b;c\"d")]),
         ] {
             assert_eq!(read(lines), want, "{lines:?}");
@@ -137,10 +176,24 @@ mod tests {
             "for=\"1.1.1.1",
             "for=;proto=https",
             "for=1.1.1.1;host=a\"b",
-            "for=1.1.1.1;a\"b=c, for=2.2.2.2",
-            "",
+            "for=1.1.1.1;a\"b=c",
+            "for=1.1.1.1;host=\"a\"b",
+            "for=1.1.1.1;host=\u{e9}",
         ] {
             assert_eq!(read(&[line]), [Hop::default()], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_hides_nothing_to_its_right() {
+        for left in ["for=\"", "for=\"x\\", "for=1.1.1.1;a\"b=c", "for=\"x\"y", "\u{e9}", "for=\"\u{e9}\"", "\""] {
+            for (right, want) in [
+                ("for=192.0.2.9", hop("192.0.2.9", "", "")),
+                ("for=192.0.2.9;host=\"a:80\";proto=https", hop("192.0.2.9", "https", "a:80")),
+                ("for=\"[2001:db8::9]:80\"", hop("2001:db8::9", "", "")),
+            ] {
+                assert_eq!(read(&[&format!("{left}, {right}")]), [Hop::default(), want], "{left} {right}");
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! Everything that reads bytes from outside, each with what must hold of it whatever the bytes are. `fuzz/` and a test call these.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    RANGE, TE, VARY,
 };
 use http::{HeaderName, Method, Request, StatusCode, Uri};
 use ipnet::IpNet;
@@ -13,18 +14,23 @@ use ipnet::IpNet;
 use super::asked::Asked;
 use super::client::Proxies;
 use super::conditional::{self, Outcome};
+use super::connection::framing::Framing;
 use super::content::Content;
 use super::log_line::{Clock, Record, write_line};
+use super::loops::{self, CDN_LOOP};
 use super::negotiate::Accepted;
 use super::peer::Peer;
 use super::quick::{Quick, Seen};
 use super::range::{self, Selected};
 use super::resource::Resource;
+use super::sites::Sites;
 use super::table::{Route, Table, TableBuilder};
+use super::upstream::fields::{end_of_hop, upgrade};
 use super::{Body, Handle, Handler, respond};
 use crate::asset::{decode_url_path, is_hidden, url_path};
 use crate::config::{LogFormat, ProxyHeaders};
 use crate::encoding::Encoding;
+use crate::environment::Environment;
 use crate::fingerprint::Digest;
 use crate::html::{Editor, Link, Place, Stream};
 use crate::manifest::Manifest;
@@ -33,10 +39,14 @@ use crate::manifest::Manifest;
 pub type Target = fn(&[u8]);
 
 /// Each by its name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("accept_encoding", accept_encoding),
+    ("cdn_loop", cdn_loop),
     ("conditions", conditions),
     ("forwarded", forwarded),
+    ("framing", framing),
+    ("hop", hop),
+    ("host", host),
     ("log_line", log_line),
     ("manifest", manifest),
     ("page", page),
@@ -261,13 +271,14 @@ pub fn wire(data: &[u8]) {
     assert_eq!(out.len() as u64, end as u64 + 4 + told - answer.body.length(), "{head}");
 }
 
-/// `Forwarded` and `X-Forwarded-For`: whatever is written to the left of what our own proxy has added, the client is the one that it
-/// names, or nobody further out than the proxy.
+/// `Forwarded` and `X-Forwarded-For`: whatever is written to the left of what our own proxy has added, be it on the same line, the client
+/// is the one that it names.
 pub fn forwarded(data: &[u8]) {
     const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
     for (name, headers, own) in [
         ("forwarded", ProxyHeaders::Forwarded, "for=192.0.2.9"),
+        ("forwarded", ProxyHeaders::Forwarded, "for=\"192.0.2.9:80\";host=\"a.example\";proto=https"),
         ("x-forwarded-for", ProxyHeaders::XForwarded, "192.0.2.9"),
     ] {
         let proxies = Proxies::new(vec![IpNet::from(PROXY)], headers);
@@ -275,9 +286,7 @@ pub fn forwarded(data: &[u8]) {
         let peer = Some(Peer { address: SocketAddr::new(PROXY, 1), is_tls: false });
         let Ok(value) = HeaderValue::from_bytes(&[data, b", ", own.as_bytes()].concat()) else { return };
         request.headers_mut().insert(name, value);
-        let address = proxies.client(peer, request.headers()).address;
-        assert!(address == Some(CLIENT) || address == Some(PROXY), "{name}: {address:?}");
-        // On a line of its own nothing that was left open to the left of it can take it in.
+        assert_eq!(proxies.client(peer, request.headers()).address, Some(CLIENT), "{name}");
         request.headers_mut().append(name, HeaderValue::from_static(own));
         assert_eq!(proxies.client(peer, request.headers()).address, Some(CLIENT), "{name}");
     }
@@ -310,4 +319,174 @@ pub fn manifest(data: &[u8]) {
         let text = manifest.to_json();
         assert_eq!(Manifest::parse(text.as_bytes()).map(|again| again.to_json()), Ok(text));
     }
+}
+
+/// `CDN-Loop`: who has been there is found, and nobody else; on the same line, nothing that follows can hide it.
+pub fn cdn_loop(data: &[u8]) {
+    const ID: &str = "fingerpost";
+    let is_found = |headers: &HeaderMap| loops::names(&Asked::of(headers).cdn_loop, ID);
+    let sent = lines(CDN_LOOP, data);
+    let is_said =
+        |value: &HeaderValue| value.as_bytes().windows(ID.len()).any(|part| part.eq_ignore_ascii_case(ID.as_bytes()));
+    assert!(!is_found(&sent) || sent.values().any(is_said), "nobody has said so");
+    let mut passed_on = sent;
+    loops::append(&mut passed_on, HeaderValue::from_static(ID));
+    assert!(is_found(&passed_on), "what is on other lines does not matter");
+    if let Ok(value) = HeaderValue::from_bytes(&[ID.as_bytes(), b", ", data].concat()) {
+        assert!(is_found(&HeaderMap::from_iter([(CDN_LOOP, value)])));
+    }
+}
+
+/// `Host`, in lines: two are none, what is no host is refused, and which environment a host leads to is said by its name alone.
+pub fn host(data: &[u8]) {
+    static SITES: OnceLock<(Sites, [Arc<Table>; 2])> = OnceLock::new();
+    let (sites, [one, below]) = SITES.get_or_init(|| {
+        let environment = |host: &str| Environment { hosts: vec![host.to_owned()], ..Environment::new(host) };
+        let environments = [environment("a.example"), environment("*.b.example")];
+        let tables = [(); 2].map(|()| Arc::<Table>::default());
+        (Sites::new(environments.iter().zip(tables.clone()), None), tables)
+    });
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::from_static("/a");
+    *request.headers_mut() = lines(HOST, data);
+    let is_taken = respond(table(), &request).status() == StatusCode::OK;
+    let mut hosts = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return assert!(!is_taken, "HTTP/1.1 has one") };
+    let is_visible = host.iter().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\,\"<>".contains(byte));
+    let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
+    let port = host.get(name.len() + 1..).unwrap_or_default();
+    let is_plain = !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte))
+        && port.iter().all(u8::is_ascii_digit);
+    assert!(is_visible || !is_taken, "{:?}", String::from_utf8_lossy(host));
+    assert!(is_taken || !is_plain, "{:?}", String::from_utf8_lossy(host));
+    let Some(host) = str::from_utf8(host).ok().filter(|_| is_taken) else { return };
+    let leads_to = |table: &Arc<Table>| sites.get(host).is_some_and(|chosen| Arc::ptr_eq(chosen, table));
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    assert_eq!(leads_to(one), name == "a.example", "{host}");
+    assert_eq!(leads_to(below), name.len() > ".b.example".len() && name.ends_with(".b.example"), "{host}");
+}
+
+/// Where each request of a connection ends: the same in whatever pieces it comes, and where a reader of whole heads says that it does.
+/// Nothing is lost of what is spoiled.
+pub fn framing(data: &[u8]) {
+    let follow = |size: usize| {
+        let (mut bytes, mut framing) = (data.to_vec(), Framing::default());
+        bytes.chunks_mut(size).for_each(|piece| framing.follow(piece));
+        let passed = bytes.clone();
+        framing.restore(&mut bytes);
+        assert_eq!(bytes, data, "in pieces of {size}");
+        (passed, framing.requests())
+    };
+    let (passed, requests) = follow(data.len().max(1));
+    for size in [1, 2, 7] {
+        assert!(follow(size) == (passed.clone(), requests), "in pieces of {size}");
+    }
+    let sound = passed.iter().zip(data).take_while(|(passed, sent)| passed == sent).count();
+    let (mut rest, mut framing, mut count) = (&passed[..sound], Framing::default(), 0);
+    while let Some(length) = message(rest) {
+        let (message, others) = rest.split_at(length);
+        framing.follow(&mut message.to_vec());
+        count += 1;
+        assert!(framing.is_between() && framing.requests() == count, "after {:?}", String::from_utf8_lossy(message));
+        rest = others;
+    }
+    assert!(count <= requests);
+}
+
+/// How long the request is that the bytes begin with; none if it is not whole, or no request.
+fn message(bytes: &[u8]) -> Option<usize> {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut fields);
+    let Ok(httparse::Status::Complete(head)) = request.parse(bytes) else { return None };
+    let lines: Vec<&[u8]> = bytes[..head].split_inclusive(|byte| *byte == b'\n').collect();
+    assert!(lines.iter().all(|line| line.ends_with(b"\r\n")), "a line ends in one way");
+    let of = |name: &str| {
+        let fields = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        fields.map(|field| field.value).collect::<Vec<_>>()
+    };
+    let (lengths, codings) = (of("content-length"), of("transfer-encoding"));
+    assert!(lengths.len() + codings.len() <= 1, "it ends in one way");
+    let body = match (lengths.first(), codings.first()) {
+        (Some(length), _) => str::from_utf8(length).ok()?.parse().ok()?,
+        (_, Some(coding)) => {
+            assert!(coding.eq_ignore_ascii_case(b"chunked"), "nothing else is undone");
+            chunks(bytes.get(head..)?)?
+        }
+        (None, None) => 0,
+    };
+    bytes.len().checked_sub(head).filter(|rest| *rest >= body).map(|_| head + body)
+}
+
+/// How long a body in chunks is, with its trailers (RFC 9112 section 7.1).
+fn chunks(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..).filter(|rest| rest.first().is_some_and(u8::is_ascii_hexdigit))?;
+        let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(rest) else { return None };
+        at += line;
+        if size == 0 {
+            break;
+        }
+        at = at.checked_add(usize::try_from(size).ok()?)?;
+        if !bytes.get(at..)?.starts_with(b"\r\n") {
+            return None;
+        }
+        at += 2;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    match httparse::parse_headers(bytes.get(at..)?, &mut fields) {
+        Ok(httparse::Status::Complete((trailers, _))) => Some(at + trailers),
+        _ => None,
+    }
+}
+
+/// The fields of a message that is passed on, in lines: what is about its connection stays, with what `Connection` names; the rest goes on
+/// as it is, and so does what says where the message ends and whom it is for.
+pub fn hop(data: &[u8]) {
+    const OF_HOP: [&str; 7] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    const KEPT: [&str; 3] = ["content-length", "host", "close"];
+    let mut before = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii())) {
+            before.append(name, value);
+        }
+    }
+    let named: Vec<&[u8]> = before
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    let is_named = |name: &str| named.iter().any(|token| token.eq_ignore_ascii_case(name.as_bytes()));
+    let mut after = before.clone();
+    end_of_hop(&mut after);
+    for name in before.keys() {
+        let is_gone = match name.as_str() {
+            // It is made anew of what it says.
+            "te" => continue,
+            name => OF_HOP.contains(&name) || (is_named(name) && !KEPT.contains(&name)),
+        };
+        match is_gone {
+            true => assert!(!after.contains_key(name), "{name}"),
+            false => assert!(after.get_all(name).iter().eq(before.get_all(name)), "{name}"),
+        }
+    }
+    assert!(after.keys().all(|name| before.contains_key(name)));
+    assert!(after.get_all(TE).iter().all(|value| value == "trailers"));
+    assert!(upgrade(&before).is_none() || is_named("upgrade"));
+    let mut again = after.clone();
+    end_of_hop(&mut again);
+    assert_eq!(again, after);
 }

@@ -1,8 +1,7 @@
-//! From a request to its answer: one look-up in the table, then negotiation, conditions and ranges. No I/O, nothing that waits.
+//! From a request to its answer: one look-up in the table, and what is said where nothing is found. No I/O, nothing that waits.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,22 +9,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap,
-    HeaderName, HeaderValue, LOCATION, ORIGIN, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, ORIGIN, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::answer::Answer;
 use super::asked::{Asked, Lines};
 use super::body::Body;
-use super::client::{self, Client, Proxies};
-use super::conditional::{self, Outcome};
+use super::client::{self, Client, Proxies, is_host, is_same_host};
 use super::content::Content;
 use super::loops;
 use super::negotiate::Accepted;
 use super::peer::Peer;
-use super::range::{self, Selected};
-use super::resource::{Representation, Resource, Tag};
+use super::represent::represent;
+use super::resource::{Representation, Resource};
 use super::sites::Sites;
 use super::table::{Handle, Route, Table};
 use crate::asset::decode_url_path;
@@ -39,6 +37,7 @@ const ASKABLE: HeaderValue = HeaderValue::from_static("if-match, if-none-match, 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A [`Handle`]'s tables as a tower service, for [`Server::run`](super::Server::run) or to be wrapped in layers before.
 #[derive(Debug, Clone)]
@@ -107,24 +106,28 @@ impl Handler {
         let table = sites.choose(host);
         let asked = Asked::of(request.headers());
         let is_loop = self.front.cdn_id.as_ref().is_some_and(|id| loops::names(&asked.cdn_loop, id));
-        let mut response = match table {
-            _ if is_loop => error(StatusCode::LOOP_DETECTED),
+        let inherited = table.and_then(|table| table.hsts());
+        let (mut response, hsts) = match table {
+            _ if is_loop => (error(StatusCode::LOOP_DETECTED), inherited),
             Some(table) if is_beyond(table, request, &asked) => {
                 return Routed::Beyond(Arc::clone(table), client);
             }
             Some(table) => answer_to(table, request, &asked),
-            None if !has_right_host(request.version(), &asked) => error(StatusCode::BAD_REQUEST),
-            None => error(StatusCode::MISDIRECTED_REQUEST),
+            None if !has_right_host(request, &asked) => (error(StatusCode::BAD_REQUEST), None),
+            None => (error(StatusCode::MISDIRECTED_REQUEST), None),
         };
         // RFC 6797 section 7.2: in the clear it must not be sent.
         if client.is_secure
-            && let Some(hsts) = table.and_then(|table| table.hsts())
+            && let Some(hsts) = hsts
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         response.into()
     }
 }
+
+/// An answer, and its `Strict-Transport-Security` if it goes out over TLS.
+pub(super) type WithHsts<'t> = (Response<Body>, Option<&'t HeaderValue>);
 
 /// Whose a request is.
 pub(super) enum Routed {
@@ -160,19 +163,19 @@ fn guarded(answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
 
 /// Answers a request from the table.
 pub fn respond<B>(table: &Table, request: &Request<B>) -> Response<Body> {
-    answer_to(table, request, &Asked::of(request.headers()))
+    answer_to(table, request, &Asked::of(request.headers())).0
 }
 
-fn answer_to<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> Response<Body> {
-    let response = match *request.method() {
-        _ if !has_right_host(request.version(), asked) => error(StatusCode::BAD_REQUEST),
+fn answer_to<'t, B>(table: &'t Table, request: &Request<B>, asked: &Asked<'_>) -> WithHsts<'t> {
+    let (response, hsts) = match *request.method() {
+        _ if !has_right_host(request, asked) => (error(StatusCode::BAD_REQUEST), table.hsts()),
         Method::GET | Method::HEAD => retrieve(table, request, asked),
-        Method::OPTIONS => options(table, request),
-        _ => with(error(StatusCode::METHOD_NOT_ALLOWED), ALLOW, METHODS),
+        Method::OPTIONS => (options(table, request), table.hsts()),
+        _ => (with(error(StatusCode::METHOD_NOT_ALLOWED), ALLOW, METHODS), table.hsts()),
     };
     match *request.method() {
-        Method::HEAD => only_head(response),
-        _ => response,
+        Method::HEAD => (only_head(response), hsts),
+        _ => (response, hsts),
     }
 }
 
@@ -186,34 +189,37 @@ fn only_head(mut response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::default())
 }
 
-/// RFC 9112 section 3.2: HTTP/1.1 without a `Host`, or with two, or with one that is no host, is a bad request.
-pub(super) fn has_right_host(version: Version, asked: &Asked<'_>) -> bool {
-    match &asked.host {
-        Lines::None => version != Version::HTTP_11,
-        Lines::One(host) => host.iter().all(|byte| IN_A_HOST[usize::from(*byte)]),
-        Lines::Several(_) => false,
+/// RFC 9112 section 3.2: HTTP/1.1 without a `Host`, or with two, or with one that is no host, is a bad request. So is HTTP/2 with neither
+/// that nor `:authority`, or with both for two hosts (RFC 9113 section 8.3.1). A target that says who asks is refused too: it is there to
+/// deceive (RFC 9110 section 4.2.4).
+pub(super) fn has_right_host<B>(request: &Request<B>, asked: &Asked<'_>) -> bool {
+    let uri = request.uri();
+    let named = uri.authority().map(|authority| authority.as_str().as_bytes());
+    if !named.is_none_or(is_host) {
+        return false;
+    }
+    match (&asked.host, request.version(), named) {
+        (Lines::Several(_), ..) => false,
+        (Lines::None, Version::HTTP_2, named) => named.is_some(),
+        (Lines::None, version, _) => version != Version::HTTP_11,
+        (Lines::One(host), Version::HTTP_2, Some(named)) => {
+            is_host(host) && is_same_host(host, named, uri.scheme_str())
+        }
+        (Lines::One(host), Version::HTTP_2, None) => is_host(host) && !host.is_empty(),
+        (Lines::One(host), ..) => is_host(host),
     }
 }
 
-/// Visible characters but those that end a host in a URL, or stand in none.
-const IN_A_HOST: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = b'!';
-    while byte <= b'~' {
-        table[byte as usize] = !matches!(byte, b'/' | b'?' | b'#' | b'@' | b'\\' | b',' | b'"' | b'<' | b'>');
-        byte += 1;
-    }
-    table
-};
-
-fn retrieve<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> Response<Body> {
+fn retrieve<'t, B>(table: &'t Table, request: &Request<B>, asked: &Asked<'_>) -> WithHsts<'t> {
     let path = match decoded_path(request.uri()) {
         Ok(path) => path,
-        Err(status) => return error(status),
+        Err(status) => return (error(status), table.hsts()),
     };
     match table.get(&path) {
-        Some(Route::Resource(resource)) => represent(resource, request.method(), asked),
-        Some(Route::Redirect(to)) => redirect(to, request.uri().query()),
+        Some(Route::Resource(resource)) => {
+            (represent(resource, request.method(), asked), resource.fields().hsts(table.hsts()))
+        }
+        Some(Route::Redirect(to)) => (redirect(to, request.uri().query()), table.hsts()),
         None => not_found(table, asked),
     }
 }
@@ -233,86 +239,6 @@ pub(super) fn decoded_path(uri: &Uri) -> Result<Cow<'_, str>, StatusCode> {
     decode_url_path(path).map(Cow::Owned).ok_or(StatusCode::BAD_REQUEST)
 }
 
-/// What a resource's answer is.
-pub(super) enum Decision<'t> {
-    Whole(Representation<'t>),
-    NotModified(Representation<'t>),
-    Part(Representation<'t>, Range<u64>),
-    Parts(Representation<'t>, Vec<Range<u64>>),
-    NotAcceptable,
-    Failed,
-    /// Of so many bytes.
-    Unsatisfiable(u64),
-}
-
-/// RFC 9110 section 13.2.2, with negotiation before it: conditions are about the representation that would be sent.
-pub(super) fn decide<'t>(resource: &'t Resource, method: &Method, asked: &Asked<'_>) -> Decision<'t> {
-    let Some(representation) = Accepted::selected(asked, resource) else { return Decision::NotAcceptable };
-    let Some(etag) = representation.etag else { return Decision::Whole(representation) };
-    let etag = etag.as_bytes();
-    match conditional::evaluate(asked, etag) {
-        Outcome::NotModified => return Decision::NotModified(representation),
-        Outcome::Failed => return Decision::Failed,
-        Outcome::Proceed => {}
-    }
-    // RFC 9110 section 14.2: of the methods here, only GET has ranges.
-    let range = match *method {
-        // Two of a field that is no list are malformed, and ignored (RFC 9110 section 5.3).
-        Method::GET => asked.range.only().filter(|_| conditional::range_applies(asked, etag)),
-        _ => None,
-    };
-    let length = representation.body.length();
-    match range.map_or(Selected::Whole, |field| range::select(field, length)) {
-        Selected::Whole => Decision::Whole(representation),
-        Selected::One(range) => Decision::Part(representation, range),
-        // Whether `Content-Encoding` is about the parts or about the multipart is said nowhere, so these are sent whole.
-        Selected::Several(_) if representation.encoding.is_some() => Decision::Whole(representation),
-        Selected::Several(ranges) => Decision::Parts(representation, ranges),
-        Selected::Unsatisfiable => Decision::Unsatisfiable(length),
-    }
-}
-
-fn represent(resource: &Resource, method: &Method, asked: &Asked<'_>) -> Response<Body> {
-    let refuse = |status| vary(error(status), resource);
-    match decide(resource, method, asked) {
-        Decision::Whole(representation) => whole(&representation),
-        Decision::NotModified(representation) => {
-            answer(StatusCode::NOT_MODIFIED, representation.not_modified(), Bytes::new())
-        }
-        Decision::Part(representation, range) => part(&representation, range),
-        Decision::Parts(representation, ranges) => parts(&representation, &ranges),
-        Decision::NotAcceptable => refuse(StatusCode::NOT_ACCEPTABLE),
-        Decision::Failed => refuse(StatusCode::PRECONDITION_FAILED),
-        Decision::Unsatisfiable(length) => {
-            let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE);
-            set(response.headers_mut(), CONTENT_RANGE, format!("bytes */{length}"));
-            response
-        }
-    }
-}
-
-fn whole(representation: &Representation) -> Response<Body> {
-    answer(StatusCode::OK, representation.headers(), representation.body.clone())
-}
-
-/// RFC 9110 section 15.3.7.1.
-fn part(representation: &Representation, range: Range<u64>) -> Response<Body> {
-    let mut headers = representation.headers();
-    set(&mut headers, CONTENT_RANGE, range::content_range(&range, representation.body.length()));
-    answer(StatusCode::PARTIAL_CONTENT, headers, representation.body.slice(range))
-}
-
-/// RFC 9110 section 15.3.7.2.
-fn parts(representation: &Representation, ranges: &[Range<u64>]) -> Response<Body> {
-    // Content that holds its own digest is not to be found, so this stands nowhere in it.
-    let tag = representation.etag.as_ref().map_or(&b""[..], Tag::as_bytes);
-    let boundary = str::from_utf8(tag).unwrap_or_default().trim_matches('"');
-    let mut headers = representation.headers();
-    let body = Body::of(range::multipart(representation.body, ranges, headers.get(CONTENT_TYPE), boundary));
-    set(&mut headers, CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
-    with_body(StatusCode::PARTIAL_CONTENT, headers, body)
-}
-
 /// 308, so that the method stays what it is; with the query, which says something to the page's scripts.
 fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
     let mut headers = HeaderMap::new();
@@ -326,25 +252,30 @@ fn redirect(to: &str, query: Option<&str>) -> Response<Body> {
     );
     headers.insert(CACHE_CONTROL, NO_CACHE);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     answer(StatusCode::PERMANENT_REDIRECT, headers, Bytes::new())
 }
 
-fn not_found(table: &Table, asked: &Asked<'_>) -> Response<Body> {
-    let Some(page) = table.error_page(StatusCode::NOT_FOUND) else { return error(StatusCode::NOT_FOUND) };
-    let representation = Accepted::selected(asked, page).unwrap_or_else(|| page.identity());
-    answer(StatusCode::NOT_FOUND, representation.headers(), representation.body.clone())
+fn not_found<'t>(table: &'t Table, asked: &Asked<'_>) -> WithHsts<'t> {
+    error_page(table, StatusCode::NOT_FOUND, |page| Accepted::selected(asked, page))
 }
 
-/// An error's answer, with the site's own page for it if there is one.
-pub(super) fn error_page(table: &Table, status: StatusCode) -> Response<Body> {
-    let Some(page) = table.error_page(status) else { return error(status) };
-    let representation = page.identity();
-    answer(status, representation.headers(), representation.body.clone())
+/// An error's answer, with the site's own page for it if there is one, in the representation that is selected, or else as it is.
+pub(super) fn error_page<'t>(
+    table: &'t Table,
+    status: StatusCode,
+    select: impl FnOnce(&'t Resource) -> Option<Representation<'t>>,
+) -> WithHsts<'t> {
+    let Some(page) = table.error_page(status) else { return (error(status), table.hsts()) };
+    let representation = select(page).unwrap_or_else(|| page.identity());
+    let response = answer(status, representation.headers(), representation.body.clone());
+    (response, page.fields().hsts(table.hsts()))
 }
 
 /// What may be done, and to what is for other origins too, what those may do (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).
 fn options<B>(table: &Table, request: &Request<B>) -> Response<Body> {
-    let headers = HeaderMap::from_iter([(ALLOW, METHODS), (CACHE_CONTROL, NO_STORE)]);
+    let headers =
+        HeaderMap::from_iter([(ALLOW, METHODS), (CACHE_CONTROL, NO_STORE), (X_CONTENT_TYPE_OPTIONS, NOSNIFF)]);
     let mut response = answer(StatusCode::NO_CONTENT, headers, Bytes::new());
     let asks = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD].iter().all(|name| request.headers().contains_key(name));
     let resource = decoded_path(request.uri()).ok().filter(|_| asks).and_then(|path| table.get(&path));
@@ -370,36 +301,29 @@ pub fn error(status: StatusCode) -> Response<Body> {
         (CACHE_CONTROL, NO_STORE),
         (CONTENT_TYPE, TEXT),
         (CONTENT_LENGTH, length),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (X_CONTENT_TYPE_OPTIONS, NOSNIFF),
     ]);
     answer(status, headers, body)
 }
 
-fn answer(status: StatusCode, headers: HeaderMap, content: impl Into<Content>) -> Response<Body> {
+pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: impl Into<Content>) -> Response<Body> {
     with_body(status, headers, Body::new(content))
 }
 
-fn with_body(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+pub(super) fn with_body(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-fn vary(response: Response<Body>, resource: &Resource) -> Response<Body> {
-    match resource.is_negotiated() {
-        true => with(response, VARY, HeaderValue::from_static("accept-encoding")),
-        false => response,
-    }
-}
-
-fn with(mut response: Response<Body>, name: HeaderName, value: HeaderValue) -> Response<Body> {
+pub(super) fn with(mut response: Response<Body>, name: HeaderName, value: HeaderValue) -> Response<Body> {
     response.headers_mut().insert(name, value);
     response
 }
 
 /// Sets a header to text that comes from numbers, tokens and URLs, and so is always a header's value.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
@@ -412,7 +336,7 @@ mod tests {
     use crate::environment::Environment;
     use crate::serve::fixture::Site;
     use crate::serve::table::TableBuilder;
-    use http::header::{ACCEPT_ENCODING, ETAG, HOST};
+    use http::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HOST, VARY};
     use http_body_util::BodyExt;
 
     /// A resource at `/a.txt` with the bodies `0123456789`, and `br-body` in Brotli.
@@ -626,14 +550,39 @@ mod tests {
         assert_eq!(with(Version::HTTP_11, &[]), 400);
         assert_eq!(with(Version::HTTP_11, &["a", "a"]), 400);
         assert_eq!(with(Version::HTTP_10, &["a", "a"]), 400);
-        for bad in ["a b", "a/b", "user@a", "a,b"] {
+        for bad in ["a b", "a/b", "user@a", "a,b", "a:b", "[::1", "a{b", "%zz"] {
             assert_eq!(with(Version::HTTP_11, &[bad]), 400, "{bad}");
         }
         for good in ["a", "[::1]:80", "a_b.example:8080", ""] {
             assert_eq!(with(Version::HTTP_11, &[good]), 200, "{good}");
         }
         assert_eq!(with(Version::HTTP_10, &[]), 200);
-        assert_eq!(with(Version::HTTP_2, &[]), 200);
+    }
+
+    #[test]
+    fn what_the_target_names_is_a_host_and_that_of_the_field() {
+        for (version, target, host, want) in [
+            (Version::HTTP_2, "http://a.example/a.txt", None, 200),
+            (Version::HTTP_2, "http://a.example/a.txt", Some("A.example:80"), 200),
+            (Version::HTTP_2, "https://a.example:8443/a.txt", Some("a.example:8443"), 200),
+            (Version::HTTP_2, "http://a.example/a.txt", Some("b.example"), 400),
+            (Version::HTTP_2, "http://a.example/a.txt", Some("a.example:8080"), 400),
+            (Version::HTTP_2, "http://a.example/a.txt", Some(""), 400),
+            (Version::HTTP_2, "http://user@a.example/a.txt", None, 400),
+            (Version::HTTP_2, "http://a:b/a.txt", None, 400),
+            (Version::HTTP_2, "/a.txt", Some("a.example"), 200),
+            (Version::HTTP_2, "/a.txt", Some(""), 400),
+            (Version::HTTP_2, "/a.txt", None, 400),
+            // RFC 9112 section 3.2.2: the field is not looked at, but has to be one.
+            (Version::HTTP_11, "http://a.example/a.txt", Some("b.example"), 200),
+            (Version::HTTP_11, "http://a.example/a.txt", Some("b{"), 400),
+            (Version::HTTP_11, "http://a.example/a.txt", None, 400),
+            (Version::HTTP_11, "http://user:secret@a.example/a.txt", Some("a.example"), 400),
+        ] {
+            let mut request = Request::get(target).version(version).body(()).unwrap();
+            request.headers_mut().extend(host.map(|host| (HOST, HeaderValue::from_static(host))));
+            assert_eq!(respond(&table(), &request).status(), want, "{version:?} {target} {host:?}");
+        }
     }
 
     #[test]
@@ -692,6 +641,36 @@ mod tests {
         let development = Handler::new(Handle::new(table("development")));
         let response = through(&development, ("192.0.2.1", true), request("GET", "/", &[]));
         assert!(!response.headers().contains_key(STRICT_TRANSPORT_SECURITY));
+    }
+
+    #[test]
+    fn a_files_own_hsts_wins_and_an_empty_one_is_none() {
+        let hsts = "strict-transport-security";
+        let site = Site::new()
+            .page("index.html", "x")
+            .page("own.html", "x")
+            .page("none.html", "x")
+            .page("404.html", "x")
+            .header("own.html", hsts, "max-age=1")
+            .header("none.html", hsts, "")
+            .header("404.html", hsts, "max-age=4");
+        let handlers = ["production", "development"]
+            .map(|name| Handler::new(Handle::new(site.table(&Environment::new(name)).unwrap())));
+        for (target, production, development) in [
+            ("/", Some("max-age=31536000"), None),
+            ("/own", Some("max-age=1"), Some("max-age=1")),
+            ("/none", None, None),
+            ("/missing", Some("max-age=4"), Some("max-age=4")),
+            ("/own/", Some("max-age=31536000"), None),
+        ] {
+            for (handler, want) in handlers.iter().zip([production, development]) {
+                for (is_tls, want) in [(true, want), (false, None)] {
+                    let response = through(handler, ("192.0.2.1", is_tls), request("GET", target, &[]));
+                    let all: Vec<&HeaderValue> = response.headers().get_all(STRICT_TRANSPORT_SECURITY).iter().collect();
+                    assert_eq!(all, Vec::from_iter(want), "{target} {is_tls}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -789,8 +768,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_not_sniffed() {
-        assert_eq!(get("/missing", &[]).headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+    fn answers_without_a_file_are_not_sniffed() {
+        for (method, target) in
+            [("GET", "/missing"), ("GET", "/docs"), ("OPTIONS", "/a.txt"), ("OPTIONS", "*"), ("PUT", "/")]
+        {
+            assert_eq!(ask(method, target, &[]).headers()[X_CONTENT_TYPE_OPTIONS], "nosniff", "{method} {target}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The headers that a file's answers have in an environment, but for those that follow from the bytes: computed once, when the file
 //! is loaded.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, STRICT_TRANSPORT_SECURITY,
+};
 
 use super::resource::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::environment::{Environment, tag, tags_of};
@@ -57,10 +59,10 @@ impl Terms<'_> {
             Kind::Page => {
                 fields.push((CACHE_CONTROL, environment.page_cache_control()));
                 let directives = [
-                    (CDN_CACHE_CONTROL, &environment.cdn_cache_control),
-                    (SURROGATE_CONTROL, &environment.surrogate_control),
+                    (CDN_CACHE_CONTROL, environment.page_cdn_cache_control()),
+                    (SURROGATE_CONTROL, environment.page_surrogate_control()),
                 ];
-                fields.extend(directives.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+                fields.extend(directives.into_iter().filter_map(|(name, value)| Some((name, value?))));
             }
             Kind::Asset => {
                 fields.push((CACHE_CONTROL, self.manifest.cache_control(file).to_owned()));
@@ -100,7 +102,7 @@ impl Terms<'_> {
     }
 }
 
-/// With the user's own, which win; one that is empty is left out.
+/// With the user's own, which win; one that is empty is left out, but for what is added later where nothing is said.
 fn to_map(path: &str, file: &File, fields: Vec<(HeaderName, String)>) -> Result<HeaderMap, NoHeader> {
     let fault =
         |name: &str, value: &str| NoHeader { path: path.to_owned(), name: name.to_owned(), value: value.to_owned() };
@@ -112,7 +114,7 @@ fn to_map(path: &str, file: &File, fields: Vec<(HeaderName, String)>) -> Result<
     for (name, value) in &file.headers {
         let field = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
         let (name, value) = field.ok_or_else(|| fault(name, value))?;
-        match value.is_empty() {
+        match value.is_empty() && name != STRICT_TRANSPORT_SECURITY {
             true => headers.remove(name),
             false => headers.insert(name, value),
         };
@@ -223,8 +225,8 @@ mod tests {
         environment.surrogate_control = Some("max-age=600".to_owned());
         environment.stale_if_error = Some(86400);
         let page = headers(&site, &environment, "index.html", None);
-        assert_eq!(page["cdn-cache-control"], "max-age=60");
-        assert_eq!(page["surrogate-control"], "max-age=600");
+        assert_eq!(page["cdn-cache-control"], "max-age=60, stale-if-error=86400");
+        assert_eq!(page["surrogate-control"], "max-age=600, stale-if-error=86400");
         assert_eq!(page[CACHE_CONTROL], "public, max-age=0, stale-if-error=86400");
         let public = headers(&site, &environment, "robots.txt", None);
         assert_eq!(public[CACHE_CONTROL], "no-cache");

@@ -341,13 +341,18 @@ impl Scrape {
             out.gauge("body_memory_bytes", "Bytes of bodies held in memory", inventory.memory_bytes as f64)?;
             out.gauge("body_file_bytes", "Bytes of bodies read from their files", inventory.file_bytes as f64)?;
         }
-        let (state, times) = status.failover();
-        if let Some(state) = state {
-            let help = "Whether pages take their assets from their own origin, because the asset base fails";
-            out.gauge("failover_active", help, f64::from(state == Failover::Origin))?;
-            out.counter("failovers", "Times that the asset base was given up", times)?;
+        let failovers = status.failovers();
+        if failovers.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let help = "Whether pages take their assets from their own origin, because the asset base fails";
+        let mut metric = out.0.encode_descriptor("failover_active", help, None, MetricType::Gauge)?;
+        for (environment, (to, _)) in &failovers {
+            let labels = [("environment", environment.as_str())];
+            ConstGauge::new(f64::from(*to == Failover::Origin)).encode(metric.encode_family(&labels)?)?;
+        }
+        let times = failovers.iter().map(|(environment, (_, times))| ([("environment", environment.as_str())], *times));
+        out.counters("failovers", "Times that the asset base was given up", &times.collect::<Vec<_>>())
     }
 
     fn access_log(&self, out: &mut Writer) -> fmt::Result {
@@ -481,7 +486,8 @@ mod tests {
             inventory: Inventory { urls: 3, memory_bytes: 4, file_bytes: 5 },
         });
         status.reloaded(false);
-        status.failed_over(Failover::Origin);
+        ["a\"b", "c"].into_iter().for_each(|environment| status.watches(environment));
+        status.failed_over("c", Failover::Origin);
         let text = metrics.text();
         for line in [
             "fingerpost_ready 1.0",
@@ -492,8 +498,10 @@ mod tests {
             "fingerpost_body_file_bytes 5.0",
             "fingerpost_reloads_total{result=\"ok\"} 0",
             "fingerpost_reloads_total{result=\"failed\"} 1",
-            "fingerpost_failover_active 1.0",
-            "fingerpost_failovers_total 1",
+            "fingerpost_failover_active{environment=\"a\\\"b\"} 0.0",
+            "fingerpost_failovers_total{environment=\"a\\\"b\"} 0",
+            "fingerpost_failover_active{environment=\"c\"} 1.0",
+            "fingerpost_failovers_total{environment=\"c\"} 1",
         ] {
             assert_says(&text, line);
         }

@@ -53,6 +53,7 @@ mod outline;
 mod peer;
 mod quick;
 mod range;
+mod represent;
 mod resource;
 mod retention;
 mod routes;
@@ -94,7 +95,7 @@ pub use server::Server;
 pub use signal::{Signal, Signals};
 pub use sites::Sites;
 pub(crate) use sites::name as host_name;
-pub use status::{Failover, Live, Phase, Status};
+pub use status::{Failover, Failovers, Live, Phase, Status};
 pub use storage::Policy;
 pub use stored::{Standing, Stored};
 pub use table::{Handle, Inventory, Route, Table, TableBuilder};
@@ -216,6 +217,8 @@ pub async fn run_and_follow(
         server = server.with_tls(tls);
     }
     operator.loaded(&current, &environment, start.elapsed());
+    let status = operator.status();
+    current.watched().for_each(|environment| status.watches(environment));
     // Before the address is told: who reads it may send a signal at once.
     let mut signals = Signals::install()?;
     tracing::info!(address = %server.local_addr(), environment, "listening");
@@ -224,7 +227,6 @@ pub async fn run_and_follow(
     let handler = Handler::new(current.handle().clone()).behind(options.front.clone());
     let gateway = upstream.map(|upstream| operator.observe(Gateway::new(handler.clone(), Arc::new(upstream))));
     let service = operator.observe(handler);
-    let status = operator.status();
     // Nobody waits for it but who comes after the next start.
     let mut verifying = pin!(async {
         let kept = current.keep().await;
@@ -287,11 +289,12 @@ pub async fn run_and_follow(
         operator.draining();
         observer(Event::Stopping);
     };
-    let fail_over = current.fail_over(|change| {
-        status.failed_over(match change {
+    let fail_over = current.fail_over(|environment, change| {
+        let to = match change {
             Change::Failed { .. } => Failover::Origin,
             Change::Recovered { .. } => Failover::Base,
-        });
+        };
+        status.failed_over(environment, to);
         observer(Event::Failover(change));
     });
     let shutdown = async {

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode};
 
 use super::asked::Asked;
+use super::client::is_host;
 use super::content::Content;
-use super::handler::{Decision, Handler, decide, has_right_host};
+use super::handler::Handler;
 use super::metrics::{Counted, Metrics};
 use super::observe::watched;
+use super::represent::{Decision, decide};
 use super::resource::Representation;
 use super::table::{Route, Table};
 
@@ -115,11 +117,12 @@ impl Quick {
             return None;
         }
         let asked = Asked::of_plain(request.headers)?;
-        if !has_right_host(Version::HTTP_11, &asked) || !asked.cdn_loop.is_empty() {
+        let host = asked.host.only().filter(|host| is_host(host))?;
+        if !asked.cdn_loop.is_empty() {
             return None;
         }
         let sites = self.handler.sites();
-        let table = sites.choose(|| asked.host.only().and_then(|host| str::from_utf8(host).ok()))?;
+        let table = sites.choose(|| str::from_utf8(host).ok())?;
         let Route::Resource(resource) = table.get(path)? else { return None };
         let (status, representation, range) = match decide(resource, &Method::GET, &asked) {
             Decision::Whole(representation) => (StatusCode::OK, representation, None),
@@ -196,7 +199,7 @@ impl Quick {
             ]);
         }
         if self.handler.is_tls()
-            && let Some(hsts) = table.hsts()
+            && let Some(hsts) = representation.hsts(table.hsts())
         {
             put(&[b"strict-transport-security: ", hsts.as_bytes(), b"\r\n"]);
         }
@@ -251,9 +254,9 @@ mod tests {
     use super::*;
     use crate::fingerprint::Digest;
     use crate::serve::fixture::{agree, answered, quick};
-    use crate::serve::{Resource, TableBuilder, respond};
+    use crate::serve::{Handle, Peer, Resource, TableBuilder, respond};
     use http::Request;
-    use http::header::{HeaderMap, HeaderName, HeaderValue};
+    use http::header::{HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 
     fn table() -> Table {
         let mut table = TableBuilder::default();
@@ -283,6 +286,32 @@ mod tests {
                 let request = request.header("host", "a").body(()).unwrap();
                 let ours = answered(table(), &request).unwrap_or_else(|| panic!("{path} {headers:?} is plain"));
                 agree(ours, respond(&table(), &request));
+            }
+        }
+    }
+
+    #[test]
+    fn hsts_is_there_once_over_tls_and_a_files_own_wins() {
+        let mut table = TableBuilder::default();
+        table.hsts(HeaderValue::from_static("max-age=9"));
+        for (path, own) in [("/", None), ("/own", Some("max-age=1")), ("/none", Some(""))] {
+            let headers = own.map(|own| (STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(own)));
+            table.resource(
+                path,
+                Resource::new(&Digest::of(b"x"), headers.into_iter().collect(), Bytes::from_static(b"x")),
+            );
+        }
+        let handler = Handler::new(Handle::new(table.build()));
+        for is_tls in [true, false] {
+            let peer = Peer { address: ([192, 0, 2, 1], 1).into(), is_tls };
+            let quick = Quick::of(&handler.clone().for_peer(peer), true).unwrap();
+            for (path, want) in [("/", Some("max-age=9")), ("/own", Some("max-age=1")), ("/none", None)] {
+                let mut out = Vec::new();
+                let seen = quick.look(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes(), &mut out);
+                assert!(matches!(seen, Seen::Answered(_)), "{path}");
+                let head = String::from_utf8(out).unwrap();
+                let all = head.lines().filter_map(|line| line.strip_prefix("strict-transport-security: "));
+                assert_eq!(all.collect::<Vec<_>>(), Vec::from_iter(want.filter(|_| is_tls)), "{path} {is_tls}");
             }
         }
     }
@@ -322,6 +351,8 @@ mod tests {
             get(&"x: y\r\n".repeat(FIELDS)),
             "GET / HTTP/1.1\r\n\r\n".to_owned(),
             "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a:b\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: [::1\r\n\r\n".to_owned(),
             "GET / HTTP/1.1\r\nhost: a\r\n".to_owned(),
             String::new(),
         ] {

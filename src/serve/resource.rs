@@ -200,6 +200,11 @@ impl Representation<'_> {
         self.fields.not_modified(self.form(), self.tag())
     }
 
+    /// `Strict-Transport-Security` for answers over TLS, where the environment has this one or none.
+    pub(super) fn hsts<'h>(&'h self, inherited: Option<&'h HeaderValue>) -> Option<&'h HeaderValue> {
+        self.fields.hsts(inherited)
+    }
+
     fn tag(&self) -> Option<HeaderValue> {
         // Of just that capacity, it becomes the value without another allocation. Digits and a token are always one.
         HeaderValue::from_maybe_shared(bytes::Bytes::from(self.etag?.as_bytes().to_vec())).ok()
@@ -261,7 +266,10 @@ const HEX: [[u8; 2]; 256] = {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
+    use http::header::{
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, STRICT_TRANSPORT_SECURITY,
+        VARY,
+    };
 
     fn headers() -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -326,6 +334,24 @@ mod tests {
         assert_ne!(headers[ETAG], "7");
         for name in [CONTENT_ENCODING, CONTENT_LENGTH, LAST_MODIFIED] {
             assert!(!headers.contains_key(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn hsts_is_no_field_among_the_others() {
+        let inherited = HeaderValue::from_static("max-age=9");
+        for (own, want) in [(None, Some("max-age=9")), (Some(""), None), (Some("max-age=1"), Some("max-age=1"))] {
+            let mut given = headers();
+            given.extend(own.map(|value| (STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(value))));
+            let resource = Resource::new(&Digest::of(b"x"), given, Bytes::from_static(b"x"));
+            let stable = resource.clone().with_cache_control(HeaderValue::from_static("no-cache"));
+            for resource in [resource.clone(), stable, resource.into_error()] {
+                let representation = resource.identity();
+                let hsts = representation.hsts(Some(&inherited));
+                assert_eq!(hsts.map(|value| value.to_str().unwrap()), want);
+                assert_eq!(representation.hsts(None), hsts.filter(|_| own.is_some()));
+                assert!(!representation.headers().contains_key(STRICT_TRANSPORT_SECURITY));
+            }
         }
     }
 

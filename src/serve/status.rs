@@ -1,7 +1,8 @@
 //! How the server is: starting, ready or on its way out, and which release it serves.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -16,10 +17,12 @@ pub struct Status {
     live: ArcSwapOption<Live>,
     reloads: AtomicU64,
     failed_reloads: AtomicU64,
-    /// 0: not known; then one more than the place in [`Failover::ALL`].
-    failover: AtomicU8,
-    failovers: AtomicU64,
+    failovers: Mutex<Failovers>,
 }
+
+/// Of each environment where that is watched, by its name: where its pages have their assets, and how often that had to be their own
+/// origin.
+pub type Failovers = BTreeMap<String, (Failover, u64)>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -66,16 +69,13 @@ impl Live {
 }
 
 /// Where pages say that their assets are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Failover {
     /// At the environment's `asset_base`, which answers.
+    #[default]
     Base,
     /// At the pages' own origin, because `asset_base` does not answer.
     Origin,
-}
-
-impl Failover {
-    pub const ALL: [Failover; 2] = [Failover::Base, Failover::Origin];
 }
 
 impl Status {
@@ -117,19 +117,25 @@ impl Status {
         (self.reloads.load(Ordering::Relaxed), self.failed_reloads.load(Ordering::Relaxed))
     }
 
-    /// Says where pages have their assets now; a change to [`Failover::Origin`] is counted.
-    pub fn failed_over(&self, to: Failover) {
-        let before = self.failover.swap(to as u8 + 1, Ordering::AcqRel);
-        if to == Failover::Origin && before != to as u8 + 1 {
-            self.failovers.fetch_add(1, Ordering::Relaxed);
-        }
+    /// From now on it is watched where the pages of an environment have their assets.
+    pub fn watches(&self, environment: &str) {
+        self.known().entry(environment.to_owned()).or_default();
     }
 
-    /// Where pages have their assets, if that is watched at all, and how often it had to be their own origin.
-    pub fn failover(&self) -> (Option<Failover>, u64) {
-        let state = self.failover.load(Ordering::Acquire).checked_sub(1);
-        let state = state.and_then(|index| Failover::ALL.get(usize::from(index)).copied());
-        (state, self.failovers.load(Ordering::Relaxed))
+    /// Says where the pages of an environment have their assets now; a change to [`Failover::Origin`] is counted.
+    pub fn failed_over(&self, environment: &str, to: Failover) {
+        let mut known = self.known();
+        let (before, times) = known.entry(environment.to_owned()).or_default();
+        *times += u64::from(to == Failover::Origin && *before != to);
+        *before = to;
+    }
+
+    pub fn failovers(&self) -> Failovers {
+        self.known().clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Failovers> {
+        self.failovers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,10 +168,24 @@ mod tests {
     #[test]
     fn only_a_change_of_side_is_a_failover() {
         let status = Status::default();
-        assert_eq!(status.failover(), (None, 0));
+        assert!(status.failovers().is_empty());
+        status.watches("a");
+        assert_eq!(status.failovers()["a"], (Failover::Base, 0), "it is known before anything happens");
         for (to, times) in [(Failover::Base, 0), (Failover::Origin, 1), (Failover::Origin, 1), (Failover::Base, 1)] {
-            status.failed_over(to);
-            assert_eq!(status.failover(), (Some(to), times));
+            status.failed_over("a", to);
+            assert_eq!(status.failovers()["a"], (to, times));
         }
+    }
+
+    #[test]
+    fn environments_fail_over_each_by_itself() {
+        let status = Status::default();
+        ["a", "b"].into_iter().for_each(|name| status.watches(name));
+        status.failed_over("a", Failover::Origin);
+        assert_eq!(status.failovers()["b"], (Failover::Base, 0));
+        status.failed_over("b", Failover::Origin);
+        status.failed_over("b", Failover::Base);
+        let known = status.failovers();
+        assert_eq!((known["a"], known["b"]), ((Failover::Origin, 1), (Failover::Base, 1)));
     }
 }

@@ -255,6 +255,10 @@ fn a_report_is_shown_again_and_held_against_another() {
     edited("other.json", &|report| report["settings"]["page"] = "/other".into());
     let other = compare("old.json", "other.json");
     assert!(other.code == Some(2) && other.stderr.contains("can't be compared"), "{}", other.stderr);
+    // Before anything is measured.
+    let settings = site.run(&["bench", "--from", "old.json", "--compare", "old.json", "--connections", "7"]);
+    assert!(settings.code == Some(2) && settings.stderr.contains("the connections"), "{}", settings.stderr);
+    assert!(!settings.stderr.contains("round 1"), "{}", settings.stderr);
     edited("netem.json", &|report| report["settings"]["emulation"] = "netem".into());
     let netem = compare("old.json", "netem.json");
     assert!(netem.code == Some(2) && netem.stderr.contains("emulation of networks"), "{}", netem.stderr);

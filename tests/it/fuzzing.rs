@@ -49,7 +49,7 @@ impl Random {
     }
 
     fn spoilt(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
-        const SPECIAL: [&[u8]; 22] = [
+        const SPECIAL: [&[u8]; 27] = [
             b",",
             b";",
             b"=",
@@ -72,6 +72,11 @@ impl Random {
             b" ",
             b"\t",
             b"identity",
+            b"\r\n",
+            b"\r",
+            b":",
+            b"close",
+            b"chunked",
         ];
         let mut bytes = seeds[self.below(seeds.len())].clone();
         for _ in 0..=self.below(6) {

@@ -70,7 +70,7 @@ fn is_fixture(path: &str) -> bool {
             | "publish/purge/fixture.rs"
             | "publish/site.rs"
             | "publish/storms.rs"
-    )
+    ) || path.starts_with("serve/upstream/proof/")
 }
 
 fn module(path: &str) -> &str {

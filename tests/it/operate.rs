@@ -176,17 +176,19 @@ fn what_is_refused_before_it_is_a_request_is_counted_and_logged() {
     let site = site().config(JSON_LOG);
     let mut server = serve(&site, &["--admin", "0"]);
     let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(40_000));
+    let long = format!("GET /?{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(40_000));
     for (bytes, status) in [
         ("GET / HTTP/1.1\r\nhost: a\r\n\r\nno request\r\n\r\n", "HTTP/1.1 400"),
         (large.as_str(), "HTTP/1.1 431"),
+        (long.as_str(), "HTTP/1.1 414"),
         ("GET / HTTP/1.1\r\nhost", ""),
         ("", ""),
     ] {
         let answer = String::from_utf8_lossy(&exchange(&server, bytes.as_bytes())).into_owned();
         assert!(answer.contains(status), "{bytes:.40}: {answer}");
     }
-    assert_metric(&server, "fingerpost_requests_total{class=\"4xx\",kind=\"error\"}", 3.0);
-    assert_metric(&server, "fingerpost_request_duration_seconds_count", 4.0);
+    assert_metric(&server, "fingerpost_requests_total{class=\"4xx\",kind=\"error\"}", 4.0);
+    assert_metric(&server, "fingerpost_request_duration_seconds_count", 5.0);
     let logged = logged(&mut server, &site.root().join("a.log"));
     let version = || "HTTP/1.1".to_owned();
     assert_eq!(
@@ -195,6 +197,7 @@ fn what_is_refused_before_it_is_a_request_is_counted_and_logged() {
             (200, version(), "GET".into()),
             (400, version(), Value::Null),
             (408, version(), Value::Null),
+            (414, version(), Value::Null),
             (431, version(), Value::Null)
         ]
     );

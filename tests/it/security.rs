@@ -12,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = trials![
         every_answer_says_what_it_may,
         a_glob_sets_headers_and_leaves_them_out,
+        a_glob_sets_hsts_and_leaves_it_out,
         the_policy_can_be_reported_and_turned_off,
         pages_name_what_they_need,
         assets_for_other_origins_let_them_in,
@@ -60,7 +61,10 @@ fn every_answer_says_what_it_may() {
     let css = format!("/{}", site.build(&[]).named("css/a.css"));
     let server = site.serve(&LISTEN);
     for path in ["/", "/missing", "/robots.txt", &css, "/%00"] {
-        assert_eq!(get(&server.address, path, &[]).header("x-content-type-options"), Some("nosniff"), "{path}");
+        for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
+            let answer = request(&server.address, method, path, &[]);
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{method} {path}");
+        }
     }
     for path in ["/", "/missing"] {
         let page = get(&server.address, path, &[]);
@@ -103,6 +107,25 @@ fn a_glob_sets_headers_and_leaves_them_out() {
     }
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("'sha256-")));
     assert_eq!(get(&server.address, "/missing", &[]).header("content-security-policy"), Some("default-src 'none'"));
+}
+
+fn a_glob_sets_hsts_and_leaves_it_out() {
+    const HSTS: &str = "strict-transport-security";
+    let site = small().template("own.html", "<!doctype html><title>own</title>").config(
+        "[serve]\ntrusted_proxies = ['127.0.0.0/8']\n[env.production]\n\
+         [[headers]]\nmatch = 'own.html'\nset = { 'Strict-Transport-Security' = 'max-age=60; includeSubDomains' }\n\
+         [[headers]]\nmatch = 'robots.txt'\nunset = ['Strict-Transport-Security']\n",
+    );
+    site.build(&[]);
+    let server = serve(&site, "production");
+    for (path, want) in
+        [("/", Some("max-age=31536000")), ("/own", Some("max-age=60; includeSubDomains")), ("/robots.txt", None)]
+    {
+        let secure = get(&server.address, path, &[("x-forwarded-proto", "https")]);
+        assert_eq!((secure.status, secure.all(HSTS)), (200, Vec::from_iter(want)), "{path}");
+        let clear = get(&server.address, path, &[]);
+        assert_eq!((clear.status, clear.header(HSTS)), (200, None), "{path}");
+    }
 }
 
 fn the_policy_can_be_reported_and_turned_off() {
@@ -182,8 +205,8 @@ fn cdns_are_told_what_to_keep_and_what_to_purge() {
     let page = get(&server.address, "/", &[]);
     for (name, value) in [
         ("cache-control", "public, max-age=0, stale-while-revalidate=5, stale-if-error=3600".to_owned()),
-        ("cdn-cache-control", "max-age=60".to_owned()),
-        ("surrogate-control", "max-age=90".to_owned()),
+        ("cdn-cache-control", "max-age=60, stale-while-revalidate=5, stale-if-error=3600".to_owned()),
+        ("surrogate-control", "max-age=90, stale-while-revalidate=5, stale-if-error=3600".to_owned()),
         ("surrogate-key", format!("pages page-index.html release-{release}")),
         ("cache-tag", format!("pages,page-index.html,release-{release}")),
         ("edge-cache-tag", format!("pages,page-index.html,release-{release}")),

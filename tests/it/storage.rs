@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         what_is_kept_for_the_next_start_is_cleaned_up,
         files_that_change_under_the_server_are_never_served_wrong,
         files_that_are_overwritten_are_never_served_wrong_where_they_are_read,
+        files_that_are_cut_short_while_they_are_sent_leave_their_answers_short,
         a_thousand_reloads_lose_and_mix_nothing,
         what_the_build_did_not_compress_is_compressed_later,
         a_cdn_that_fails_is_stood_in_for,
@@ -265,6 +266,49 @@ fn files_that_are_overwritten_are_never_served_wrong_where_they_are_read() {
     changes_under_the_server(false, &["truncated", "removed", "replaced", "overwritten", "backdated", "touched"]);
 }
 
+/// By `sendfile`, as is usual. What the system has been handed already is the file's own memory, and behind the new end a part of that is
+/// made blank; no other byte is wrong, and no answer is as long as it says.
+fn files_that_are_cut_short_while_they_are_sent_leave_their_answers_short() {
+    // More than lies in sockets.
+    const LENGTH: usize = 16 << 20;
+    let site = Site::new().asset("a.bin", noise(1, LENGTH));
+    let dist = site.build(&[]);
+    let (url, whole) = (format!("/{}", dist.named("a.bin")), dist.bytes(&dist.named("a.bin")));
+    let path = site.root().join("dist").join(dist.named("a.bin"));
+    let server = site.serve(&[&LISTEN[..], &["--memory", "0"]].concat());
+    // Both ways on which a file is sent: past hyper, and through it.
+    for line in ["", "connection: close\r\n"] {
+        for length in [0, 100, LENGTH / 2, LENGTH - 1] {
+            let mut stream = TcpStream::connect(&server.address).expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 64 << 10).expect("a small buffer");
+            stream.write_all(format!("GET {url} HTTP/1.1\r\nhost: a\r\n{line}\r\n").as_bytes()).expect("a request");
+            let mut answer = vec![0; 1000];
+            stream.read_exact(&mut answer).expect("the first bytes");
+            let file = fs::File::options().write(true).open(&path).expect("a file");
+            file.set_len(length as u64).expect("cut");
+            // A reset is an end, too.
+            let _ = stream.read_to_end(&mut answer);
+            let (head, body) =
+                answer.split_at(answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4);
+            let head = String::from_utf8_lossy(head);
+            assert!(
+                head.starts_with("HTTP/1.1 200") && head.contains(&format!("content-length: {LENGTH}\r\n")),
+                "{head}"
+            );
+            assert!(body.len() < LENGTH, "cut at {length}, it is whole");
+            let kept = body.len().min(length);
+            assert!(body[..kept] == whole[..kept], "cut at {length}, wrong bytes before that");
+            let is_wrong = |(byte, right): (&u8, &u8)| byte != right && *byte != 0;
+            assert!(!body.iter().zip(whole).any(is_wrong), "cut at {length}, wrong bytes behind that");
+            assert_eq!(get(&server.address, &url, &[]).status, 503, "cut at {length}");
+            fs::write(&path, whole).expect("restored");
+            let again = get(&server.address, &url, &[]);
+            assert!(again.status == 200 && again.body == whole, "restored after {length}: {}", again.status);
+        }
+    }
+}
+
 fn changes_under_the_server(sendfile: bool, names: &[&'static str]) {
     let site = Site::new().config(&format!("[serve]\nsendfile = {sendfile}\n"));
     let site = names.iter().fold(site, |site, name| {
@@ -497,17 +541,27 @@ fn a_cdn_that_fails_is_stood_in_for() {
     let css = site.build(&[]).named("css/a.css");
     let mode = Arc::new(AtomicU8::new(RIGHT));
     cdn(listener, site.root().join("dist"), Arc::clone(&mode));
-    let server = site.serve(&[&LISTEN[..], &["-e", "production"]].concat());
+    let server = site.serve(&[&LISTEN[..], &["-e", "production", "--admin", "0"]].concat());
     let page = || get(&server.address, "/", &[]).text();
+    let metrics = || {
+        let text = get(&server.admin, "/metrics", &[]).text();
+        ["failover_active", "failovers_total"].map(|name| {
+            let name = format!("fingerpost_{name}{{environment=\"production\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok())
+        })
+    };
     let (theirs, ours) = (format!("\"{base}{css}\""), format!("\"/{css}\""));
     let by_cdn = |page: &str| page.contains(&theirs) && page.contains("crossorigin");
     let by_itself =
         |page: &str| (page.contains(&ours) || page.contains(&ours.replace('"', ""))) && !page.contains(&base);
     assert!(by_cdn(&page()), "{}", page());
-    for (trouble, reason) in [(WRONG, "other bytes"), (SILENT, "not answered in time"), (GONE, "failed 2 times")] {
+    assert_eq!(metrics(), [Some(0.0), Some(0.0)], "before anything has happened");
+    let troubles = [(WRONG, "other bytes"), (SILENT, "not answered in time"), (GONE, "failed 2 times")];
+    for ((trouble, reason), times) in troubles.into_iter().zip([1.0, 2.0, 3.0]) {
         mode.store(trouble, Ordering::Relaxed);
         let line = server.wait_for("warning: assets are served from here");
         assert!(line.contains(reason) && line.contains(&base), "{line}");
+        assert_eq!(metrics(), [Some(1.0), Some(times)]);
         assert!(by_itself(&page()), "{}", page());
         assert_eq!(get(&server.address, &format!("/{css}"), &[]).status, 200);
         server.signal(Signal::HUP);
@@ -515,6 +569,7 @@ fn a_cdn_that_fails_is_stood_in_for() {
         assert!(by_itself(&page()), "a reload does not bring it back: {}", page());
         mode.store(RIGHT, Ordering::Relaxed);
         server.wait_for("again: it answered 2 times");
+        assert_eq!(metrics(), [Some(0.0), Some(times)]);
         assert!(by_cdn(&page()), "{}", page());
     }
     site.write("fingerpost.toml", format!("[env.production]\nasset_base = '{base}'\nfailover = false\n"));

@@ -101,6 +101,12 @@ impl Browser {
 }
 
 impl Visitor {
+    /// From here on this is somebody else, who has never been anywhere.
+    pub async fn give_way(&mut self, browser: &mut Browser) -> Result<(), String> {
+        let next = browser.visitor().await?;
+        browser.leave(std::mem::replace(self, next)).await
+    }
+
     /// Opens the page in a new tab, and waits until all is there. What was open before is closed.
     pub async fn visit(&mut self, browser: &mut Browser, url: &str) -> Result<Seen, String> {
         if let Some(page) = self.page.take() {

@@ -133,8 +133,10 @@ impl Plan {
                         let ask = &asks[turn as usize % asks.len()];
                         let answer = line.ask(ask).await;
                         let (_, tally, histogram) = &mut *state.borrow_mut();
-                        tally.count(answer);
-                        histogram.saturating_record(due.elapsed().as_micros() as u64);
+                        // A refusal is soon there, and no answer.
+                        if tally.count(answer) {
+                            histogram.saturating_record(due.elapsed().as_micros() as u64);
+                        }
                     }
                 });
             }
@@ -215,12 +217,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, answer: io::Result<Answer>) {
+    /// Whether it was one.
+    fn count(&mut self, answer: io::Result<Answer>) -> bool {
         self.requests += 1;
         self.bytes += answer.as_ref().map_or(0, |answer| answer.bytes);
         // Who is asked too much may say so in place of an answer (RFC 6585 section 4).
         let is_good = answer.is_ok_and(|answer| answer.status < 500 && answer.status != 429);
         self.errors += u64::from(!is_good);
+        is_good
     }
 }
 

@@ -64,8 +64,11 @@ pub struct Mark {
     pub high: f64,
 }
 
-/// Colours of the page for series: `--s0` and so on; after these they begin anew.
+/// Colours of the page for series: `--s0` and so on; after these they begin anew, with other dashes.
 pub const SERIES: usize = 8;
+
+/// Series that can be told apart.
+const ALL_SERIES: usize = SERIES * SERIES;
 
 const GRID: RGBColor = RGBColor(1, 1, 0);
 const INK: RGBColor = RGBColor(1, 2, 0);
@@ -74,7 +77,7 @@ const FONT: &str = "sans-serif";
 const DASHES: [&str; SERIES] = ["", "9 4", "2 3", "12 3 2 3", "5 2", "14 5", "3 2 8 2", "1 2"];
 
 fn color(series: usize) -> RGBColor {
-    RGBColor(2, 0, (series % SERIES) as u8)
+    RGBColor(2, 0, (series % ALL_SERIES) as u8)
 }
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
@@ -229,8 +232,9 @@ fn themed(svg: &str, (width, height): (u32, u32), id: &str, title: &str, descrip
     for (sentinel, name) in [(GRID, "line"), (INK, "ink"), (SOFT, "soft")] {
         out = replaced(out, sentinel, name, "");
     }
-    for (series, dash) in DASHES.iter().enumerate() {
-        out = replaced(out, color(series), &format!("s{series}"), dash);
+    for series in 0..ALL_SERIES {
+        let dash = DASHES[(series + series / SERIES) % SERIES];
+        out = replaced(out, color(series), &format!("s{}", series % SERIES), dash);
     }
     let (title, description) = (escaped(title), escaped(description));
     format!(
@@ -241,6 +245,9 @@ fn themed(svg: &str, (width, height): (u32, u32), id: &str, title: &str, descrip
 
 fn replaced(svg: String, RGBColor(red, green, blue): RGBColor, name: &str, dash: &str) -> String {
     let number = format!("#{red:02X}{green:02X}{blue:02X}");
+    if !svg.contains(&number) {
+        return svg;
+    }
     let dash = if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") };
     // Only lines are dashed, which plotters writes as polylines.
     let svg = svg

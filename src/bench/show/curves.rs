@@ -4,7 +4,7 @@ use super::super::cost::SCALES;
 use super::super::metric::Metric;
 use super::super::report::VisitKind;
 use super::super::statistics::{Buckets, Estimate};
-use super::super::summary::{Summary, distances};
+use super::super::summary::{Summary, distances, far_network};
 use super::chart::{self, Axis, Line, Lines, Mark, RowOf, Rows};
 use super::{table::KINDS, words};
 
@@ -48,8 +48,10 @@ pub fn percentiles(summary: &Summary<'_>) -> Option<String> {
 
 fn curve(buckets: &Buckets) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
+    // Of a hundred requests, the slowest is at the 99th percentile.
+    let least = (1.0 / buckets.total().max(1) as f64).max(10_f64.powf(-NINES));
     for (share, micros) in buckets.cumulative() {
-        let nines = -(1.0 - share).max(10_f64.powf(-NINES)).log10();
+        let nines = -(1.0 - share).max(least).log10();
         let point = (nines, (micros.max(1) as f64).log10());
         match points.last_mut() {
             // Points that fall on one pixel say nothing more.
@@ -180,13 +182,13 @@ pub fn loads(summary: &Summary<'_>) -> Option<String> {
 }
 
 pub fn distance(summary: &Summary<'_>) -> Option<String> {
-    let (network, _) = summary.focus.as_ref()?;
-    let all = distances(summary, network);
+    let network = far_network(summary)?;
+    let all = distances(summary, &network);
     let last = *all.last().filter(|_| all.len() > 1)?;
     let mut lines = Vec::new();
     for (series, strategy) in summary.strategies.iter().enumerate() {
         let point = |origin: &u64| {
-            let load = strategy.visit(VisitKind::First, network, *origin)?.estimate(Metric::Load)?;
+            let load = strategy.visit(VisitKind::First, &network, *origin)?.estimate(Metric::Load)?;
             Some((*origin as f64 / 1000.0, load.median))
         };
         let points: Vec<(f64, f64)> = all.iter().filter_map(point).collect();
@@ -200,7 +202,7 @@ pub fn distance(summary: &Summary<'_>) -> Option<String> {
     }
     chart::lines(&Lines {
         id: "distance".to_owned(),
-        title: "First visits by distance".to_owned(),
+        title: format!("First visits by distance, {network}"),
         description: "For each strategy, the load time of a first visit by the round trip to the origin; through a warm edge where there \
                       is one."
             .to_owned(),

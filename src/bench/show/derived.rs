@@ -111,14 +111,26 @@ fn figure(change: &Change) -> String {
 }
 
 /// What got worse, a line each.
+/// What comes of a comparison, in a sentence.
+pub fn outcome(comparison: &Comparison) -> &'static str {
+    if !comparison.refused.is_empty() {
+        "The two runs can't be compared."
+    } else if comparison.regressed() {
+        "Something got worse beyond chance and noise."
+    } else if comparison.count(Trend::Unknown) == comparison.changes.len() {
+        "There are too few rounds to tell what got worse from chance."
+    } else {
+        "Nothing got worse beyond chance and noise."
+    }
+}
+
 pub fn regressions(comparison: &Comparison) -> Vec<String> {
     let worse = comparison.changes.iter().filter(|change| change.verdict == Trend::Worse);
-    worse
-        .map(|change| {
-            let [then, now] = [change.old, change.new].map(|of| words::value(change.metric, of.median));
-            format!("`{}`: {}: {then} then, {now} now", change.strategy, figure(change))
-        })
-        .collect()
+    let worse = worse.map(|change| {
+        let [then, now] = [change.old, change.new].map(|of| words::value(change.metric, of.median));
+        format!("`{}`: {}: {then} then, {now} now", change.strategy, figure(change))
+    });
+    comparison.lost.iter().cloned().chain(worse).collect()
 }
 
 /// All changes, or only those that are none by chance.
@@ -141,7 +153,7 @@ pub fn changes(comparison: &Comparison, all: bool) -> Table {
         table.push(change.strategy.clone(), [Cell::text(what), then, now, trend]);
     }
     table.notes.extend(comparison.refused.iter().map(|what| format!("can't be compared, since {what}")));
-    table.notes.extend(comparison.notes.iter().cloned());
+    table.notes.extend(comparison.lost.iter().chain(&comparison.notes).cloned());
     if comparison.refused.is_empty() {
         let [better, worse, none, unknown] =
             [Trend::Better, Trend::Worse, Trend::None, Trend::Unknown].map(|trend| comparison.count(trend));

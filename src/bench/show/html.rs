@@ -1,7 +1,7 @@
 //! The report as one page that fetches nothing.
 
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, HtmlEscape, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use super::super::compare::Comparison;
@@ -32,7 +32,7 @@ struct View {
     /// What differs since an earlier run, and all that was compared.
     changes: Option<Table>,
     compared: Option<Table>,
-    regressed: bool,
+    outcome: &'static str,
     latency: Section,
     visits: Section,
     falls: Vec<Falls>,
@@ -65,9 +65,28 @@ struct Told {
 pub fn html(summary: &Summary<'_>, comparison: Option<&Comparison>) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_filter("marked", marked);
     // Its ending has all values escaped.
     let rendered = environment.render_named_str("page.html", PAGE, Value::from(Serde(&view(summary, comparison))));
     rendered.map_err(|error| Fault::new(format!("could not lay out the report: {error:#}")).into())
+}
+
+/// What stands between backticks is code.
+fn marked(text: &str) -> Value {
+    let mut html = String::new();
+    let mut parts = text.split('`');
+    let mut is_code = false;
+    while let Some(part) = parts.next() {
+        let text = HtmlEscape(part);
+        html += &match is_code {
+            false => text.to_string(),
+            // The last one is closed by nothing.
+            true if parts.clone().next().is_none() => format!("`{text}"),
+            true => format!("<code>{text}</code>"),
+        };
+        is_code = !is_code;
+    }
+    Value::from_safe_string(html)
 }
 
 fn view(summary: &Summary<'_>, comparison: Option<&Comparison>) -> View {
@@ -100,7 +119,7 @@ fn view(summary: &Summary<'_>, comparison: Option<&Comparison>) -> View {
         picks: filled(derived::picks(summary)),
         changes: comparison.map(|comparison| derived::changes(comparison, false)),
         compared: comparison.map(|comparison| derived::changes(comparison, true)),
-        regressed: comparison.is_some_and(Comparison::regressed),
+        outcome: comparison.map_or("", derived::outcome),
         latency: Section {
             charts: [curves::percentiles(summary), curves::shapes(summary)].into_iter().flatten().collect(),
             tables: some(vec![filled(measured::latency(summary)), filled(measured::load(summary))]),
@@ -158,5 +177,17 @@ fn told(of: &Measured) -> Told {
         missing: of.missing.as_ref().map(table::why),
         commands: of.commands.clone(),
         configurations: of.configurations.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let html = |text: &str| marked(text).to_string();
+        assert_eq!(html("`a<b` and `c`"), "<code>a&lt;b</code> and <code>c</code>");
+        assert_eq!(html("one ` alone & more"), "one ` alone &amp; more");
     }
 }

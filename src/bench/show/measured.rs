@@ -2,7 +2,7 @@
 
 use super::super::metric::Metric;
 use super::super::report::VisitKind;
-use super::super::summary::{Edge, PERCENTILES, Situation, Strategy, Summary, distances};
+use super::super::summary::{Edge, PERCENTILES, Situation, Strategy, Summary, distances, far_network};
 use super::table::{Cell, Head, Row, Table, best, figure, figures};
 use super::words;
 
@@ -73,17 +73,19 @@ pub fn latency(summary: &Summary<'_>) -> Table {
 }
 
 pub fn load(summary: &Summary<'_>) -> Table {
-    let heads = ["server's cores", "generator's cores", "limited by"].map(str::to_owned);
-    let mut table = Table::new("CPU in use while saturated", "strategy", heads);
+    let heads = ["bytes an answer", "server's cores", "generator's cores", "limited by"].map(str::to_owned);
+    let mut table = Table::new("While saturated: bytes on the wire, and CPU in use", "strategy", heads);
     for strategy in &summary.strategies {
         let Some(server) = &strategy.server else { continue };
-        let by = match (server.generator_bound, server.generator_cores + server.server_cores) {
+        let by = match (server.generator_bound, server.server_cores) {
             (true, _) => "the generator",
-            (false, used) if used >= 0.8 * summary.report.machine.cores as f64 => "the strategy",
+            (false, used) if used >= 0.9 * (summary.report.machine.cores / 2).max(1) as f64 => "the strategy",
             (false, _) => "neither's CPU",
         };
+        let bytes = (server.answered > 0).then(|| words::size(server.bytes as f64 / server.answered as f64));
         let cores = [server.server_cores, server.generator_cores].map(|cores| Cell::text(words::number(cores)));
-        table.push(strategy.measured.name.clone(), cores.into_iter().chain([Cell::text(by)]));
+        let bytes = Cell::text(bytes.unwrap_or("–".to_owned()));
+        table.push(strategy.measured.name.clone(), [bytes].into_iter().chain(cores).chain([Cell::text(by)]));
     }
     table
 }
@@ -129,8 +131,8 @@ pub fn networks(summary: &Summary<'_>) -> Option<Table> {
 
 /// First visits by distance, with each state of an edge.
 pub fn distance(summary: &Summary<'_>) -> Option<Table> {
-    let (network, _) = summary.focus.as_ref()?;
-    let all = distances(summary, network);
+    let network = far_network(summary)?;
+    let all = distances(summary, &network);
     if all.len() < 2 {
         return None;
     }

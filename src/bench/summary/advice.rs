@@ -57,17 +57,18 @@ pub enum Measure {
 impl Advice {
     pub fn of(summary: &Summary<'_>) -> Self {
         let mut advice = Advice { verdict: verdict(summary), picks: Vec::new() };
-        let far = |of: fn(&mut Vec<u64>) -> Option<u64>| -> Option<(String, u64)> {
-            let (network, _) = summary.focus.clone()?;
-            let origin = of(&mut distances(summary, &network))?;
+        let at = |network: Option<String>, of: fn(&[u64]) -> Option<&u64>| -> Option<(String, u64)> {
+            let network = network?;
+            let origin = *of(&distances(summary, &network))?;
             Some((network, origin))
         };
-        let nearest = far(|all| all.first().copied());
-        let farthest = far(|all| all.last().copied());
+        let nearest = at(summary.focus.clone().map(|(network, _)| network), |all| all.first());
+        let farthest = at(far_network(summary), |all| all.last());
+        let is_farther = |far: &(String, u64)| nearest.as_ref().is_some_and(|(_, near)| far.1 > *near);
         let slowest = slowest(summary);
         for (site, place, kind, views) in [
             ("visitors nearby, and few", nearest.clone(), VisitKind::First, 1e4),
-            ("visitors far away", farthest.filter(|far| Some(far) != nearest.as_ref()), VisitKind::First, 1e6),
+            ("visitors far away", farthest.filter(is_farther), VisitKind::First, 1e6),
             ("visitors with slow networks", slowest, VisitKind::First, 1e6),
             ("visitors who come back often", summary.focus.clone(), VisitKind::Repeat, 1e6),
             ("a release every day", summary.focus.clone(), VisitKind::AfterRelease, 1e6),
@@ -160,6 +161,14 @@ pub fn distances(summary: &Summary<'_>, network: &str) -> Vec<u64> {
     distances.sort_unstable();
     distances.dedup();
     distances
+}
+
+/// The network over which there are visits from most distances: all of them are visited over one.
+pub fn far_network(summary: &Summary<'_>) -> Option<String> {
+    let (focus, _) = summary.focus.as_ref()?;
+    let names = summary.report.settings.networks.iter().map(|network| &network.name);
+    // Of several, the one that is shown elsewhere.
+    names.max_by_key(|name| (distances(summary, name).len(), *name == focus)).cloned().or_else(|| Some(focus.clone()))
 }
 
 /// The network with the least bandwidth that there are visits on, and a distance at which.

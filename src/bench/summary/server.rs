@@ -1,11 +1,14 @@
 //! What the load says of a strategy's servers.
 
 use super::super::metric::Metric;
-use super::super::report::{Load, Report, ServerSample};
+use super::super::report::{Load, Paced, Report, ServerSample};
 use super::super::statistics::{Buckets, Estimate, Percentile};
 
-/// Of the machine's CPU in use, the share from which on it counts as full.
-const FULL: f64 = 0.8;
+/// Who asks has no time left if it is on its core for such a part of the time: it is one thread.
+const BUSY: f64 = 0.95;
+
+/// Requests that were due and never sent were given up after so long, in microseconds.
+const LOST_US: f64 = 1e6;
 
 #[derive(Debug)]
 pub struct Server {
@@ -31,7 +34,7 @@ pub struct Server {
     /// Cores in use while saturated.
     pub generator_cores: f64,
     pub server_cores: f64,
-    /// The machine was full, and mostly with asking: the strategy could have answered more.
+    /// Who asked had no time left, and who answered had: the strategy could have answered more.
     pub generator_bound: bool,
 }
 
@@ -47,7 +50,7 @@ impl Server {
         let estimate = |metric: Metric| Estimate::of(&self::samples(samples, metric), seed);
         let mut latencies = Buckets::default();
         for sample in samples {
-            latencies.add(&sample.paced.latencies, sample.paced.unsent);
+            add(&mut latencies, sample);
         }
         let saturated = || samples.iter().map(|sample| &sample.saturated);
         let loads = || samples.iter().flat_map(|sample| [&sample.saturated, &sample.paced.load]);
@@ -55,7 +58,8 @@ impl Server {
         let in_use = |micros: u64| if seconds > 0.0 { micros as f64 / 1e6 / seconds } else { 0.0 };
         let generator_cores = in_use(saturated().map(|load| load.client_cpu_us).sum());
         let server_cores = in_use(saturated().map(|load| load.server_cpu_us).sum());
-        let full = generator_cores + server_cores >= FULL * cores as f64;
+        // Each side has half of the cores.
+        let idle = server_cores < BUSY * (cores / 2).max(1) as f64;
         Some(Server {
             throughput: estimate(Metric::Throughput),
             cpu: estimate(Metric::Cpu),
@@ -70,7 +74,7 @@ impl Server {
             bytes: saturated().map(|load| load.bytes).sum(),
             unsent: samples.iter().map(|sample| sample.paced.unsent).sum(),
             // Of servers that are not known, nothing is to be said.
-            generator_bound: full && server_cores > 0.0 && generator_cores > server_cores,
+            generator_bound: generator_cores >= BUSY && server_cores > 0.0 && idle,
             generator_cores,
             server_cores,
         })
@@ -92,6 +96,13 @@ impl Server {
     }
 }
 
+/// What was never sent, and what was answered by no answer, is slower than all others. Older reports have latencies of the latter, too.
+fn add(latencies: &mut Buckets, sample: &ServerSample) {
+    let Paced { load, unsent, latencies: found, .. } = &sample.paced;
+    let known: u64 = found.iter().map(|(_, count)| count).sum();
+    latencies.add(found, unsent + load.requests.saturating_sub(known));
+}
+
 /// Errors are among the requests.
 fn answered(load: &Load) -> u64 {
     load.requests.saturating_sub(load.errors)
@@ -110,8 +121,13 @@ fn pages_cpu(sample: &ServerSample) -> Option<f64> {
 pub fn samples(samples: &[ServerSample], metric: Metric) -> Vec<f64> {
     let latency = |sample: &ServerSample, share: f64| {
         let mut buckets = Buckets::default();
-        buckets.add(&sample.paced.latencies, sample.paced.unsent);
-        buckets.percentile(share).micros().map(|micros| micros as f64)
+        add(&mut buckets, sample);
+        match buckets.percentile(share) {
+            Percentile::Micros(micros) => Some(micros as f64),
+            // A round that was too bad for a figure is a bad one, not none.
+            Percentile::Beyond(most) => Some(f64::max(most as f64, LOST_US)),
+            Percentile::Unknown => None,
+        }
     };
     let of = |sample: &ServerSample| {
         let (load, good) = (&sample.saturated, answered(&sample.saturated) as f64);

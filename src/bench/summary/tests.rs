@@ -1,7 +1,7 @@
 //! Summaries of reports that are whole, and of ones that are not.
 
 use super::super::compare::{Trend, compare};
-use super::super::report::{Load, Measured, Report};
+use super::super::report::{Load, Measured, Missing, Report};
 use super::super::show::{self, sample};
 use super::*;
 
@@ -177,6 +177,8 @@ fn an_edge_has_what_has_its_host() {
     };
     let all = usage(&report);
     assert_eq!(all.direct, View::default(), "pages have the edge's host, too");
+    named(&mut report, "cdn-varnish").way = Some(Way::Hybrid);
+    assert_eq!(usage(&report).direct, View::default());
     for fetch in named(&mut report, "cdn-varnish").visits.iter_mut().flat_map(|visit| visit.fetches.iter_mut().skip(1))
     {
         fetch.url = fetch.url.replace("site.test", "assets.test");
@@ -184,6 +186,90 @@ fn an_edge_has_what_has_its_host() {
     let apart = usage(&report);
     assert_eq!(apart.direct, View { bytes: 9000.0, requests: 1.0 });
     assert_eq!(apart.view(), all.view());
+}
+
+/// The load of a page view, and the bill, of servers of the user's, which have no second release to be visited after.
+#[test]
+fn servers_of_one_release_are_judged_by_repeat_visits() {
+    let mut report = sample::report();
+    named(&mut report, "mine").visits.retain(|visit| visit.kind != VisitKind::AfterRelease);
+    let prices = prices();
+    let summary = Summary::of(&report, &prices);
+    let mine = summary.strategies.iter().find(|of| of.measured.name == "mine").expect("it");
+    let (network, origin) = summary.focus.clone().expect("visits");
+    let load = |kind| mine.visit(kind, &network, origin).and_then(|of| of.estimate(Metric::Load)).expect("it").median;
+    let repeat = prices.assumptions.repeat_visits;
+    let want = (1.0 - repeat) * load(VisitKind::First) + repeat * load(VisitKind::Repeat);
+    assert!((mine.view_load.expect("a load").median - want).abs() < 1e-6 * want);
+    assert!(
+        summary.warnings.iter().any(|warning| warning.contains("`mine` has one release")),
+        "{:?}",
+        summary.warnings
+    );
+    assert!((mine.usage.expect("a use").view().requests - (14.0 * (1.0 - repeat) + 6.0 * repeat)).abs() < 1e-9);
+}
+
+#[test]
+fn refusals_are_slower_than_all_and_bad_rounds_count() {
+    let mut report = sample::report();
+    for (at, sample) in named(&mut report, "mine").servers.iter_mut().enumerate() {
+        // Half of what was asked in the last rounds was refused, and has no latency.
+        if at >= 3 {
+            sample.paced.latencies.iter_mut().for_each(|(_, count)| *count /= 3);
+            sample.paced.load.errors = 1000;
+        }
+    }
+    let (prices, whole) = (prices(), sample::report());
+    let p50 = |report: &Report| {
+        let summary = Summary::of(report, &prices);
+        let mine = summary.strategies.iter().find(|of| of.measured.name == "mine").expect("it");
+        mine.server.as_ref().expect("a server").p50.expect("a median")
+    };
+    assert!(p50(&whole).high < 10_000.0);
+    assert!(p50(&report).high >= 1e6, "{:?}", p50(&report));
+    assert_eq!(p50(&report).samples, p50(&whole).samples);
+}
+
+#[test]
+fn what_is_not_answered_any_more_is_a_regression() {
+    let (report, prices) = (sample::report(), prices());
+    let mut broken = report.clone();
+    for sample in &mut named(&mut broken, "mine").servers {
+        sample.saturated.errors = sample.saturated.requests;
+    }
+    let found = compare(&report, &broken, &prices);
+    assert!(
+        found.regressed() && found.lost.iter().any(|lost| lost.contains("CPU per request of `mine`")),
+        "{:?}",
+        found.lost
+    );
+    let mut gone = report.clone();
+    let app = named(&mut gone, "app");
+    (app.servers, app.visits) = (Vec::new(), Vec::new());
+    app.missing = Some(Missing { reason: "gunicorn is not installed".to_owned(), remedy: String::new() });
+    let found = compare(&report, &gone, &prices);
+    assert!(found.regressed() && found.lost[0].contains("`app` was measured"), "{:?}", found.lost);
+    assert!(shown(&gone).contains("gunicorn"));
+}
+
+/// All distances are visited over the first network, and it need not be the one that is shown where only one can be.
+#[test]
+fn distances_are_of_the_network_that_has_most() {
+    let mut report = sample::report();
+    for visit in report.strategies.iter_mut().flat_map(|of| &mut of.visits) {
+        let swapped = [("4g", "fibre"), ("fibre", "4g")].into_iter().find(|(old, _)| visit.network == *old);
+        visit.network = swapped.map_or(visit.network.clone(), |(_, new)| new.to_owned());
+    }
+    let prices = prices();
+    let summary = Summary::of(&report, &prices);
+    let network = far_network(&summary).expect("one");
+    assert_eq!((network.as_str(), distances(&summary, &network).len()), ("fibre", 3));
+    let far = summary.advice.picks.iter().find(|pick| pick.site == "visitors far away").expect("a pick");
+    assert!(matches!(&far.measure, Measure::Load { network, origin_us: 150_000, .. } if network == "fibre"));
+    // A visit that failed changes nothing of it.
+    let focus = summary.focus.clone();
+    named(&mut report, "mine").visits.remove(0);
+    assert_eq!(Summary::of(&report, &prices).focus, focus);
 }
 
 #[test]

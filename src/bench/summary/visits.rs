@@ -1,6 +1,6 @@
 //! Visits by what they have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::metric::Metric;
 use super::super::report::{Report, Visit, VisitKind};
@@ -83,16 +83,18 @@ pub fn times(visits: &[Visit], seed: u64) -> BTreeMap<Situation, Times> {
     groups.into_iter().map(|(situation, visits)| (situation, times(visits))).collect()
 }
 
-/// The network and the distance that most is known of; of those that as much is known of, the one in the middle.
+/// The network and the distance from which there are most kinds of visits; of those with as many, the one in the middle.
 pub fn focus(report: &Report) -> Option<(String, u64)> {
-    let mut counts: BTreeMap<(usize, u64), usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<(usize, u64), BTreeSet<VisitKind>> = BTreeMap::new();
     let position = |name: &str| report.settings.networks.iter().position(|network| network.name == name);
     for visit in report.strategies.iter().flat_map(|strategy| &strategy.visits) {
         let network = position(&visit.network).unwrap_or(usize::MAX);
-        *counts.entry((network, micros(visit.origin_ms))).or_default() += 1;
+        // Kinds rather than visits, of which one may fail.
+        kinds.entry((network, micros(visit.origin_ms))).or_default().insert(visit.kind);
     }
-    let most = counts.values().max()?;
-    let mut best: Vec<(usize, u64)> = counts.iter().filter(|(_, count)| *count == most).map(|(key, _)| *key).collect();
+    let most = kinds.values().map(BTreeSet::len).max()?;
+    let mut best: Vec<(usize, u64)> =
+        kinds.iter().filter(|(_, kinds)| kinds.len() == most).map(|(key, _)| *key).collect();
     let middle = |mut all: Vec<u64>| {
         all.sort_unstable();
         all.dedup();

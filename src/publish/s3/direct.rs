@@ -23,8 +23,9 @@ use http::{Request, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::store::Condition;
+use super::CONNECT;
 use super::found::Found;
-use super::{CONNECT, SEND};
+use super::upload::SEND;
 use crate::release::Object;
 
 /// What a key may have as it is: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>, `UriEncode`.

@@ -1,16 +1,17 @@
 //! A request on its way to the service, and the answer on its way back: told to the connection's [`Vitals`], and without a copy.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
-use http::{Request, Response};
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as _, Incoming};
 use pin_project_lite::pin_project;
@@ -20,7 +21,9 @@ use super::held::Held;
 use super::sendfile::{FileFrames, Files};
 use super::vitals::Vitals;
 use crate::serve::body::Body;
+use crate::serve::handler::error;
 use crate::serve::tunnel::Switch;
+use crate::serve::unheard::Unheard;
 
 /// What can go wrong with a body, as hyper takes it.
 pub type BodyError = Box<dyn StdError + Send + Sync>;
@@ -31,6 +34,8 @@ pub struct Exchange<S> {
     /// hyper calls it through a shared reference, and from one task.
     service: RefCell<S>,
     connection: Arc<Connection>,
+    /// Requests so far.
+    requests: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -53,13 +58,14 @@ pub enum Passage {
 
 impl<S> Exchange<S> {
     pub fn new(service: S, vitals: Arc<Vitals>, passage: Passage, switch: Option<Switch>) -> Self {
-        Exchange { service: RefCell::new(service), connection: Arc::new(Connection { vitals, passage, switch }) }
+        let connection = Arc::new(Connection { vitals, passage, switch });
+        Exchange { service: RefCell::new(service), connection, requests: Cell::new(0) }
     }
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Exchange<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
@@ -71,11 +77,20 @@ where
         if let Some(switch) = self.connection.switch.as_ref().filter(|_| request.headers().contains_key(UPGRADE)) {
             request.extensions_mut().insert(switch.clone());
         }
-        self.connection.vitals.begins(!request.body().is_end_stream());
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        let is_too_long = self.connection.vitals.is_too_long(number);
+        // Of one that is too long, the rest is yet to come.
+        self.connection.vitals.begins(is_too_long || !request.body().is_end_stream());
         let turn = Turn { connection: Arc::clone(&self.connection), is_ours: true };
+        if is_too_long {
+            let unheard = Unheard { status: StatusCode::URI_TOO_LONG, version: Version::HTTP_11, took: Duration::ZERO };
+            unheard.tell(&*self.service.borrow());
+            return Answer { answer: None, turn: Some(turn) };
+        }
         // A service of this server is always ready: there is nobody to wait for it between two requests of a connection.
         let answer = self.service.borrow_mut().call(request);
-        Answer { answer, turn: Some(turn) }
+        Answer { answer: Some(answer), turn: Some(turn) }
     }
 }
 
@@ -104,10 +119,10 @@ impl Drop for Turn {
 }
 
 pin_project! {
-    /// The service's answer, still to come.
+    /// The service's answer, still to come; none to a target that is too long.
     pub struct Answer<F> {
         #[pin]
-        answer: F,
+        answer: Option<F>,
         turn: Option<Turn>,
     }
 }
@@ -121,12 +136,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.answer.poll(cx))?;
+        let response = match this.answer.as_pin_mut() {
+            Some(answer) => Some(ready!(answer.poll(cx))?),
+            None => None,
+        };
         let mut turn = this.turn.take();
         if let Some(turn) = &mut turn {
             turn.connection.vitals.has_answered();
             turn.is(false);
         }
+        let Some(response) = response else { return Poll::Ready(Ok(too_long(turn))) };
         Poll::Ready(Ok(response.map(|body| {
             let files = turn.as_ref().and_then(|turn| match &turn.connection.passage {
                 Passage::Files(files) => Some(files),
@@ -135,6 +154,16 @@ where
             Outgoing { source: source(body, files), turn }
         })))
     }
+}
+
+/// RFC 9112 section 3. Where the next request begins, nobody has looked.
+fn too_long<B>(turn: Option<Turn>) -> Response<Outgoing<B>> {
+    let mut response = error(StatusCode::URI_TOO_LONG);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response.map(|body| {
+        let frames = Box::new(FileFrames::new(body, Arc::default()));
+        Outgoing { source: Source::Files { frames }, turn }
+    })
 }
 
 pin_project! {

@@ -117,8 +117,10 @@ where
     let parts = Pin::into_inner(connection).into_parts();
     let wire = parts.io.into_inner();
     // hyper has asked for more than was left over, or it would not be idle. A copy, as even an empty part of its buffer keeps all of it.
-    let unread = [&parts.read_buf[..], &wire.unread].concat().into();
-    let resting = Resting { io: wire.io, unread };
+    let mut unread = parts.read_buf.to_vec();
+    wire.framing.restore(&mut unread);
+    unread.extend_from_slice(&wire.unread);
+    let resting = Resting { io: wire.io, unread: unread.into() };
     match tunnel {
         None => Served::Rests(resting),
         Some(other) => Served::Becomes(resting, other),
@@ -272,6 +274,9 @@ impl<T: Transport> AsyncRead for Wire<T> {
         if let Some(bytes) = into.filled_mut().get_mut(before..) {
             this.framing.follow(bytes);
         }
+        if let Some(number) = this.framing.too_long() {
+            this.vitals.gets_too_long(number);
+        }
         read
     }
 }
@@ -341,4 +346,54 @@ fn receive<T: Transport>(
         Poll::Ready(Err(_)) => {}
     }
     read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::Digest;
+    use crate::serve::fixture::Client;
+    use crate::serve::{Handle, Handler, Resource, Server, TableBuilder};
+
+    async fn connect() -> Client {
+        let (mut table, body) = (TableBuilder::default(), Bytes::from_static(b"here"));
+        table.resource("/a", Resource::new(&Digest::of(&body), http::HeaderMap::new(), body));
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr();
+        let handler = Handler::new(Handle::new(table.build()));
+        tokio::spawn(server.run(move |_| handler.clone(), std::future::pending()));
+        Client::connect(address).await
+    }
+
+    /// RFC 9112 section 3, also of one whose path is short, and behind others.
+    #[tokio::test]
+    async fn a_target_that_is_too_long_is_told_from_fields_that_are() {
+        for (before, target) in [(0, "/a?"), (1, "/a#"), (3, "/a?"), (0, "/"), (1, "http://a/?")] {
+            let mut client = connect().await;
+            let plain = "GET /a?y HTTP/1.1\r\nhost: a\r\n\r\n";
+            let long = format!("GET {target}{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(50_000));
+            client.send(format!("{}{long}{plain}", plain.repeat(before))).await;
+            for _ in 0..before {
+                assert_eq!(client.answer(false).await.body, b"here");
+            }
+            let answer = client.answer(false).await;
+            assert_eq!((answer.status(), answer.header("connection")), ("414", Some("close")), "{target}");
+            assert!(client.is_closed().await);
+        }
+        let mut client = connect().await;
+        let long = format!("GET /a?{} HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(20_000), "y".repeat(20_000));
+        client.send(long).await;
+        assert_eq!(client.answer(false).await.status(), "431");
+    }
+
+    #[tokio::test]
+    async fn what_follows_an_upgrade_that_nobody_agrees_to_is_read_as_strictly() {
+        let asking = "GET /a HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+        let mut client = connect().await;
+        client.send(format!("{asking}GET /a HTTP/1.1\r\nhost: a\r\n\r\nGET /a HTTP/1.1\nhost: a\n\n")).await;
+        for status in ["200", "200", "400"] {
+            assert_eq!(client.answer(false).await.status(), status);
+        }
+        assert!(client.is_closed().await);
+    }
 }

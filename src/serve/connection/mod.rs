@@ -16,7 +16,7 @@ use tower::Service;
 
 mod exchange;
 mod frames;
-mod framing;
+pub(super) mod framing;
 mod held;
 mod http1;
 mod http2;

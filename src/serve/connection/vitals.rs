@@ -70,6 +70,8 @@ pub struct Vitals {
     is_blocked: AtomicBool,
     /// The last request had a body, of which more may come.
     has_body: AtomicBool,
+    /// The request whose target is too long, counted among those that hyper gets; 0 if there is none.
+    too_long: AtomicU64,
 }
 
 impl Vitals {
@@ -88,6 +90,7 @@ impl Vitals {
             is_drained: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
             has_body: AtomicBool::new(false),
+            too_long: AtomicU64::new(0),
         }
     }
 
@@ -185,6 +188,15 @@ impl Vitals {
         self.open.fetch_add(OURS + 1, Relaxed);
         self.heard.store(self.received.load(Relaxed), Relaxed);
         self.has_body.store(has_body, Relaxed);
+    }
+
+    /// hyper is given a request whose target is too long, after so many others.
+    pub fn gets_too_long(&self, number: u64) {
+        self.too_long.store(number, Relaxed);
+    }
+
+    pub fn is_too_long(&self, number: u64) -> bool {
+        self.too_long.load(Relaxed) == number
     }
 
     /// The service has given its answer, which is yet to be written.

@@ -8,7 +8,8 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
-use crate::serve::client::{Client, values};
+use crate::serve::client::{Client, elements, values};
+use crate::serve::forwarded;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -120,18 +121,15 @@ pub fn add_forwarded(
     [";proto=", scheme].into_iter().for_each(|part| element.push_str(part));
     let element = element.trim_start_matches(';');
 
-    let chain = |name: &HeaderName, own: &str| {
-        let lines = headers.get_all(name).iter().filter(|_| is_trusted).filter_map(|line| line.to_str().ok());
-        HeaderValue::try_from(lines.chain([own]).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")).ok()
-    };
+    let (said, said_for) = if is_trusted { said(headers) } else { Default::default() };
     let own = address.as_deref().and_then(|address| HeaderValue::from_str(address).ok());
     let seen = match client.address {
         address if address == peer => own.clone(),
         address => address.and_then(|address| HeaderValue::try_from(address.to_string()).ok()),
     };
     let chains = [
-        (FORWARDED, chain(&FORWARDED, element)),
-        (FORWARDED_FOR, if is_trusted { address.as_deref().and_then(|own| chain(&FORWARDED_FOR, own)) } else { own }),
+        (FORWARDED, chain(said, element)),
+        (FORWARDED_FOR, if is_trusted { address.as_deref().and_then(|own| chain(said_for, own)) } else { own }),
         (FORWARDED_HOST, host.and_then(|host| HeaderValue::from_str(host).ok())),
         (FORWARDED_PROTO, Some(HeaderValue::from_static(scheme))),
         (REAL_IP, seen),
@@ -155,6 +153,19 @@ pub fn add_forwarded(
     for name in lies {
         headers.remove(name);
     }
+}
+
+/// What proxies have said before us, in `Forwarded` and in `X-Forwarded-For`. What can't be read of it is nobody, for the application
+/// as for us, and hides nothing there that comes after it.
+fn said(headers: &HeaderMap) -> (Vec<String>, Vec<String>) {
+    let all = forwarded::elements(headers, &FORWARDED).into_iter();
+    let addresses = elements(headers, &FORWARDED_FOR).map(|element| element.unwrap_or("unknown").to_owned()).collect();
+    (all.map(|element| element.unwrap_or_else(|| "for=unknown".to_owned())).collect(), addresses)
+}
+
+fn chain(mut said: Vec<String>, own: &str) -> Option<HeaderValue> {
+    said.push(own.to_owned());
+    HeaderValue::try_from(said.join(", ")).ok()
 }
 
 #[cfg(test)]
@@ -249,6 +260,27 @@ mod tests {
                 "x-forwarded-for: 1.1.1.1, 192.0.2.7, ::1",
                 "x-forwarded-host: shop.example.com",
                 "x-forwarded-proto: https",
+                "x-real-ip: 192.0.2.7",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_read_hides_nobody_from_the_application() {
+        let address = "192.0.2.7".parse().ok();
+        let client = Client { address, is_secure: false, host: None };
+        let mut fields = headers(&[
+            ("x-forwarded-for", "\u{e9},192.0.2.7"),
+            ("forwarded", "for=\"x, for=192.0.2.7"),
+            ("forwarded", "for=\u{e9}, for=\"[2001:db8::1]\""),
+        ]);
+        add_forwarded(&mut fields, None, &client, "10.0.0.1".parse().ok(), true);
+        assert_eq!(
+            shown(&fields),
+            [
+                "forwarded: for=unknown, for=192.0.2.7, for=unknown, for=\"[2001:db8::1]\", for=10.0.0.1;proto=http",
+                "x-forwarded-for: unknown, 192.0.2.7, 10.0.0.1",
+                "x-forwarded-proto: http",
                 "x-real-ip: 192.0.2.7",
             ]
         );

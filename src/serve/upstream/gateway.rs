@@ -67,7 +67,7 @@ fn is_for_others<B>(table: &Table, request: &Request<B>, asked: &Asked<'_>) -> b
         // Whoever is behind may know what it means.
         Err(_) => request.uri().path().starts_with('/'),
     };
-    has_right_host(request.version(), asked)
+    has_right_host(request, asked)
         && match *request.method() {
             Method::GET | Method::HEAD | Method::OPTIONS => is_elsewhere(),
             // Tunnels to elsewhere, and echoes of what proxies add (RFC 9110 sections 9.3.6 and 9.3.8), are nobody's business.

@@ -17,7 +17,7 @@ use hyper_util::client::legacy;
 
 mod breaker;
 mod conversion;
-mod fields;
+pub(super) mod fields;
 mod gateway;
 mod origin;
 #[cfg(test)]
@@ -35,7 +35,7 @@ use transfer::{Pulse, Silent, Upload};
 use super::asked::Asked;
 use super::body::Body;
 use super::client::Client;
-use super::handler::error_page;
+use super::handler::{WithHsts, error_page};
 use super::loops;
 use super::negotiate::Accepted;
 use super::peer::Peer;
@@ -105,20 +105,20 @@ impl Failure {
 
 impl Upstream {
     pub fn new(settings: config::Upstream, pseudonym: &str) -> Result<Self> {
-        let connections = Connections::new(&settings.origin, settings.connect_timeout)?;
+        let connections = Connections::new(&settings.origin, settings.host, settings.connect_timeout)?;
         let pseudonym = HeaderValue::try_from(pseudonym).ok().zip(Via::new(pseudonym));
         Ok(Upstream { connections, breaker: Breaker::default(), settings, pseudonym })
     }
 
     /// Passes a request on, and its answer back.
     async fn forward(self: Arc<Self>, request: Request<Incoming>, visit: Visit) -> Response<Body> {
-        let mut response = match self.answer(request, &visit).await {
-            Ok(response) => response,
+        let (mut response, hsts) = match self.answer(request, &visit).await {
+            Ok(response) => (response, visit.table.hsts()),
             Err(failure) => refuse(&failure, &visit.table),
         };
         // RFC 6797 section 7.2: in the clear it must not be sent.
         if visit.client.is_secure
-            && let Some(hsts) = visit.table.hsts()
+            && let Some(hsts) = hsts
             && !response.headers().contains_key(STRICT_TRANSPORT_SECURITY)
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -151,8 +151,14 @@ impl Upstream {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, upgrade.zip(switch));
         }
-        let exchange =
-            Exchange { method: &parts.method, host: host.as_deref(), path: parts.uri.path(), accepted, is_marked };
+        let exchange = Exchange {
+            method: &parts.method,
+            host: host.as_deref(),
+            path: parts.uri.path(),
+            headers: &parts.headers,
+            accepted,
+            is_marked,
+        };
         let version = response.version();
         fields::end_of_hop(response.headers_mut());
         self.sign(response.headers_mut(), version);
@@ -183,7 +189,10 @@ impl Upstream {
         let host = host.filter(|_| self.settings.host == UpstreamHost::Client);
         let host = host.as_deref().unwrap_or(self.connections.authority.as_str());
         let is_there = parts.headers.get_all(HOST).iter().eq([host]);
-        if !is_there && let Ok(host) = HeaderValue::try_from(host) {
+        if self.connections.is_h2c {
+            // `:authority` is the application's own, and a request for two hosts is malformed (RFC 9113 section 8.3.1).
+            parts.headers.remove(HOST);
+        } else if !is_there && let Ok(host) = HeaderValue::try_from(host) {
             parts.headers.insert(HOST, host);
         }
         if let Some(protocol) = upgrade {
@@ -262,8 +271,8 @@ impl Upstream {
     }
 }
 
-fn refuse(failure: &Failure, table: &Table) -> Response<Body> {
-    let mut response = error_page(table, failure.status());
+fn refuse<'t>(failure: &Failure, table: &'t Table) -> WithHsts<'t> {
+    let (mut response, hsts) = error_page(table, failure.status(), |_| None);
     match failure {
         Failure::Open(after) => {
             let seconds = after.as_secs() + 1;
@@ -275,5 +284,5 @@ fn refuse(failure: &Failure, table: &Table) -> Response<Body> {
         }
         _ => {}
     }
-    response
+    (response, hsts)
 }

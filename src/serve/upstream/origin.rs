@@ -1,5 +1,6 @@
 //! Connections to the application: kept, and used again.
 
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,7 +19,7 @@ use tokio::net::UnixStream;
 
 use super::transfer::Upload;
 use crate::client;
-use crate::config::Origin;
+use crate::config::{Origin, UpstreamHost};
 use crate::error::{Error, Result};
 
 /// How long a connection is kept that nothing is asked on. gunicorn's are closed after 2 s; a request that comes to one just then is
@@ -32,6 +33,8 @@ pub struct Connections {
     scheme: Scheme,
     /// What its `Host` is called where it is asked by its own name.
     pub authority: Authority,
+    /// Whether it is spoken to in HTTP/2.
+    pub is_h2c: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +44,8 @@ enum Kind {
 }
 
 impl Connections {
-    pub fn new(origin: &Origin, patience: Duration) -> Result<Self> {
+    /// `host` is that by which it is asked.
+    pub fn new(origin: &Origin, host: UpstreamHost, patience: Duration) -> Result<Self> {
         let builder = |is_h2c| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder.pool_idle_timeout(KEPT).pool_timer(TokioTimer::new()).set_host(false).http2_only(is_h2c);
@@ -49,16 +53,17 @@ impl Connections {
         };
         Ok(match origin {
             Origin::Network { scheme, authority, is_h2c } => {
-                let connector = client::connector(patience).map_err(|error| Error::Usage {
-                    message: format!("TLS to the application can't be had: {error}"),
-                    help: "ask it in the clear, by `http://`".to_owned(),
-                })?;
+                let connector = match host {
+                    UpstreamHost::Client => http1(patience)?,
+                    UpstreamHost::Upstream => client::connector(patience).map_err(no_tls)?,
+                };
                 let client = Kind::Network(builder(*is_h2c).build(connector));
-                Connections { client, scheme: scheme.clone(), authority: authority.clone() }
+                Connections { client, scheme: scheme.clone(), authority: authority.clone(), is_h2c: *is_h2c }
             }
             Origin::Unix(path) => {
                 let client = Kind::Unix(builder(false).build(Socket { path: path.as_path().into(), patience }));
-                Connections { client, scheme: Scheme::HTTP, authority: Authority::from_static("localhost") }
+                let authority = Authority::from_static("localhost");
+                Connections { client, scheme: Scheme::HTTP, authority, is_h2c: false }
             }
         })
     }
@@ -77,6 +82,24 @@ impl Connections {
             Kind::Network(client) => client.request(request).await,
             Kind::Unix(client) => client.request(request).await,
         }
+    }
+}
+
+/// Connects over TLS where the URL says so, and lets the other side choose nothing but HTTP/1.1 there: in HTTP/2 the host is in
+/// `:authority`, which is always the URL's own here.
+fn http1(patience: Duration) -> Result<HttpsConnector<HttpConnector>> {
+    let tls = client::tls().map_err(no_tls)?;
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(patience));
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
+}
+
+fn no_tls(error: impl Display) -> Error {
+    Error::Usage {
+        message: format!("TLS to the application can't be had: {error}"),
+        help: "ask it in the clear, by `http://`".to_owned(),
     }
 }
 

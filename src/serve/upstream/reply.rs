@@ -40,6 +40,8 @@ pub struct Exchange<'r> {
     /// As the client knows it.
     pub host: Option<&'r str>,
     pub path: &'r str,
+    /// As the application got them.
+    pub headers: &'r HeaderMap,
     pub accepted: Accepted,
     /// Whether it named a page by the tag that was given to it here.
     pub is_marked: bool,
@@ -63,6 +65,9 @@ pub fn of(
     if parts.status == StatusCode::NOT_MODIFIED {
         if let Some(binder) = binder.filter(|_| exchange.is_marked) {
             validators::derive(headers, binder.mark());
+        }
+        if settings.compress {
+            agree(headers, exchange);
         }
         return Response::from_parts(parts, Body::stream(download));
     }
@@ -101,11 +106,29 @@ fn edit(headers: &mut HeaderMap, exchange: &Exchange<'_>, binder: &Arc<Binder>, 
     binder.fields(exchange.path, headers);
 }
 
-fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion) {
+/// Lets a 304 say what the 200 would that is compressed here (RFC 9110 section 15.4.5). It hardly ever says what type it is of: then
+/// the client tells by its tag whether it was.
+fn agree(headers: &mut HeaderMap, exchange: &Exchange<'_>) {
+    let is_text = is_text(headers);
+    if is_text == Some(false) || coding(headers) != Ok(None) || !may_change(headers) {
+        return;
+    }
+    vary(headers);
+    let is_weak = || headers.get(ETAG).is_some_and(|tag| validators::is_named_weakly(exchange.headers, tag));
+    if exchange.accepted.best_of(&CODINGS).is_some() && (is_text.is_some() || is_weak()) {
+        weaken(headers);
+    }
+}
+
+fn vary(headers: &mut HeaderMap) {
     let varies = values(headers, &VARY).any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"));
     if !varies {
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
+}
+
+fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion) {
+    vary(headers);
     let Some(encoding) = accepted.best_of(&CODINGS) else { return };
     let Ok(packing) = Pack::new(encoding) else { return };
     conversion.pack = Some(packing);
@@ -131,13 +154,17 @@ fn may_change(headers: &HeaderMap) -> bool {
 
 fn is_worth_packing(status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> bool {
     let has_body = !status.is_informational() && status != StatusCode::NO_CONTENT;
-    let is_text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_compressible);
     has_body
-        && is_text
+        && is_text(headers) == Some(true)
         && status != StatusCode::PARTIAL_CONTENT
         && length.is_none_or(|length| length >= SMALLEST)
         && coding(headers) == Ok(None)
         && may_change(headers)
+}
+
+/// None if it is not said.
+fn is_text(headers: &HeaderMap) -> Option<bool> {
+    Some(headers.get(CONTENT_TYPE)?.to_str().is_ok_and(is_compressible))
 }
 
 pub fn is_page(headers: &HeaderMap) -> bool {

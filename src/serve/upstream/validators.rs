@@ -32,6 +32,12 @@ pub fn restore(headers: &mut HeaderMap, mark: &str) -> bool {
     found
 }
 
+/// Whether a request names this strong tag as a weak one.
+pub fn is_named_weakly(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(split).any(|named| named.strip_prefix("W/").is_some_and(|named| named.as_bytes() == tag.as_bytes()))
+}
+
 fn restore_list(headers: &mut HeaderMap, name: &HeaderName, mark: &str) -> bool {
     let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
     if !lines.iter().any(|line| line.contains(BEFORE)) {
@@ -110,6 +116,17 @@ mod tests {
             let found = restore(&mut headers, "m1");
             let got = headers.get(IF_NONE_MATCH).map_or("", |tags| tags.to_str().unwrap());
             assert_eq!((found, got), want, "{tags}");
+        }
+    }
+
+    #[test]
+    fn a_weak_name_of_a_strong_tag_is_found() {
+        let tag = HeaderValue::from_static("\"a,b\"");
+        for (tags, want) in
+            [("\"x\", W/\"a,b\"", true), ("\"a,b\"", false), ("W/\"a\"", false), ("W/\"a,b\"x", false), ("*", false)]
+        {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, tags.parse().unwrap())]);
+            assert_eq!(is_named_weakly(&headers, &tag), want, "{tags}");
         }
     }
 
