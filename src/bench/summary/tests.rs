@@ -123,7 +123,7 @@ fn a_generator_that_was_the_bottleneck_is_told_of() {
     let summary = Summary::of(&report, &prices);
     let told: Vec<&String> = summary.warnings.iter().filter(|warning| warning.contains("load generator")).collect();
     assert_eq!(told.len(), 1, "{:?}", summary.warnings);
-    assert!(told[0].contains("`proxy-nginx`") && told[0].contains("2.8 against 1.0 cores"), "{told:?}");
+    assert!(told[0].contains("`proxy-nginx`") && told[0].contains("2.8 cores in use, and 1.0 by the server"), "{told:?}");
 }
 
 /// The store's own work is somebody else's: machines are for those who send the pages, which here is one request of each view.
@@ -299,8 +299,8 @@ fn what_is_another_site_or_machine_is_not_compared() {
     assert_eq!(
         found.refused,
         [
-            "the page: `/` then, `/about` now",
-            "the machine: `Example CPU @ 3.00GHz, 4 cores` then, `Example CPU @ 3.00GHz, 64 cores` now"
+            "the machine: `Example CPU @ 3.00GHz, 4 cores` then, `Example CPU @ 3.00GHz, 64 cores` now",
+            "the page: `/` then, `/about` now"
         ]
     );
     assert!(found.changes.is_empty() && !found.regressed());
