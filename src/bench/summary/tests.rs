@@ -123,7 +123,10 @@ fn a_generator_that_was_the_bottleneck_is_told_of() {
     let summary = Summary::of(&report, &prices);
     let told: Vec<&String> = summary.warnings.iter().filter(|warning| warning.contains("load generator")).collect();
     assert_eq!(told.len(), 1, "{:?}", summary.warnings);
-    assert!(told[0].contains("`proxy-nginx`") && told[0].contains("2.8 cores in use, and 1.0 by the server"), "{told:?}");
+    assert!(
+        told[0].contains("`proxy-nginx`") && told[0].contains("2.8 cores in use, and 1.0 by the server"),
+        "{told:?}"
+    );
 }
 
 /// The store's own work is somebody else's: machines are for those who send the pages, which here is one request of each view.
