@@ -7,7 +7,7 @@ mod visits;
 use std::collections::BTreeMap;
 
 pub use advice::{Advice, Measure, Pick, Verdict, distances, far_network};
-pub use server::{PERCENTILES, Server};
+pub use server::{Bound, PERCENTILES, Server};
 pub use visits::{Edge, Situation, Times};
 
 use super::cost::{Bill, SCALES, Use, View};
@@ -144,7 +144,7 @@ impl<'a> Summary<'a> {
         }
         for strategy in &self.strategies {
             let (name, Some(server)) = (&strategy.measured.name, &strategy.server) else { continue };
-            if server.generator_bound {
+            if server.bound == Bound::Generator {
                 warnings.push(format!(
                     "the load generator was the bottleneck when `{name}` was saturated ({:.1} cores in use, and {:.1} by the server): it \
                      can take more requests per second than are shown, and its CPU per request tells how many",

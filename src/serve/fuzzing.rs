@@ -1,20 +1,22 @@
 //! Everything that reads bytes from outside, each with what must hold of it whatever the bytes are. `fuzz/` and a test call these.
 
+mod messages;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
-    RANGE, TE, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE, VARY,
 };
 use http::{HeaderName, Method, Request, StatusCode, Uri};
 use ipnet::IpNet;
 
+pub use messages::{framing, hop};
+
 use super::asked::Asked;
 use super::client::Proxies;
 use super::conditional::{self, Outcome};
-use super::connection::framing::Framing;
 use super::content::Content;
 use super::log_line::{Clock, Record, write_line};
 use super::loops::{self, CDN_LOOP};
@@ -25,7 +27,6 @@ use super::range::{self, Selected};
 use super::resource::Resource;
 use super::sites::Sites;
 use super::table::{Route, Table, TableBuilder};
-use super::upstream::fields::{end_of_hop, upgrade};
 use super::{Body, Handle, Handler, respond};
 use crate::asset::{decode_url_path, is_hidden, url_path};
 use crate::config::{LogFormat, ProxyHeaders};
@@ -91,6 +92,15 @@ fn build_table() -> Table {
 fn lines(name: HeaderName, data: &[u8]) -> HeaderMap {
     let values = data.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
     values.map(|value| (name.clone(), value)).collect()
+}
+
+/// `name: value` in each line; what is no field is left out.
+fn fields<'d>(lines: impl Iterator<Item = &'d [u8]>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    lines.filter_map(|line| {
+        let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
+        let value = HeaderValue::from_bytes(value.get(1..)?.trim_ascii());
+        HeaderName::from_bytes(name).ok().zip(value.ok())
+    })
 }
 
 /// `Accept-Encoding`: lines are one list, and what the client wants least is never preferred.
@@ -216,13 +226,7 @@ pub fn request(data: &[u8]) {
     let mut request = Request::new(());
     (*request.method_mut(), *request.uri_mut()) = (method, target);
     request.headers_mut().insert(http::header::HOST, HeaderValue::from_static("localhost"));
-    for line in lines {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii())) {
-            request.headers_mut().append(name, value);
-        }
-    }
+    request.headers_mut().extend(fields(lines));
     let response = respond(table(), &request);
     let (status, headers) = (response.status(), response.headers());
     assert!(
@@ -366,127 +370,4 @@ pub fn host(data: &[u8]) {
     let name = name.strip_suffix('.').unwrap_or(&name);
     assert_eq!(leads_to(one), name == "a.example", "{host}");
     assert_eq!(leads_to(below), name.len() > ".b.example".len() && name.ends_with(".b.example"), "{host}");
-}
-
-/// Where each request of a connection ends: the same in whatever pieces it comes, and where a reader of whole heads says that it does.
-/// Nothing is lost of what is spoiled.
-pub fn framing(data: &[u8]) {
-    let follow = |size: usize| {
-        let (mut bytes, mut framing) = (data.to_vec(), Framing::default());
-        bytes.chunks_mut(size).for_each(|piece| framing.follow(piece));
-        let passed = bytes.clone();
-        framing.restore(&mut bytes);
-        assert_eq!(bytes, data, "in pieces of {size}");
-        (passed, framing.requests())
-    };
-    let (passed, requests) = follow(data.len().max(1));
-    for size in [1, 2, 7] {
-        assert!(follow(size) == (passed.clone(), requests), "in pieces of {size}");
-    }
-    let sound = passed.iter().zip(data).take_while(|(passed, sent)| passed == sent).count();
-    let (mut rest, mut framing, mut count) = (&passed[..sound], Framing::default(), 0);
-    while let Some(length) = message(rest) {
-        let (message, others) = rest.split_at(length);
-        framing.follow(&mut message.to_vec());
-        count += 1;
-        assert!(framing.is_between() && framing.requests() == count, "after {:?}", String::from_utf8_lossy(message));
-        rest = others;
-    }
-    assert!(count <= requests);
-}
-
-/// How long the request is that the bytes begin with; none if it is not whole, or no request.
-fn message(bytes: &[u8]) -> Option<usize> {
-    let mut fields = [httparse::EMPTY_HEADER; 64];
-    let mut request = httparse::Request::new(&mut fields);
-    let Ok(httparse::Status::Complete(head)) = request.parse(bytes) else { return None };
-    let lines: Vec<&[u8]> = bytes[..head].split_inclusive(|byte| *byte == b'\n').collect();
-    assert!(lines.iter().all(|line| line.ends_with(b"\r\n")), "a line ends in one way");
-    let of = |name: &str| {
-        let fields = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        fields.map(|field| field.value).collect::<Vec<_>>()
-    };
-    let (lengths, codings) = (of("content-length"), of("transfer-encoding"));
-    assert!(lengths.len() + codings.len() <= 1, "it ends in one way");
-    let body = match (lengths.first(), codings.first()) {
-        (Some(length), _) => str::from_utf8(length).ok()?.parse().ok()?,
-        (_, Some(coding)) => {
-            assert!(coding.eq_ignore_ascii_case(b"chunked"), "nothing else is undone");
-            chunks(bytes.get(head..)?)?
-        }
-        (None, None) => 0,
-    };
-    bytes.len().checked_sub(head).filter(|rest| *rest >= body).map(|_| head + body)
-}
-
-/// How long a body in chunks is, with its trailers (RFC 9112 section 7.1).
-fn chunks(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let rest = bytes.get(at..).filter(|rest| rest.first().is_some_and(u8::is_ascii_hexdigit))?;
-        let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(rest) else { return None };
-        at += line;
-        if size == 0 {
-            break;
-        }
-        at = at.checked_add(usize::try_from(size).ok()?)?;
-        if !bytes.get(at..)?.starts_with(b"\r\n") {
-            return None;
-        }
-        at += 2;
-    }
-    let mut fields = [httparse::EMPTY_HEADER; 64];
-    match httparse::parse_headers(bytes.get(at..)?, &mut fields) {
-        Ok(httparse::Status::Complete((trailers, _))) => Some(at + trailers),
-        _ => None,
-    }
-}
-
-/// The fields of a message that is passed on, in lines: what is about its connection stays, with what `Connection` names; the rest goes on
-/// as it is, and so does what says where the message ends and whom it is for.
-pub fn hop(data: &[u8]) {
-    const OF_HOP: [&str; 7] = [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    const KEPT: [&str; 3] = ["content-length", "host", "close"];
-    let mut before = HeaderMap::new();
-    for line in data.split(|byte| *byte == b'\n') {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii())) {
-            before.append(name, value);
-        }
-    }
-    let named: Vec<&[u8]> = before
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .collect();
-    let is_named = |name: &str| named.iter().any(|token| token.eq_ignore_ascii_case(name.as_bytes()));
-    let mut after = before.clone();
-    end_of_hop(&mut after);
-    for name in before.keys() {
-        let is_gone = match name.as_str() {
-            // It is made anew of what it says.
-            "te" => continue,
-            name => OF_HOP.contains(&name) || (is_named(name) && !KEPT.contains(&name)),
-        };
-        match is_gone {
-            true => assert!(!after.contains_key(name), "{name}"),
-            false => assert!(after.get_all(name).iter().eq(before.get_all(name)), "{name}"),
-        }
-    }
-    assert!(after.keys().all(|name| before.contains_key(name)));
-    assert!(after.get_all(TE).iter().all(|value| value == "trailers"));
-    assert!(upgrade(&before).is_none() || is_named("upgrade"));
-    let mut again = after.clone();
-    end_of_hop(&mut again);
-    assert_eq!(again, after);
 }

@@ -2,7 +2,7 @@
 
 use super::super::metric::Metric;
 use super::super::report::VisitKind;
-use super::super::summary::{Edge, PERCENTILES, Situation, Strategy, Summary, distances, far_network};
+use super::super::summary::{Bound, Edge, PERCENTILES, Situation, Strategy, Summary, distances, far_network};
 use super::table::{Cell, Head, Row, Table, best, figure, figures};
 use super::words;
 
@@ -77,10 +77,10 @@ pub fn load(summary: &Summary<'_>) -> Table {
     let mut table = Table::new("While saturated: bytes on the wire, and CPU in use", "strategy", heads);
     for strategy in &summary.strategies {
         let Some(server) = &strategy.server else { continue };
-        let by = match (server.generator_bound, server.server_cores) {
-            (true, _) => "the generator",
-            (false, used) if used >= 0.9 * (summary.report.machine.cores / 2).max(1) as f64 => "the strategy",
-            (false, _) => "neither's CPU",
+        let by = match server.bound {
+            Bound::Generator => "the generator",
+            Bound::Servers => "the strategy",
+            Bound::Neither => "neither's CPU",
         };
         let bytes = (server.answered > 0).then(|| words::size(server.bytes as f64 / server.answered as f64));
         let cores = [server.server_cores, server.generator_cores].map(|cores| Cell::text(words::number(cores)));

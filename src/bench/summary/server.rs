@@ -34,8 +34,16 @@ pub struct Server {
     /// Cores in use while saturated.
     pub generator_cores: f64,
     pub server_cores: f64,
-    /// Who asked had no time left, and who answered had: the strategy could have answered more.
-    pub generator_bound: bool,
+    pub bound: Bound,
+}
+
+/// Whose time ran out while a server was saturated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Of who asked, while who answered had some left: the strategy could have answered more.
+    Generator,
+    Servers,
+    Neither,
 }
 
 /// The percentiles that are shown.
@@ -59,7 +67,12 @@ impl Server {
         let generator_cores = in_use(saturated().map(|load| load.client_cpu_us).sum());
         let server_cores = in_use(saturated().map(|load| load.server_cpu_us).sum());
         // Each side has half of the cores.
-        let idle = server_cores < BUSY * (cores / 2).max(1) as f64;
+        let bound = match (server_cores >= BUSY * (cores / 2).max(1) as f64, generator_cores >= BUSY) {
+            (true, _) => Bound::Servers,
+            // Of servers that are not known, nothing is to be said.
+            (false, true) if server_cores > 0.0 => Bound::Generator,
+            _ => Bound::Neither,
+        };
         Some(Server {
             throughput: estimate(Metric::Throughput),
             cpu: estimate(Metric::Cpu),
@@ -73,8 +86,7 @@ impl Server {
             answered: saturated().map(answered).sum(),
             bytes: saturated().map(|load| load.bytes).sum(),
             unsent: samples.iter().map(|sample| sample.paced.unsent).sum(),
-            // Of servers that are not known, nothing is to be said.
-            generator_bound: generator_cores >= BUSY && server_cores > 0.0 && idle,
+            bound,
             generator_cores,
             server_cores,
         })
