@@ -17,6 +17,7 @@ mod stream;
 mod strings;
 mod tags;
 mod walk;
+mod words;
 
 pub use fallback::{Fallback, hashes as fallback_hashes};
 pub use stream::Stream;

@@ -1,6 +1,8 @@
 //! Which attributes of which elements are URLs, in HTML and SVG (<https://html.spec.whatwg.org/#attributes-3>): known here, for every
 //! way in which a page is read.
 
+use super::words;
+
 /// The elements that have a URL somewhere, with the attributes that are nothing but one. What else those have is [`super::walk`]'s.
 pub const ELEMENTS: [(&str, &[&str]); 20] = [
     ("a", &["href", "xlink:href"]),
@@ -37,9 +39,13 @@ pub fn urls_of(tag: &str) -> &'static [&'static str] {
     }
 }
 
-/// An element's name in lower case, as one number: that of none if it is long, and none of those that matter.
+/// An element's name in lower case, as one number: that of none if it is long, and none of those that matter. Bytes that are in none of
+/// those may be taken for one another.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Key(u64);
+
+/// The bit that makes a letter a small one.
+const SMALL: u8 = 0x20;
 
 /// Those that are too long to be a number of their letters.
 const LONG: [&str; 4] = ["annotation-xml", "blockquote", "foreignobject", "plaintext"];
@@ -52,7 +58,7 @@ impl Key {
             if at == 8 {
                 return Self::long(name);
             }
-            key = key << 8 | name[at].to_ascii_lowercase() as u64;
+            key = key << 8 | (name[at] | SMALL) as u64;
             at += 1;
         }
         Key(key)
@@ -60,9 +66,16 @@ impl Key {
 
     /// That of the name up to the first byte that ends it, and its length.
     pub fn before(bytes: &[u8], ends: impl Fn(u8) -> bool) -> (Self, usize) {
+        // All that ends a name comes before the letters.
+        if let Some(word) = words::word(bytes, 0)
+            && let Some(length) = words::below(word, b'A')
+            && bytes.get(length).is_some_and(|byte| ends(*byte))
+        {
+            return (Key(words::letters(word, length)), length);
+        }
         let (mut key, mut length) = (0, 0);
         for byte in bytes.iter().take_while(|byte| !ends(**byte)) {
-            key = key << 8 | u64::from(byte.to_ascii_lowercase());
+            key = key << 8 | u64::from(byte | SMALL);
             length += 1;
         }
         let key = if length <= 8 { Key(key) } else { Key::of(bytes.get(..length).unwrap_or_default()) };

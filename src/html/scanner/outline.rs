@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use crate::html::places::Key;
+use crate::html::words::{below, position, word};
 
 /// As far as a tag has come, where its parts are: <https://html.spec.whatwg.org/#tag-name-state> and what follows. All places are
 /// counted from its `<`.
@@ -86,17 +87,25 @@ pub fn ends_name(byte: u8) -> bool {
 }
 
 /// Where the first byte that means one of these is, or the end.
-fn until(bytes: &[u8], from: usize, meanings: u8) -> usize {
+fn until(bytes: &[u8], mut from: usize, meanings: u8) -> usize {
+    // All that means something comes before the letters.
+    while let Some(word) = word(bytes, from) {
+        match below(word, b'A') {
+            None => from += 8,
+            Some(at) if bytes.get(from + at).is_some_and(|byte| is(*byte, meanings)) => return from + at,
+            Some(at) => from += at + 1,
+        }
+    }
     let rest = bytes.get(from..).unwrap_or_default();
     from + rest.iter().position(|byte| is(*byte, meanings)).unwrap_or(rest.len())
 }
 
-/// Where a value ends. Most are so short that it takes least to look byte by byte.
+/// Where a value ends.
 fn quote(bytes: &[u8], from: usize) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    let (near, far) = rest.split_at_checked(24).unwrap_or((rest, &[]));
-    let found = near.iter().position(|byte| *byte == b'"');
-    Some(from + found.or_else(|| Some(near.len() + memchr(b'"', far)?))?)
+    // Most are short.
+    let near = [from, from + 8, from + 16];
+    let found = near.into_iter().find_map(|at| Some(at + position(word(bytes, at)?, b'"')?));
+    found.or_else(|| Some(from + memchr(b'"', bytes.get(from..)?)?))
 }
 
 /// How long an end tag is that has nothing in it but a name, if it has come as a whole.

@@ -19,7 +19,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What else applications believe of proxies, and nobody may say of himself.
-const BELIEVED: [HeaderName; 8] = [
+static BELIEVED: [HeaderName; 8] = [
     HeaderName::from_static("front-end-https"),
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
@@ -37,19 +37,21 @@ pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// What is about one connection, beside what is named there as such.
-const OF_HOP: [HeaderName; 8] =
+static OF_HOP: [HeaderName; 8] =
     [CONNECTION, KEEP_ALIVE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+
+/// Takes out those fields that are there. To go through all of them once takes less than to look for each, as hardly any is.
+pub fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        if headers.keys().any(|own| own == name) {
+            headers.remove(name);
+        }
+    }
+}
 
 /// Takes out what is about the connection that it came by, and what is named there as such.
 pub fn end_of_hop(headers: &mut HeaderMap) {
-    // To go through them once takes less than to look for each.
-    let mut found = [false; 8];
-    for name in headers.keys() {
-        for (own, found) in OF_HOP.iter().zip(&mut found) {
-            *found |= name == own;
-        }
-    }
-    if !found.contains(&true) {
+    if !headers.keys().any(|name| OF_HOP.contains(name)) {
         return;
     }
     let named: Vec<HeaderName> = values(headers, &CONNECTION)
@@ -61,9 +63,7 @@ pub fn end_of_hop(headers: &mut HeaderMap) {
     for name in named.into_iter().filter(|name| *name != HOST && *name != http::header::CONTENT_LENGTH) {
         headers.remove(name);
     }
-    for (name, _) in OF_HOP.iter().zip(found).filter(|(_, found)| *found) {
-        headers.remove(name);
-    }
+    remove(headers, &OF_HOP);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }

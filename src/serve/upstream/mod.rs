@@ -13,13 +13,13 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy;
 
 mod breaker;
 mod conversion;
 pub(super) mod fields;
 mod gateway;
 mod origin;
+mod pool;
 #[cfg(test)]
 mod proof;
 mod reply;
@@ -29,8 +29,9 @@ mod validators;
 use breaker::Breaker;
 use fields::Via;
 use origin::Connections;
+use pool::{Cause, Unanswered};
 use reply::Exchange;
-use transfer::{Pulse, Silent, Upload};
+use transfer::{Download, Pulse, Silent, Upload};
 
 use super::asked::Asked;
 use super::body::Body;
@@ -70,10 +71,10 @@ struct Visit {
 /// Why an application has not answered.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("no connection: {}", reason(.0))]
-    Connect(legacy::Error),
-    #[error("no answer: {}", reason(.0))]
-    Broken(legacy::Error),
+    #[error("no connection: {}", reason(&**.0))]
+    Connect(Cause),
+    #[error("no answer: {}", reason(&**.0))]
+    Broken(Cause),
     #[error("no answer in time")]
     Silent,
     #[error("the client's request was cut short")]
@@ -208,7 +209,7 @@ impl Upstream {
     }
 
     /// Sends a request, again if it may be and that may help.
-    async fn ask(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Incoming>, Failure> {
+    async fn ask(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Download>, Failure> {
         // RFC 9110 section 9.2.2. What has a body is read from the client once.
         let may_repeat = parts.method.is_idempotent() && body.is_end_stream();
         let mut left = if may_repeat { self.settings.retries } else { 0 };
@@ -222,7 +223,7 @@ impl Upstream {
         }
     }
 
-    async fn ask_once(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Incoming>, Failure> {
+    async fn ask_once(&self, parts: &Parts, body: Upload, pulse: &Pulse) -> Result<Response<Download>, Failure> {
         let leave = self.breaker.ask(Instant::now()).map_err(Failure::Open)?;
         let sending = self.connections.send(Request::from_parts(parts.clone(), body));
         let sent = pulse.unless_silent(self.settings.timeout, sending).await;
@@ -233,9 +234,9 @@ impl Upstream {
                 }
                 return Ok(response);
             }
-            Ok(Err(error)) if transfer::is_clients_fault(&error) => Failure::Client,
-            Ok(Err(error)) if error.is_connect() => Failure::Connect(error),
-            Ok(Err(error)) => Failure::Broken(error),
+            Ok(Err(Unanswered::Connect(cause))) => Failure::Connect(cause),
+            Ok(Err(Unanswered::Broken(cause))) if transfer::is_clients_fault(&*cause) => Failure::Client,
+            Ok(Err(Unanswered::Broken(cause))) => Failure::Broken(cause),
             Err(Silent::Client) => Failure::ClientSilent,
             Err(Silent::Application) => Failure::Silent,
         };
@@ -251,7 +252,7 @@ impl Upstream {
     /// Lets a connection become what both sides have agreed on (RFC 9110 section 7.8).
     fn switch(
         &self,
-        mut response: Response<Incoming>,
+        mut response: Response<Download>,
         agreed: Option<(HeaderValue, Switch)>,
     ) -> Result<Response<Body>, Failure> {
         let Some((_, switch)) = agreed else {

@@ -1,4 +1,4 @@
-//! Connections to the application: kept, and used again.
+//! How the application is asked.
 
 use std::fmt::Display;
 use std::io;
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::UnixStream;
 
-use super::transfer::Upload;
+use super::pool::{Pool, Unanswered};
+use super::transfer::{Download, Upload};
 use crate::client;
 use crate::config::{Origin, UpstreamHost};
 use crate::error::{Error, Result};
@@ -27,9 +27,9 @@ use crate::error::{Error, Result};
 const KEPT: Duration = Duration::from_secs(60);
 
 /// The application, as requests are sent to it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Connections {
-    client: Kind,
+    kind: Kind,
     scheme: Scheme,
     /// What its `Host` is called where it is asked by its own name.
     pub authority: Authority,
@@ -37,51 +37,70 @@ pub struct Connections {
     pub is_h2c: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Kind {
-    Network(Client<HttpsConnector<HttpConnector>, Upload>),
-    Unix(Client<Socket, Upload>),
+    Network(Pool<HttpsConnector<HttpConnector>>),
+    Unix(Pool<Socket>),
+    /// In HTTP/2, or where the other side may choose it.
+    Either(Client<HttpsConnector<HttpConnector>, Upload>),
 }
 
 impl Connections {
     /// `host` is that by which it is asked.
     pub fn new(origin: &Origin, host: UpstreamHost, patience: Duration) -> Result<Self> {
-        let builder = |is_h2c| {
-            let mut builder = Client::builder(TokioExecutor::new());
-            builder.pool_idle_timeout(KEPT).pool_timer(TokioTimer::new()).set_host(false).http2_only(is_h2c);
-            builder
+        let target = |scheme: &Scheme, authority: &Authority| {
+            let uri = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query("/").build();
+            uri.map_err(|error| Error::Usage {
+                message: format!("the application's URL is none: {error}"),
+                help: "write it as `http://HOST:PORT`".to_owned(),
+            })
         };
         Ok(match origin {
             Origin::Network { scheme, authority, is_h2c } => {
-                let connector = match host {
-                    UpstreamHost::Client => http1(patience)?,
-                    UpstreamHost::Upstream => client::connector(patience).map_err(no_tls)?,
+                let may_choose = *scheme == Scheme::HTTPS && host == UpstreamHost::Upstream;
+                let kind = if *is_h2c || may_choose {
+                    let mut builder = Client::builder(TokioExecutor::new());
+                    builder.pool_idle_timeout(KEPT).pool_timer(TokioTimer::new()).set_host(false).http2_only(*is_h2c);
+                    Kind::Either(builder.build(client::connector(patience).map_err(no_tls)?))
+                } else {
+                    Kind::Network(Pool::new(http1(patience)?, target(scheme, authority)?, KEPT))
                 };
-                let client = Kind::Network(builder(*is_h2c).build(connector));
-                Connections { client, scheme: scheme.clone(), authority: authority.clone(), is_h2c: *is_h2c }
+                Connections { kind, scheme: scheme.clone(), authority: authority.clone(), is_h2c: *is_h2c }
             }
             Origin::Unix(path) => {
-                let client = Kind::Unix(builder(false).build(Socket { path: path.as_path().into(), patience }));
                 let authority = Authority::from_static("localhost");
-                Connections { client, scheme: Scheme::HTTP, authority, is_h2c: false }
+                let socket = Socket { path: path.as_path().into(), patience };
+                let kind = Kind::Unix(Pool::new(socket, target(&Scheme::HTTP, &authority)?, KEPT));
+                Connections { kind, scheme: Scheme::HTTP, authority, is_h2c: false }
             }
         })
     }
 
-    /// The URL of what a client asks for, at the application.
+    /// The URL of what a client asks for, as the application is asked for it.
     pub fn uri(&self, asked: &Uri) -> Result<Uri, http::Error> {
+        let path = asked.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if let Kind::Network(_) | Kind::Unix(_) = self.kind {
+            // RFC 9112 section 3.2.1.
+            return Ok(path.into());
+        }
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query = asked.path_and_query().cloned().or_else(|| Some(PathAndQuery::from_static("/")));
+        parts.path_and_query = Some(path);
         Ok(Uri::from_parts(parts)?)
     }
 
-    pub async fn send(&self, request: Request<Upload>) -> Result<Response<Incoming>, legacy::Error> {
-        match &self.client {
-            Kind::Network(client) => client.request(request).await,
-            Kind::Unix(client) => client.request(request).await,
-        }
+    pub async fn send(&self, request: Request<Upload>) -> Result<Response<Download>, Unanswered> {
+        let (response, lease) = match &self.kind {
+            Kind::Network(pool) => pool.send(request).await?,
+            Kind::Unix(pool) => pool.send(request).await?,
+            Kind::Either(client) => match client.request(request).await {
+                Ok(response) => return Ok(response.map(|body| Download::new(body, None))),
+                Err(error) if error.is_connect() => return Err(Unanswered::Connect(error.into())),
+                Err(error) => return Err(Unanswered::Broken(error.into())),
+            },
+        };
+        Ok(response.map(|body| Download::new(body, Some(lease))))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A gateway between clients and an application, both of which are written byte by byte.
 
+mod connections;
 mod failures;
 mod messages;
 mod pages;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Gateway, Upstream};
@@ -44,6 +45,8 @@ impl<F: Fn(Client) -> P + Send + Sync + 'static, P: Future<Output = ()> + Send> 
 struct App {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    /// How many of them have ended.
+    ended: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -52,15 +55,19 @@ impl App {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, connections) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
         let (count, script) = (Arc::clone(&connections), Arc::new(script));
+        let (ends, ended) = watch::channel(0);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
-                let script = Arc::clone(&script);
-                tokio::spawn(async move { script(Client::over(stream)).await });
+                let (script, ends) = (Arc::clone(&script), ends.clone());
+                tokio::spawn(async move {
+                    script(Client::over(stream)).await;
+                    ends.send_modify(|ended| *ended += 1);
+                });
             }
         });
-        App { address, connections, task }
+        App { address, connections, ended, task }
     }
 
     /// One that answers each request with these bytes, and tells its heads.

@@ -7,9 +7,10 @@ use http::header::{
     HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 use http::{Method, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
 use super::conversion::{Conversion, Converted, Pack, Unpack};
+use super::fields;
 use super::transfer::Download;
 use super::validators;
 use crate::asset::is_compressible;
@@ -26,8 +27,10 @@ const CODINGS: [Encoding; 3] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip
 /// Bytes of a body below which a coding makes it longer.
 const SMALLEST: u64 = 256;
 
-/// Digests of content as it was.
-const DIGESTS: [HeaderName; 4] = [
+/// What is about a body as the application has sent it, its coding and its date left out.
+static OF_BODY: [HeaderName; 6] = [
+    CONTENT_LENGTH,
+    ACCEPT_RANGES,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
@@ -49,7 +52,7 @@ pub struct Exchange<'r> {
 
 /// Makes of the application's answer what is sent to the client.
 pub fn of(
-    response: Response<Incoming>,
+    response: Response<Download>,
     exchange: &Exchange<'_>,
     binder: Option<&Arc<Binder>>,
     settings: &Upstream,
@@ -58,10 +61,9 @@ pub fn of(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let headers = &mut parts.headers;
-    // Events may be far between.
-    let patience = (!is_of_type(headers, "text/event-stream")).then_some(settings.timeout);
     let exact = body.size_hint().exact();
-    let download = Download::new(body, patience);
+    // Events may be far between.
+    let download = if is_of_type(headers, "text/event-stream") { body } else { body.patient(settings.timeout) };
     if parts.status == StatusCode::NOT_MODIFIED {
         if let Some(binder) = binder.filter(|_| exchange.is_marked) {
             validators::derive(headers, binder.mark());
@@ -99,9 +101,8 @@ fn edit(headers: &mut HeaderMap, exchange: &Exchange<'_>, binder: &Arc<Binder>, 
         Err(_) => return,
     }
     conversion.edit = Some(page);
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES, LAST_MODIFIED].iter().chain(&DIGESTS) {
-        headers.remove(name);
-    }
+    fields::remove(headers, &OF_BODY);
+    fields::remove(headers, &[CONTENT_ENCODING, LAST_MODIFIED]);
     validators::derive(headers, binder.mark());
     binder.fields(exchange.path, headers);
 }
@@ -133,9 +134,7 @@ fn pack(headers: &mut HeaderMap, accepted: Accepted, conversion: &mut Conversion
     let Ok(packing) = Pack::new(encoding) else { return };
     conversion.pack = Some(packing);
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
-    for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
-        headers.remove(name);
-    }
+    fields::remove(headers, &OF_BODY);
     // RFC 9110 section 8.8.3.3: what is in another coding has another strong tag.
     weaken(headers);
 }

@@ -12,6 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::pool::Lease;
+
 /// When something of a request moved last, and what it waits for.
 #[derive(Debug, Clone)]
 pub struct Pulse(Arc<Mutex<Beat>>);
@@ -112,14 +114,22 @@ impl Body for Upload {
 /// The body of the application's answer.
 pub struct Download {
     body: Incoming,
+    /// Given back after the body, so that it is known whether that came to its end.
+    lease: Option<Lease>,
     /// Until when its next piece has to be there, once it is waited for; and for how long each is. None where there is no end to that.
     patience: Option<(Duration, Pin<Box<Sleep>>)>,
     is_waiting: bool,
 }
 
 impl Download {
-    pub fn new(body: Incoming, patience: Option<Duration>) -> Self {
-        Download { body, patience: patience.map(|patience| (patience, Box::pin(sleep(patience)))), is_waiting: false }
+    /// `lease` is of the connection that it comes by.
+    pub fn new(body: Incoming, lease: Option<Lease>) -> Self {
+        Download { body, lease, patience: None, is_waiting: false }
+    }
+
+    /// Waits for each piece for so long.
+    pub fn patient(self, patience: Duration) -> Self {
+        Download { patience: Some((patience, Box::pin(sleep(patience)))), ..self }
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -139,6 +149,9 @@ impl Body for Download {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.is_waiting = false;
+                if frame.is_none() {
+                    self.lease = None;
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
             Poll::Pending => {

@@ -10,10 +10,11 @@ const BEFORE: &str = "~fp";
 
 /// The tag of a page that was bound to what `mark` is of.
 pub fn derive(headers: &mut HeaderMap, mark: &str) {
-    let Some(tag) = headers.remove(ETAG) else { return };
-    let Some(opaque) = tag.to_str().ok().and_then(opaque) else { return };
-    if let Ok(tag) = HeaderValue::try_from(format!("W/\"{opaque}{BEFORE}{mark}\"")) {
-        headers.insert(ETAG, tag);
+    let Some(tag) = headers.get_mut(ETAG) else { return };
+    let opaque = tag.to_str().ok().and_then(opaque);
+    match opaque.map(|opaque| HeaderValue::try_from(["W/\"", opaque, BEFORE, mark, "\""].concat())) {
+        Some(Ok(derived)) => *tag = derived,
+        _ => drop(headers.remove(ETAG)),
     }
 }
 
@@ -70,7 +71,8 @@ fn restore_list(headers: &mut HeaderMap, name: &HeaderName, mark: &str) -> bool 
 
 /// What stands between the quotes (RFC 9110 section 8.8.3).
 fn opaque(tag: &str) -> Option<&str> {
-    tag.trim().trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')
 }
 
 /// The elements of a list of tags, in which commas may stand.
