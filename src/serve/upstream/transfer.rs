@@ -119,12 +119,14 @@ pub struct Download {
     /// Until when its next piece has to be there, once it is waited for; and for how long each is. None where there is no end to that.
     patience: Option<(Duration, Pin<Box<Sleep>>)>,
     is_waiting: bool,
+    /// What it ends by, which is told when all before it is on its way.
+    failure: Option<io::Error>,
 }
 
 impl Download {
     /// `lease` is of the connection that it comes by.
     pub fn new(body: Incoming, lease: Option<Lease>) -> Self {
-        Download { body, lease, patience: None, is_waiting: false }
+        Download { body, lease, patience: None, is_waiting: false, failure: None }
     }
 
     /// Waits for each piece for so long.
@@ -146,11 +148,27 @@ impl Body for Download {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let Download { body, lease, .. } = &mut *self;
+        let mut polled = Pin::new(&mut *body).poll_frame(cx);
+        if let (Poll::Pending, Some(lease)) = (&polled, lease) {
+            lease.drive(cx);
+            polled = Pin::new(body).poll_frame(cx);
+        }
+        match polled {
+            Poll::Ready(Some(Err(error))) => {
+                // hyper drops what it has not written yet once it hears of that.
+                self.failure = Some(io::Error::other(error));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Ready(frame) => {
                 self.is_waiting = false;
                 if frame.is_none() {
-                    self.lease = None;
+                    // It is ready for another request, once it has seen that this one is over.
+                    self.lease.take().iter_mut().for_each(|lease| lease.drive(cx));
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
