@@ -63,7 +63,11 @@ where
                 None => Box::pin(self.connect()).await.map_err(Unanswered::Connect)?,
             };
             // An end that has come meanwhile is seen now.
-            poll_fn(|cx| Poll::Ready(link.drive(cx))).await;
+            poll_fn(|cx| {
+                link.drive(cx);
+                Poll::Ready(())
+            })
+            .await;
             if !request.body().is_end_stream() {
                 // Its body goes on whether or not anybody takes what comes back.
                 link.go_by_itself();
