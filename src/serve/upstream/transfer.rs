@@ -151,13 +151,7 @@ impl Body for Download {
         if let Some(failure) = self.failure.take() {
             return Poll::Ready(Some(Err(failure)));
         }
-        let Download { body, lease, .. } = &mut *self;
-        let mut polled = Pin::new(&mut *body).poll_frame(cx);
-        if let (Poll::Pending, Some(lease)) = (&polled, lease) {
-            lease.drive(cx);
-            polled = Pin::new(body).poll_frame(cx);
-        }
-        match polled {
+        match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Err(error))) => {
                 // hyper drops what it has not written yet once it hears of that.
                 self.failure = Some(io::Error::other(error));
@@ -167,8 +161,7 @@ impl Body for Download {
             Poll::Ready(frame) => {
                 self.is_waiting = false;
                 if frame.is_none() {
-                    // It is ready for another request, once it has seen that this one is over.
-                    self.lease.take().iter_mut().for_each(|lease| lease.drive(cx));
+                    self.lease = None;
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
