@@ -1,10 +1,10 @@
 //! Connections over HTTP/1.1 to one address, kept and used again.
 //!
-//! hyper-util's client does that too, for any number of addresses and both versions of HTTP, and takes several times as long for it.
+//! hyper-util's client does that too, for any number of addresses and both versions of HTTP, at the price of a hash of the URL, a race
+//! between a kept connection and a new one, and a task that gives the connection back, for each answer.
 
 use std::collections::VecDeque;
 use std::error::Error as StdError;
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -132,8 +132,10 @@ impl Kept {
     fn put(self: &Arc<Self>, sender: SendRequest<Upload>) {
         let mut idle = self.lock();
         idle.senders.push_back((sender, Instant::now()));
-        if !mem::replace(&mut idle.is_swept, true) {
-            tokio::spawn(Kept::sweep(Arc::downgrade(self)));
+        // Where there is no runtime any more, nothing has to be closed.
+        if let (false, Ok(runtime)) = (idle.is_swept, Handle::try_current()) {
+            idle.is_swept = true;
+            runtime.spawn(Kept::sweep(Arc::downgrade(self)));
         }
     }
 
