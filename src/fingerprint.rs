@@ -45,11 +45,6 @@ impl Digest {
         Fingerprint(hex::encode(&self.0[..8]))
     }
 
-    /// The 64 bits of [`Digest::fingerprint`] as a number.
-    pub fn print(&self) -> u64 {
-        (self.seal() >> 64) as u64
-    }
-
     /// The first half as a number: enough to know bytes again that nobody has an interest in forging.
     pub fn seal(&self) -> u128 {
         self.0.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))

@@ -74,7 +74,8 @@ impl Content {
     pub(super) fn held(&self) -> u64 {
         match self {
             Content::Memory(bytes) => bytes.len() as u64,
-            Content::File(_) | Content::Closed(_) => 0,
+            Content::File(segment) => segment.stored.held(),
+            Content::Closed(_) => 0,
         }
     }
 }
@@ -118,6 +119,9 @@ impl Segment {
     ///
     /// Fails as [`Segment::read`] does.
     pub(super) fn read_now(&self) -> Option<io::Result<Bytes>> {
+        if let Some(bytes) = self.stored.copy(self.range()) {
+            return Some(Ok(bytes));
+        }
         let mut bytes = vec![0; usize::try_from(self.length()).ok()?];
         let mut filled = 0;
         while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
@@ -137,6 +141,9 @@ impl Segment {
     /// Fails with [`io::ErrorKind::UnexpectedEof`] if the file has become shorter, and with [`io::ErrorKind::InvalidData`] if it
     /// is not what was verified. That is asked after reading, so what is given is right whatever happens to the file meanwhile.
     pub fn read(&self) -> io::Result<Bytes> {
+        if let Some(bytes) = self.stored.copy(self.range()) {
+            return Ok(bytes);
+        }
         let mut bytes = vec![0; usize::try_from(self.length()).map_err(io::Error::other)?];
         self.stored.file().read_exact_at(&mut bytes, self.range.start)?;
         match self.stored.standing() {

@@ -356,7 +356,7 @@ mod tests {
     }
 
     const TAG: &str = "\"84d89877f0d4041e\"";
-    const BR_TAG: &str = "\"84d89877f0d4041e-br\"";
+    const BR_TAG: &str = "\"ee8fb9c3e9903aa8-br\"";
 
     fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {
         let request = Request::builder().method(method).uri(target).header(HOST, "localhost");

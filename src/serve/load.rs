@@ -66,8 +66,8 @@ pub(super) struct Loaded<'a> {
     pub(super) storage: Storage,
     /// By path below the output folder, as they were built; pages that no environment leaves as they are are not among them.
     files: HashMap<&'a str, Arc<Bodies>>,
-    /// By environment, the pages that are other bytes there, with the digest of those.
-    bound: Vec<HashMap<&'a str, (Digest, Arc<Bodies>)>>,
+    /// By environment, the pages that are other bytes there.
+    bound: Vec<HashMap<&'a str, Arc<Bodies>>>,
 }
 
 /// When the files of a build are verified.
@@ -134,12 +134,10 @@ impl<'a> Loaded<'a> {
         Ok(loaded)
     }
 
-    /// What is sent for a file in an environment, and the digest of the identity.
-    pub(super) fn bodies(&self, environment: usize, path: &str) -> Option<(Digest, Arc<Bodies>)> {
-        if let Some((digest, bodies)) = self.bound.get(environment).and_then(|bound| bound.get(path)) {
-            return Some((*digest, Arc::clone(bodies)));
-        }
-        Some((self.manifest.files.get(path)?.digest, Arc::clone(self.files.get(path)?)))
+    /// What is sent for a file in an environment.
+    pub(super) fn bodies(&self, environment: usize, path: &str) -> Option<Arc<Bodies>> {
+        let bound = self.bound.get(environment).and_then(|bound| bound.get(path));
+        bound.or_else(|| self.files.get(path)).cloned()
     }
 
     fn bind(&self, environments: &[Environment]) -> Result<Vec<Page<'a>>> {
@@ -175,7 +173,7 @@ impl<'a> Loaded<'a> {
         &self,
         pages: Vec<(&'a str, &'a File, Vec<u8>)>,
         environment: usize,
-    ) -> Result<HashMap<&'a str, (Digest, Arc<Bodies>)>> {
+    ) -> Result<HashMap<&'a str, Arc<Bodies>>> {
         let before = self.before.get(environment);
         let known = |path: &str, digest: &Digest| {
             let bodies = before?.resource(&format!("/{path}"))?.bodies();
@@ -189,7 +187,7 @@ impl<'a> Loaded<'a> {
             match known(path, &digest) {
                 Some(bodies) => {
                     bodies.parts().for_each(|(_, part)| self.storage.count(&part.content));
-                    packed.insert(path, (digest, bodies));
+                    packed.insert(path, bodies);
                 }
                 None => work.push((path, file, digest, bytes)),
             }
@@ -214,7 +212,7 @@ impl<'a> Loaded<'a> {
                 (encoding, Part::new(&Digest::of(&bytes), self.storage.keep(bytes.into()), 0))
             };
             let bodies = Bodies::new(identity, encoded.into_iter().map(part).collect());
-            packed.insert(path, (digest, Arc::new(bodies)));
+            packed.insert(path, Arc::new(bodies));
         }
         Ok(packed)
     }

@@ -179,7 +179,9 @@ fn table() -> Table {
 }
 
 fn etag(asked: &Asked, choice: usize) -> String {
-    let print = Digest::of(if asked.is_empty { b"" } else { PLAIN.as_bytes() }).fingerprint();
+    // A tag may also be of a coding that the empty file has not got.
+    let text = if CHOICES[choice].0 == "identity" { body_of(asked, choice) } else { CHOICES[choice].1 };
+    let print = Digest::of(text.as_bytes()).fingerprint();
     match CHOICES[choice].0 {
         "identity" => format!("\"{}\"", print.as_str()),
         coding => format!("\"{}-{coding}\"", print.as_str()),

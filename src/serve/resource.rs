@@ -27,8 +27,8 @@ pub(super) const OF_CACHES: [HeaderName; 5] = [
 /// A resource, RFC 9110 section 3.1: the identity representation and those in a content coding. Clones share all of it.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    /// The first bytes of the identity's digest, for the validators; an error's body has none.
-    print: Option<u64>,
+    /// Whether it can be told from another; an error's body can't.
+    has_validators: bool,
     fields: Arc<Fields>,
     bodies: Arc<Bodies>,
     /// Of a fingerprinted file at its own URL: how many releases ago it was part of one. Others have nothing to last for.
@@ -68,6 +68,11 @@ impl Part {
     pub(super) fn new(digest: &Digest, content: Content, source: u64) -> Self {
         Part { content, seal: digest.seal(), source }
     }
+
+    /// The first bytes of its digest.
+    fn print(&self) -> u64 {
+        (self.seal >> 64) as u64
+    }
 }
 
 impl Bodies {
@@ -104,18 +109,20 @@ impl Resource {
     /// from the bytes: `Content-Type`, `Cache-Control` and what the user set. Those that do follow are overwritten.
     pub fn new(digest: &Digest, headers: HeaderMap, body: impl Into<Content>) -> Self {
         let identity = Part::new(digest, body.into(), 0);
-        Resource::of(digest, Arc::new(Fields::new(headers)), Arc::new(Bodies::new(identity, Vec::new())))
+        Resource::of(Arc::new(Fields::new(headers)), Arc::new(Bodies::new(identity, Vec::new())))
     }
 
-    /// `digest` is that of the identity; the fields may be those of many.
-    pub(super) fn of(digest: &Digest, fields: Arc<Fields>, bodies: Arc<Bodies>) -> Self {
-        Resource { print: Some(digest.print()), fields, bodies, age: None }
+    /// The fields may be those of many.
+    pub(super) fn of(fields: Arc<Fields>, bodies: Arc<Bodies>) -> Self {
+        Resource { has_validators: true, fields, bodies, age: None }
     }
 
     /// Adds the same content in a coding; its headers are those of the identity, but for what follows from the coding.
     pub fn variant(mut self, encoding: Encoding, body: impl Into<Content>) -> Self {
-        // Whoever makes a resource in this way never asks for it by its digest.
-        let part = Part { content: body.into(), seal: 0, source: 0 };
+        let content = body.into();
+        // What can't be read is no answer either.
+        let digest = Digest::of(&content.read().unwrap_or_default());
+        let part = Part::new(&digest, content, 0);
         let others = self.bodies.encoded.iter().filter(|(other, _)| *other != encoding).cloned();
         let encoded = others.chain([(encoding, part)]).collect();
         self.bodies = Arc::new(Bodies::new(self.bodies.identity.clone(), encoded));
@@ -148,7 +155,7 @@ impl Resource {
 
     /// The content as the body of an error: nothing may store it, nothing can be asked of it again.
     pub(super) fn into_error(self) -> Self {
-        Resource { print: None, fields: Arc::new(self.fields.of_error()), bodies: self.bodies, age: None }
+        Resource { has_validators: false, fields: Arc::new(self.fields.of_error()), bodies: self.bodies, age: None }
     }
 
     pub(super) fn fields(&self) -> &Arc<Fields> {
@@ -181,7 +188,7 @@ impl Resource {
     fn view<'a>(&'a self, encoding: Option<Encoding>, part: &'a Part) -> Representation<'a> {
         Representation {
             encoding,
-            etag: self.print.map(|print| Tag::new(print, encoding)),
+            etag: self.has_validators.then(|| Tag::new(part.print(), encoding)),
             body: &part.content,
             fields: &self.fields,
             is_negotiated: self.is_negotiated(),
@@ -220,8 +227,9 @@ impl Representation<'_> {
     }
 }
 
-/// An entity tag: the fingerprint in quotes, and the coding. Made for each answer: kept, it would take more than all else that a file
-/// needs.
+/// An entity tag: the fingerprint of the bytes as they are sent, in quotes, and the coding. Another compressor's bytes are so another
+/// representation, and never taken for the rest of the first (RFC 9110 section 8.8.1). Made for each answer: kept, it would take more
+/// than all else that a file needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag {
     text: [u8; 24],
@@ -287,7 +295,7 @@ mod tests {
 
     #[test]
     fn each_representation_has_its_own_validator_and_coding() {
-        let print = Digest::of(b"plain").fingerprint();
+        let print = |text: &[u8]| Digest::of(text).fingerprint();
         let seen: Vec<String> = resource()
             .encodings()
             .map(|encoding| {
@@ -296,13 +304,12 @@ mod tests {
                 format!("{} {} {}", of(ETAG), of(CONTENT_ENCODING), of(VARY))
             })
             .collect();
-        let print = print.as_str();
         assert_eq!(
             seen,
             [
-                format!("\"{print}-br\" br accept-encoding"),
-                format!("\"{print}-gzip\" gzip accept-encoding"),
-                format!("\"{print}\" - accept-encoding"),
+                format!("\"{}-br\" br accept-encoding", print(b"br").as_str()),
+                format!("\"{}-gzip\" gzip accept-encoding", print(b"gz").as_str()),
+                format!("\"{}\" - accept-encoding", print(b"plain").as_str()),
             ]
         );
     }

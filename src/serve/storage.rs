@@ -40,6 +40,12 @@ pub struct Policy {
     pub statics: Folders,
 }
 
+/// Bytes of the largest file that is copied to memory as well. Of one that is larger, who wants a part mostly wants a large one.
+const LARGEST_COPIED: u64 = 1 << 20;
+
+/// The part of the memory that copies may take; pages that are made and codings that are yet to be made want some, too.
+const COPIES: u64 = 8;
+
 /// As many bytes are verified in the time that it takes to open a file.
 pub(super) const LEAST: u64 = 16 << 10;
 
@@ -80,6 +86,8 @@ pub(super) enum Place {
     Memory,
     /// In its file, which stays open.
     Open,
+    /// As before, and in memory as well.
+    Copied,
     /// In its file, which is opened for each answer.
     Closed,
 }
@@ -93,17 +101,18 @@ pub(super) struct Candidate {
 }
 
 /// The place of each body. Text goes before what is not, and the small before the large: that is how most requests find their answer
-/// in memory. Those that memory has no room for stay open in the same order. The same bodies always get the same places.
+/// in memory. Those that memory has no room for stay open in the same order, and what is left of memory has copies of the first of them.
+/// The same bodies always get the same places.
 pub(super) fn places(bodies: &[Candidate], memory: u64, largest: u64, open: usize) -> Vec<Place> {
     let mut order: Vec<usize> = (0..bodies.len()).collect();
     order.sort_by_key(|index| bodies.get(*index).map(|body| (!body.is_text, body.length)));
     let mut places = vec![Place::Closed; bodies.len()];
-    let (mut memory, mut open) = (memory, open);
-    for index in order {
-        let (Some(body), Some(place)) = (bodies.get(index), places.get_mut(index)) else { continue };
-        *place = match memory.checked_sub(body.length) {
+    let (mut left, mut open) = (memory, open);
+    for index in &order {
+        let (Some(body), Some(place)) = (bodies.get(*index), places.get_mut(*index)) else { continue };
+        *place = match left.checked_sub(body.length) {
             Some(rest) if body.length <= largest => {
-                memory = rest;
+                left = rest;
                 Place::Memory
             }
             _ if open > 0 => {
@@ -112,6 +121,14 @@ pub(super) fn places(bodies: &[Candidate], memory: u64, largest: u64, open: usiz
             }
             _ => Place::Closed,
         };
+    }
+    let mut left = left.min(memory / COPIES);
+    for index in &order {
+        let (Some(body), Some(place @ Place::Open)) = (bodies.get(*index), places.get_mut(*index)) else { continue };
+        if let (Some(rest), ..=LARGEST_COPIED) = (left.checked_sub(body.length), body.length) {
+            left = rest;
+            *place = Place::Copied;
+        }
     }
     places
 }
@@ -135,17 +152,20 @@ impl Source<'_> {
         let before = before.filter(|part| part.seal == self.digest.seal());
         match at {
             Place::Memory => self.read(before),
-            Place::Open => {
+            Place::Open | Place::Copied => {
+                let is_copied = at == Place::Copied;
                 if let Some(part) = before
                     && let Content::File(segment) = &part.content
+                    && segment.stored().is_copied() == is_copied
                     && segment.stored().is_at(&self.path())
                     && segment.stored().verify()
                 {
                     return Ok(part.clone());
                 }
                 let (verified, file) = self.verify()?;
-                let stored = Arc::new(Stored::new(verified, file));
-                Ok(Part::new(&self.digest, Content::File(stored.segment()), 0))
+                let stored = Stored::new(verified, file);
+                let stored = if is_copied { stored.copied()? } else { stored };
+                Ok(Part::new(&self.digest, Content::File(Arc::new(stored).segment()), 0))
             }
             Place::Closed => {
                 if let Some(part) = before
@@ -289,9 +309,13 @@ mod tests {
     fn small_text_is_in_memory_and_the_rest_in_files_as_many_open_as_may_be() {
         let bodies = [(50, false), (40, true), (101, true), (10, true), (60, true), (1, false)].map(candidate);
         let got = places(&bodies, 60, 100, 2);
-        use Place::{Closed, Memory, Open};
+        use Place::{Closed, Copied, Memory, Open};
         assert_eq!(got, [Closed, Memory, Open, Memory, Open, Memory]);
         assert_eq!(places(&[candidate((0, false))], 0, 100, 0), [Memory], "nothing needs no room");
+        let (large, larger) = ((2 << 20, true), (1000, true));
+        let bodies = [large, larger, (200, false), larger, (10, false)].map(candidate);
+        assert_eq!(places(&bodies, 16_000, 100, 9), [Open, Copied, Open, Copied, Memory], "an eighth is for copies");
+        assert_eq!(places(&bodies, 16_000, 100, 2), [Closed, Copied, Closed, Copied, Memory]);
     }
 
     proptest! {
@@ -304,8 +328,10 @@ mod tests {
             let bodies: Vec<Candidate> = bodies.into_iter().map(candidate).collect();
             let places = places(&bodies, memory, 100, open);
             let held: u64 = bodies.iter().zip(&places).filter(|(_, p)| **p == Place::Memory).map(|(b, _)| b.length).sum();
-            prop_assert!(held <= memory);
-            prop_assert!(places.iter().filter(|place| **place == Place::Open).count() <= open);
+            let copied: u64 = bodies.iter().zip(&places).filter(|(_, p)| **p == Place::Copied).map(|(b, _)| b.length).sum();
+            prop_assert!(held + copied <= memory && copied <= memory / COPIES);
+            let is_open = |place: &&Place| matches!(place, Place::Open | Place::Copied);
+            prop_assert!(places.iter().filter(is_open).count() <= open);
             let large = bodies.iter().zip(&places).filter(|(body, _)| body.length > 100);
             prop_assert!(large.into_iter().all(|(_, place)| *place != Place::Memory));
         }

@@ -2,10 +2,13 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
 
 use super::content::Segment;
 use crate::encoding::Encoding;
@@ -210,21 +213,52 @@ pub struct Stored {
     /// None of a file that has no name, and so is nobody else's to change.
     verified: Option<Arc<Verified>>,
     file: File,
+    /// All of it, for who wants a part.
+    copy: Option<Bytes>,
 }
 
 impl Stored {
     /// Opens a file again that was verified.
     pub(super) fn open(verified: Arc<Verified>) -> io::Result<Self> {
-        Ok(Stored { file: File::open(verified.path())?, verified: Some(verified) })
+        Ok(Stored::new(Arc::clone(&verified), File::open(verified.path())?))
     }
 
     pub(super) fn new(verified: Arc<Verified>, file: File) -> Self {
-        Stored { verified: Some(verified), file }
+        Stored { verified: Some(verified), file, copy: None }
     }
 
     /// A file that only this process knows.
     pub(super) fn nameless(file: File) -> Self {
-        Stored { verified: None, file }
+        Stored { verified: None, file, copy: None }
+    }
+
+    /// The same file, held in memory as well. Fails as [`Segment::read`] does.
+    pub(super) fn copied(self) -> io::Result<Self> {
+        let Stored { verified, file, .. } = &self;
+        let length = verified.as_ref().map_or(0, |verified| verified.length());
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        // Asked after reading, as ever.
+        if !self.verify() {
+            return Err(changed());
+        }
+        Ok(Stored { copy: Some(bytes.into()), ..self })
+    }
+
+    pub(super) fn is_copied(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// A part of it that is in memory, whatever has happened to the file.
+    pub(super) fn copy(&self, range: Range<u64>) -> Option<Bytes> {
+        let bytes = self.copy.as_ref()?;
+        let place = |at: u64| usize::try_from(at).ok().filter(|at| *at <= bytes.len());
+        Some(bytes.slice(place(range.start)?..place(range.end)?))
+    }
+
+    /// Bytes that it takes in memory.
+    pub(super) fn held(&self) -> u64 {
+        self.copy.as_ref().map_or(0, |bytes| bytes.len() as u64)
     }
 
     pub fn file(&self) -> &File {
@@ -361,6 +395,23 @@ mod tests {
         fs::write(case.folder.path().join("new"), b"new").unwrap();
         fs::rename(case.folder.path().join("new"), case.path()).unwrap();
         assert_eq!(case.read().unwrap(), b"234");
+    }
+
+    #[test]
+    fn a_copy_is_right_whatever_becomes_of_the_file() {
+        let case = Case::new();
+        let verified = Arc::clone(case.stored.verified().unwrap());
+        let copied = || Stored::open(Arc::clone(&verified)).and_then(Stored::copied);
+        let segment = Arc::new(copied().unwrap()).segment();
+        assert_eq!(segment.stored().held(), 10);
+        fs::write(case.path(), b"987").unwrap();
+        let part = Content::File(segment).slice(2..5);
+        assert_eq!(part.read().unwrap(), b"234".as_slice());
+        let Content::File(part) = part else { panic!("it stays a file") };
+        assert_eq!(part.read_now().unwrap().unwrap(), b"234".as_slice());
+        assert_eq!(copied().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        fs::write(case.path(), b"9876543210").unwrap();
+        assert_eq!(copied().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
