@@ -37,6 +37,15 @@ impl<K: Eq + Hash, V> Inputs for Memo<K, V> {
     }
 }
 
+/// Whether some of the paths, mostly one, are among many. As they were found in the same way, they are written in the same way.
+fn are_among(paths: &Paths, many: &[PathBuf]) -> bool {
+    const FEW: usize = 4;
+    match paths.len() {
+        ..=FEW => many.iter().any(|one| paths.iter().any(|path| path.as_os_str() == one.as_os_str())),
+        _ => many.iter().any(|one| paths.contains(one)),
+    }
+}
+
 #[derive(Debug)]
 struct Kept<V> {
     value: Arc<V>,
@@ -67,7 +76,7 @@ impl<K: Eq + Hash, V> Memo<K, V> {
 
     pub fn forget(&self, changed: &Paths) {
         if let Some(made) = &self.made {
-            lock(made).retain(|_, kept| !kept.inputs.iter().any(|input| changed.contains(input)));
+            lock(made).retain(|_, kept| !are_among(changed, &kept.inputs));
         }
     }
 

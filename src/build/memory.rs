@@ -49,7 +49,9 @@ pub struct Memory {
     sources: Option<Arc<Sources>>,
     /// Every file that the last build was made of.
     stamps: Stamps,
-    /// Goes up when they are others.
+    /// Those of the last generation whose stamp is to be taken anew.
+    forgotten: Paths,
+    /// Goes up when there are others.
     generation: u64,
     /// Whether all of them are to be looked for again.
     recounts: bool,
@@ -104,6 +106,7 @@ impl Memory {
             graph: Mutex::default(),
             sources: None,
             stamps: Stamps::default(),
+            forgotten: Paths::default(),
             generation: 0,
             recounts: true,
             begun: SystemTime::UNIX_EPOCH,
@@ -183,7 +186,9 @@ impl Memory {
             return;
         }
         for path in changed {
-            self.stamps.remove(path.as_os_str());
+            if self.stamps.remove(path.as_os_str()).is_some() {
+                self.forgotten.insert(path.clone());
+            }
         }
         self.texts.forget(changed);
         self.copies.forget(changed);
@@ -232,13 +237,20 @@ impl Memory {
         // What was written since the build began may have been read before that.
         let begun = self.begun.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH);
         let stamp = |path: &OsStr| Stamp::of(Path::new(path)).filter(|stamp| stamp.modified < begun);
+        let generation = self.generation;
         for path in inputs.into_iter().chain(templates.cloned()) {
             if let Entry::Vacant(entry) = self.stamps.entry(path.into_os_string()) {
                 // Of what was as it had been when the build began, the stamp is known.
-                let stamp = before.remove(entry.key()).unwrap_or_else(|| stamp(entry.key()));
+                let known = before.remove(entry.key());
+                if known.is_none() && !self.forgotten.remove(Path::new(entry.key())) {
+                    self.generation += 1;
+                }
+                let stamp = known.unwrap_or_else(|| stamp(entry.key()));
                 entry.insert(stamp);
-                self.generation += 1;
             }
+        }
+        if self.generation != generation {
+            self.forgotten.clear();
         }
     }
 

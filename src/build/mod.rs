@@ -391,6 +391,6 @@ fn script(site: &Site<'_>, unit: &Unit) -> Result<Arc<Output>> {
     };
     let source = unit.single().map(|path| fs::display_name(&config.root, path));
     let mut output = Output::compiled(unit.name.as_str(), source, made.code, made.map, Maps::of(config, mode));
-    output.inputs.extend(inputs.into_iter().map(|(name, _)| name));
+    Arc::make_mut(&mut output.inputs).extend(inputs.into_iter().map(|(name, _)| name));
     Ok(memory.scripts.keep(key, output, unit.inputs.iter().cloned()))
 }

@@ -87,7 +87,7 @@ impl Modules {
             let code = std::mem::take(&mut chunk.code);
             let mut output = Output::compiled(&chunk.path, chunk.source.clone(), code, chunk.map.take(), maps);
             output.name = format!("{}/{}", site.config.prefix, chunk.stable);
-            output.inputs.extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
+            Arc::make_mut(&mut output.inputs).extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
             output
         });
         let chunks = chunks.collect();
@@ -281,7 +281,7 @@ impl Host for Shelf {
         let (style, refers) = self.compile(path, &|file, suffix| relative_url(&from, file) + suffix)?;
         let source = fs::display_name(&config.root, path);
         let mut output = Output::compiled(&path_of, Some(source), style.code, Some(style.map), self.maps);
-        output.inputs.extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
+        Arc::make_mut(&mut output.inputs).extend(style.parts.iter().map(|part| fs::display_name(&config.root, part)));
         output.refers = refers;
         lock(&self.told).taken.insert(path.to_owned());
         Ok(self.below_prefix(self.brought.add(path, &path_of, output)))

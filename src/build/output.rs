@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +26,7 @@ pub struct Output {
     /// The file it was made from, below the root.
     pub source: Option<String>,
     /// Every file that went into it, by its name below the root.
-    pub inputs: BTreeSet<String>,
+    pub inputs: Arc<BTreeSet<String>>,
     /// The files that its bytes name, by path.
     pub refers: BTreeSet<(Relation, String)>,
     pub bytes: Bytes,
@@ -41,7 +42,7 @@ impl Output {
     pub fn new(kind: Kind, source: Option<String>, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let digest = Digest::of(&bytes);
-        let inputs = source.iter().cloned().collect();
+        let inputs = Arc::new(source.iter().cloned().collect());
         let (name, refers, variants) = (String::new(), BTreeSet::new(), BTreeMap::new());
         Output { kind, name, source, inputs, refers, bytes, digest, variants, map: None }
     }

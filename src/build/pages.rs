@@ -173,7 +173,7 @@ fn render(
     let kind = if is_html(&page.path) { Kind::Page } else { Kind::Public };
     let named = |template: &str| format!("{folder}/{template}");
     let mut output = Output::new(kind, Some(named(&page.template)), text.into_bytes());
-    output.inputs.extend(templates.parts(&page.template).into_iter().map(named));
+    Arc::make_mut(&mut output.inputs).extend(templates.parts(&page.template).into_iter().map(named));
     output.refers = references(outputs, survey);
     Ok(output)
 }

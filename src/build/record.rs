@@ -95,7 +95,7 @@ impl Record {
         texts: &Texts,
     ) -> Result<Self> {
         let names = names(outputs);
-        let sources: BTreeSet<&String> = outputs.files.values().flat_map(|output| &output.inputs).collect();
+        let sources: BTreeSet<&String> = outputs.files.values().flat_map(|output| output.inputs.iter()).collect();
         let digests: BTreeMap<&String, Digest> = sources
             .into_par_iter()
             .filter_map(|name| Some((name, locate(&config.root, name)?)))

@@ -55,7 +55,7 @@ pub(super) fn make(
     };
     let mut output = Output::compiled(path, source, style.code, Some(style.map), Maps::of(config, site.mode));
     let inputs = sheet.inputs.iter().chain(&style.parts);
-    output.inputs = inputs.map(|part| fs::display_name(&config.root, part)).collect();
+    output.inputs = Arc::new(inputs.map(|part| fs::display_name(&config.root, part)).collect());
     let (refers, brought) = urls.into_told();
     output.refers = refers;
     let parts: Vec<PathBuf> = style.parts.iter().cloned().collect();

@@ -95,7 +95,10 @@ impl Texts {
 
     /// Reads these anew when they are wanted.
     pub fn forget(&self, paths: &Paths) {
-        self.seen().retain(|path, _| !paths.contains(path));
+        let mut seen = self.seen();
+        for path in paths {
+            seen.remove(path);
+        }
     }
 
     pub fn keep_only(&self, is_wanted: impl Fn(&Path) -> bool) {

@@ -36,7 +36,7 @@ pub async fn point<S: Store>(store: &S, item: &Item, release: &ReleaseId, before
         None => Condition::IfAbsent,
     };
     let failure = match put_if_known(store, CURRENT, &item.body, &item.object, &condition).await {
-        Ok(Put::Written) => return Ok(()),
+        Ok(Put::Written | Put::Confirmed) => return Ok(()),
         Ok(Put::Refused | Put::Unsupported) => lost(store, release, None),
         Err(error) => error,
     };

@@ -74,6 +74,7 @@ impl<S: Store> Publication<'_, S> {
             {
                 purge.leave(self.store).await?;
             }
+            let mut confirmed = 0;
             match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
                     let pointed = point(self.store, pointer, self.release, self.live.as_ref()).await;
@@ -83,10 +84,10 @@ impl<S: Store> Publication<'_, S> {
                     }
                     self.progress.moved(&pointer.key, pointer.object.length);
                 }
-                items => self.write_all(items, steps).await?,
+                items => confirmed = self.write_all(items, steps).await?,
             }
             match items.first().map(|item| item.stage) {
-                Some(Stage::Asset) => self.verify(items).await?,
+                Some(Stage::Asset) if confirmed < items.len() => self.verify(items).await?,
                 Some(Stage::Record) => {
                     let stays = |item: &&Item| matches!(item.stage, Stage::Asset | Stage::Page | Stage::Record);
                     let stay = all.iter().filter(stays).map(|item| (item.key.as_str(), item.object.length));
@@ -98,8 +99,9 @@ impl<S: Store> Publication<'_, S> {
         Ok(())
     }
 
-    /// The first failure ends it; what is under way then is given up.
-    async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<()> {
+    /// The first failure ends it; what is under way then is given up. Gives how many the store has confirmed.
+    async fn write_all(&self, items: &[Item], steps: &mut [Step]) -> Result<usize> {
+        let mut confirmed = 0;
         let mut left: VecDeque<_> = items.iter().zip(steps).filter(|(_, step)| step.action != Action::Keep).collect();
         let (mut reading, mut under_way) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut ready: VecDeque<Ready> = VecDeque::new();
@@ -115,8 +117,8 @@ impl<S: Store> Publication<'_, S> {
             }
             tokio::select! {
                 Some(read) = reading.next() => ready.extend(read?),
-                Some(written) = under_way.next() => written?,
-                else => return Ok(()),
+                Some(written) = under_way.next() => confirmed += usize::from(written? == Put::Confirmed),
+                else => return Ok(confirmed),
             }
         }
     }
@@ -131,20 +133,21 @@ impl<S: Store> Publication<'_, S> {
         Ok(ready.collect())
     }
 
-    async fn write_step(&self, ready: Ready<'_, '_>) -> Result<()> {
+    async fn write_step(&self, ready: Ready<'_, '_>) -> Result<Put> {
         let Ready { item, step, body, _room } = ready;
         let fresh = item.stage == Stage::Asset && step.action == Action::Upload;
         let condition = if fresh { Condition::IfAbsent } else { Condition::Always };
-        if put_if_known(self.store, &item.key, &body, &item.object, &condition).await? == Put::Refused {
+        let put = put_if_known(self.store, &item.key, &body, &item.object, &condition).await?;
+        if put == Put::Refused {
             // Its name says what it holds, so whoever was first wrote the same.
             step.action = Action::Keep;
             step.reason = "another publish wrote it meanwhile".into();
         }
         self.progress.moved(&item.key, item.object.length);
-        Ok(())
+        Ok(put)
     }
 
-    /// Nothing refers to an asset before the store has told that it holds all of them.
+    /// Nothing refers to an asset before the store has told that it holds all of them: with each answer, or by a listing.
     async fn verify(&self, items: &[Item]) -> Result<()> {
         let mut expected: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
         expected.sort_unstable();

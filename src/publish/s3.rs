@@ -1,5 +1,6 @@
 //! A store that is a bucket, through the S3 API: AWS and whatever speaks it (GCS, R2, Ceph, Garage).
 
+mod clear;
 mod direct;
 mod found;
 mod signing;
@@ -119,6 +120,10 @@ impl S3 {
                 .force_path_style(true)
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            // Credentials are still asked for by another.
+            if let Some(clear) = clear::client(endpoint) {
+                client = client.http_client(clear);
+            }
         }
         // What is found once is for both.
         client = client.identity_cache(IdentityCache::lazy().build());
@@ -479,6 +484,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_what_the_store_has_not_confirmed_is_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::default();
+        let bucket = gate.start(folder.path(), |_, _| None).await;
+        let store = open(&bucket).await;
+        let mut listings = Vec::new();
+        for site in [site(), site().asset("js/new.js", "new()")] {
+            gate.take();
+            run(&store, &site.build()).await.unwrap();
+            let asked = gate.take();
+            listings.push(asked.iter().filter(|request| *request == "GET /site/").count());
+        }
+        assert_eq!(listings, [1, 2], "of what was there before, a second listing tells that it still is");
+    }
+
+    #[tokio::test]
     async fn one_changed_page_uploads_no_asset_and_at_the_root_only_that_page() {
         let folder = tempfile::tempdir().unwrap();
         let gate = Gate::default();
@@ -750,7 +771,7 @@ mod tests {
         let bucket = Bucket::start_unreliable(folder, fate).await.unwrap();
         let store = open(&bucket).await;
         let (body, object) = small("one");
-        assert_eq!(store.put("one.txt", &body, &object, &Condition::Always).await.unwrap(), Put::Written);
+        assert_eq!(store.put("one.txt", &body, &object, &Condition::Always).await.unwrap(), Put::Confirmed);
         assert!(store.direct.is_known());
         (bucket, store)
     }
@@ -786,13 +807,13 @@ mod tests {
         let (_bucket, store) = learned(folder.path(), Fate::Served).await;
         let (body, object) = small("two");
         for key in ["two.txt", "a b+é/~(1)!.txt", "x%20y=&?#.js"] {
-            assert_eq!(store.put(key, &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Written, "{key}");
+            assert_eq!(store.put(key, &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Confirmed, "{key}");
             assert_eq!(store.put(key, &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Refused, "{key}");
             let stored = store.get(key).await.unwrap().unwrap();
             assert_eq!((&stored.body[..], &stored.headers), (&b"two"[..], &object.headers), "{key}");
             let (other, its) = small("three");
             let version = Condition::IfVersion(stored.version);
-            assert_eq!(store.put(key, &other, &its, &version).await.unwrap(), Put::Written, "{key}");
+            assert_eq!(store.put(key, &other, &its, &version).await.unwrap(), Put::Confirmed, "{key}");
             assert_eq!(store.put(key, &body, &object, &version).await.unwrap(), Put::Refused, "{key}");
         }
         // What is signed is what arrives: the store compares.
@@ -831,10 +852,10 @@ mod tests {
             store.put("a", &Body::Bytes(bytes.into()), &object, &condition).await.unwrap()
         };
         assert_eq!(store.get("a").await.unwrap(), None);
-        assert_eq!(put("one", Condition::IfAbsent).await, Put::Written);
+        assert_eq!(put("one", Condition::IfAbsent).await, Put::Confirmed);
         assert_eq!(put("two", Condition::IfAbsent).await, Put::Refused);
         let version = store.get("a").await.unwrap().unwrap().version;
-        assert_eq!(put("two", Condition::IfVersion(version.clone())).await, Put::Written);
+        assert_eq!(put("two", Condition::IfVersion(version.clone())).await, Put::Confirmed);
         assert_eq!(put("three", Condition::IfVersion(version)).await, Put::Refused);
         assert_eq!(store.get("a").await.unwrap().unwrap().body, "two");
     }
@@ -865,7 +886,7 @@ mod tests {
         let object = Object { length: bytes.len() as u64, digest: Digest::of(&bytes), headers: Default::default() };
         let body = Body::File(source).checked(object.length, object.digest).await.unwrap();
         assert!(matches!(body, Body::File(_)));
-        assert_eq!(store.put("large", &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Written);
+        assert_eq!(store.put("large", &body, &object, &Condition::IfAbsent).await.unwrap(), Put::Confirmed);
         assert_eq!(store.get("large").await.unwrap().unwrap().body, bytes);
         let wrong = Object { digest: Digest::of(b""), ..object };
         let error = store.put("large", &body, &wrong, &Condition::Always).await.unwrap_err();

@@ -194,6 +194,8 @@ pub enum Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     Written,
+    /// The store tells the digest of what it holds, and it is the right one.
+    Confirmed,
     /// The condition does not hold; nothing was changed.
     Refused,
     /// The store knows no such condition; nothing was changed.

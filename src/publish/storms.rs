@@ -286,7 +286,7 @@ async fn what_stands_still_is_given_up_within_seconds_and_tried_again() {
             "upload" => {
                 let body = Body::Bytes(large.clone().into());
                 let put = store.put(key, &body, &object(&large), &Condition::IfAbsent).await.unwrap();
-                assert_eq!(put, Put::Written);
+                assert_eq!(put, Put::Confirmed);
             }
             key => assert_eq!(store.get(key).await.unwrap().unwrap().body, large),
         }

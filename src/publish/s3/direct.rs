@@ -31,6 +31,9 @@ use crate::release::Object;
 /// What a key may have as it is: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>, `UriEncode`.
 const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
+const DIGEST: &str = "x-amz-checksum-sha256";
+
 type Failure = SdkError<PutObjectError, HttpResponse>;
 
 /// The way past the SDK, once it is known. Clones are of the same.
@@ -105,7 +108,8 @@ impl Direct {
         self.0.line.load().is_some()
     }
 
-    /// Puts an object; `None` if it is not known how, or with what credentials, which is for the SDK to say.
+    /// Puts an object, and gives the digest that the store tells, if it does; `None` if it is not known how to, or with what credentials,
+    /// which is for the SDK to say.
     pub async fn put(
         &self,
         credentials: Option<&Found>,
@@ -113,7 +117,7 @@ impl Direct {
         body: &Bytes,
         object: &Object,
         condition: &Condition,
-    ) -> Option<Result<(), Failure>> {
+    ) -> Option<Result<Option<String>, Failure>> {
         let line = self.0.line.load_full()?;
         let found = tokio::time::timeout(CONNECT, credentials?.provide_credentials()).await.ok()?.ok()?;
         let identity = Identity::from(found);
@@ -138,7 +142,7 @@ fn request(
 ) -> Result<HttpRequest, BoxError> {
     let url = format!("{}{}", line.base, encoded(key));
     let digest = object.digest.base64();
-    let mut fields: Vec<(&str, &str)> = vec![("x-amz-checksum-sha256", &digest)];
+    let mut fields: Vec<(&str, &str)> = vec![(DIGEST, &digest)];
     fields.extend(super::KEPT.iter().filter_map(|name| Some((*name, object.headers.get(*name)?.as_str()))));
     match condition {
         Condition::Always => {}
@@ -169,7 +173,7 @@ fn request(
     Ok(HttpRequest::try_from(request)?)
 }
 
-async fn send(connector: &SharedHttpConnector, request: HttpRequest) -> Result<(), Failure> {
+async fn send(connector: &SharedHttpConnector, request: HttpRequest) -> Result<Option<String>, Failure> {
     let answer = async {
         let mut response = connector.call(request).await.map_err(SdkError::dispatch_failure)?;
         match ByteStream::new(response.take_body()).collect().await {
@@ -179,7 +183,7 @@ async fn send(connector: &SharedHttpConnector, request: HttpRequest) -> Result<(
     };
     let (response, body) = tokio::time::timeout(SEND, answer).await.map_err(SdkError::timeout_error)??;
     match response.status().is_success() {
-        true => Ok(()),
+        true => Ok(response.headers().get(DIGEST).map(str::to_owned)),
         false => Err(SdkError::service_error(PutObjectError::generic(metadata(&body)), response)),
     }
 }

@@ -82,7 +82,13 @@ impl S3 {
             Some(sent) => sent,
             None => self.send(key, body, object, condition).await?,
         };
-        let Err(error) = sent else { return Ok(Put::Written) };
+        let error = match sent {
+            Ok(told) => {
+                let is_confirmed = told.is_some_and(|told| told == object.digest.base64());
+                return Ok(if is_confirmed { Put::Confirmed } else { Put::Written });
+            }
+            Err(error) => error,
+        };
         if let (Body::File(path), Some(Unsent::Changed)) = (body, causes(&error).find_map(|cause| cause.downcast_ref()))
         {
             return Err(changed(path));
@@ -97,14 +103,14 @@ impl S3 {
         }
     }
 
-    /// By the SDK, of which nothing has to be known for that.
+    /// By the SDK, of which nothing has to be known for that. Gives the digest that the store tells.
     async fn send(
         &self,
         key: &str,
         body: &Body,
         object: &Object,
         condition: &Condition,
-    ) -> Result<Result<(), SdkError<PutObjectError>>> {
+    ) -> Result<Result<Option<String>, SdkError<PutObjectError>>> {
         let bytes = match body {
             Body::Bytes(bytes) if bytes.len() as u64 > SHORT => {
                 ByteStream::new(SdkBody::from_body_1_x(Exact::from(bytes.clone())))
@@ -138,7 +144,7 @@ impl S3 {
         if sent.is_ok() {
             self.direct.learn(&self.key(key));
         }
-        Ok(sent.map(|_| ()))
+        Ok(sent.map(|output| output.checksum_sha256))
     }
 }
 

@@ -27,6 +27,9 @@ use crate::serve::stored::Standing;
 /// Bytes of the largest piece.
 const SLOT: usize = 1 << 20;
 
+/// Bytes that are sent at a time at most where no slot stands for them, so that others come to their turn.
+const MOST: usize = 2 << 20;
+
 /// hyper holds 16 buffers at most before it writes them; each has its own slot.
 const SLOTS: usize = 32;
 
@@ -132,7 +135,7 @@ impl Transfer {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut from = self.segment.range().start + self.sent;
-        let length = usize::try_from(self.length() - self.sent).unwrap_or(usize::MAX).min(SLOT);
+        let length = usize::try_from(self.length() - self.sent).unwrap_or(usize::MAX).min(MOST);
         let count = socket
             .try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(socket, stored.file(), Some(&mut from), length)?))?;
         if count == 0 {
