@@ -334,6 +334,32 @@ mod tests {
         site.check(&[], "all as it was");
     }
 
+    /// What to watch follows from what was read, and takes about as long to find out as a small build.
+    #[test]
+    fn an_edit_is_nothing_else_that_was_read() {
+        let mut site = Site::new();
+        let root = site.folder.path().to_owned();
+        site.check(&[], "the first build");
+        let read = site.session.generation();
+        for (path, texts) in [
+            ("assets/js/one.ts", ["export const one = 2;", "export const one = 3;"]),
+            ("assets/css/base.css", ["html { margin: 1px }", "html { margin: 2px }"]),
+            ("templates/_part.html", ["{% broken", "<p>mended</p>"]),
+        ] {
+            for text in texts {
+                write(&root, path, text);
+                site.check(&[path], path);
+                assert_eq!(site.session.generation(), read, "{path}");
+            }
+        }
+        write(&root, "assets/js/two.ts", "export const two = 2;");
+        write(&root, "assets/js/one.ts", "export { two as one } from './two';");
+        site.check(&["assets/js/one.ts", "assets/js/two.ts"], "another is imported");
+        assert!(site.session.generation() > read);
+        let two = root.join("assets/js/two.ts");
+        assert!(site.session.inputs().any(|path| path == two));
+    }
+
     fn comment(path: &str, step: usize) -> String {
         match path.rsplit_once('.').unwrap().1 {
             "html" | "svg" => format!("<!-- {step} -->"),

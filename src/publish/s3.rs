@@ -1,9 +1,9 @@
 //! A store that is a bucket, through the S3 API: AWS and whatever speaks it (GCS, R2, Ceph, Garage).
 
-mod clear;
 mod direct;
 mod found;
 mod signing;
+mod transport;
 mod trouble;
 mod upload;
 
@@ -93,6 +93,7 @@ impl S3 {
     ) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ASK).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(transport::any())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts);
         if let Some(Credentials { access_key, secret_key }) = credentials {
@@ -120,8 +121,8 @@ impl S3 {
                 .force_path_style(true)
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-            // Credentials are still asked for by another.
-            if let Some(clear) = clear::client(endpoint) {
+            // Credentials are still asked for by the other.
+            if let Some(clear) = transport::clear(endpoint) {
                 client = client.http_client(clear);
             }
         }

@@ -113,7 +113,7 @@ fn each_foreign_crate_has_one_home() {
         ("aws_sdk_cloudfront", vec!["publish/purge/cloudfront.rs"]),
         ("aws_sdk_s3", vec!["publish/s3.rs", "publish/s3/"]),
         ("aws_sigv4", vec!["publish/s3/direct.rs"]),
-        ("aws_smithy", vec!["publish/s3.rs", "publish/s3/clear.rs", "publish/s3/direct.rs"]),
+        ("aws_smithy", vec!["publish/s3.rs", "publish/s3/direct.rs", "publish/s3/transport.rs"]),
         ("clap", vec!["cli/"]),
         ("comfy_table", vec!["cli/terminal.rs"]),
         ("encoding_rs", vec!["html/parser.rs", "html/scanner/charset.rs", "html/scanner/tag.rs"]),
