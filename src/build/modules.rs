@@ -87,7 +87,8 @@ impl Modules {
             let code = std::mem::take(&mut chunk.code);
             let mut output = Output::compiled(&chunk.path, chunk.source.clone(), code, chunk.map.take(), maps);
             output.name = format!("{}/{}", site.config.prefix, chunk.stable);
-            Arc::make_mut(&mut output.inputs).extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
+            Arc::make_mut(&mut output.inputs)
+                .extend(chunk.modules.iter().map(|module| split_suffix(&module.source).0.to_owned()));
             output
         });
         let chunks = chunks.collect();

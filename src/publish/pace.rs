@@ -1,7 +1,7 @@
 //! How many requests a store gets at once: fewer when it is asked too much, more again while it keeps up.
 //!
-//! Additive increase and multiplicative decrease, as TCP does (RFC 5681 section 3.1): one more after each round of successes, half as
-//! many after a request that the store could not cope with.
+//! As TCP does (RFC 5681 section 3.1): twice as many after each round of successes until the store could not cope with one, from then on one
+//! more after each round, and half as many each time that it can't cope.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -93,7 +93,8 @@ impl Turn<'_> {
             return;
         }
         state.successes += 1;
-        if state.successes >= state.limit && state.limit < MOST {
+        let is_round = state.lowered == 0 || state.successes >= state.limit;
+        if is_round && state.limit < MOST {
             state.successes = 0;
             state.limit += 1;
             match state.surplus {
@@ -171,26 +172,40 @@ mod tests {
         assert!(!is_full(&pace));
     }
 
+    /// Of so many successes while all turns are taken.
+    async fn grow(pace: &Pace, successes: usize) {
+        for _ in 0..successes {
+            let limit = pace.limit();
+            let mut all = turns(pace, limit).await;
+            all.pop().unwrap().succeeded();
+        }
+    }
+
     #[tokio::test]
-    async fn it_grows_by_one_a_round_while_it_is_used_up() {
+    async fn it_doubles_a_round_until_the_store_can_not_cope() {
         let pace = Pace::new();
         for _ in 0..100 {
             pace.turn().await.succeeded();
         }
         assert_eq!(pace.limit(), START, "one at a time shows nothing");
-        let others = turns(&pace, START - 1).await;
-        for _ in 0..START {
-            pace.turn().await.succeeded();
-        }
-        assert_eq!(pace.limit(), START + 1);
-        drop(others);
-        while pace.limit() < MOST {
-            let limit = pace.limit();
-            let _others = turns(&pace, limit - 1).await;
-            for _ in 0..limit {
-                pace.turn().await.succeeded();
-            }
-            assert_eq!(pace.limit(), limit + 1);
+        let all = turns(&pace, START).await;
+        all.into_iter().for_each(Turn::succeeded);
+        assert_eq!(pace.limit(), START + 1, "only the first of them found all turns taken");
+        grow(&pace, START - 1).await;
+        assert_eq!(pace.limit(), 2 * START);
+        grow(&pace, MOST).await;
+        assert_eq!(pace.limit(), MOST);
+        let _all = turns(&pace, MOST).await;
+        assert!(is_full(&pace));
+    }
+
+    #[tokio::test]
+    async fn after_that_it_grows_by_one_a_round_while_it_is_used_up() {
+        let pace = Pace::new();
+        pace.turn().await.was_too_much(None);
+        for limit in START / 2..MOST {
+            assert_eq!(pace.limit(), limit);
+            grow(&pace, limit).await;
         }
         assert_eq!(pace.limit(), MOST);
         let _all = turns(&pace, MOST).await;

@@ -211,8 +211,7 @@ impl<'a> Dist<'a> {
         let mut pool = Pool { by_look: HashMap::new(), by_headers };
         let mut resources = Resources::new();
         for (path, file) in &self.manifest.files {
-            let bodies =
-                loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
+            let bodies = loaded.bodies(environment, path).ok_or_else(|| self.fault(format!("`{path}` is not held")))?;
             let fields = pool.fields(file, || self.headers(path, file, &bodies))?;
             let resource = Resource::of(fields, bodies);
             resources.insert(path, if self.manifest.is_fingerprinted(file) { resource.aged(0) } else { resource });
