@@ -37,12 +37,13 @@ impl<K: Eq + Hash, V> Inputs for Memo<K, V> {
     }
 }
 
-/// Whether some of the paths, mostly one, are among many. As they were found in the same way, they are written in the same way.
-fn are_among(paths: &Paths, many: &[PathBuf]) -> bool {
+/// Whether an input is among what has changed, which mostly is one path: to compare that with each takes less than to hash them. Both
+/// were found in the same way, so they are written in the same way.
+fn has_changed(inputs: &[PathBuf], changed: &Paths) -> bool {
     const FEW: usize = 4;
-    match paths.len() {
-        ..=FEW => many.iter().any(|one| paths.iter().any(|path| path.as_os_str() == one.as_os_str())),
-        _ => many.iter().any(|one| paths.contains(one)),
+    match changed.len() {
+        ..=FEW => inputs.iter().any(|input| changed.iter().any(|path| path.as_os_str() == input.as_os_str())),
+        _ => inputs.iter().any(|input| changed.contains(input)),
     }
 }
 
@@ -76,7 +77,7 @@ impl<K: Eq + Hash, V> Memo<K, V> {
 
     pub fn forget(&self, changed: &Paths) {
         if let Some(made) = &self.made {
-            lock(made).retain(|_, kept| !are_among(changed, &kept.inputs));
+            lock(made).retain(|_, kept| !has_changed(&kept.inputs, changed));
         }
     }
 

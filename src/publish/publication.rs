@@ -74,8 +74,7 @@ impl<S: Store> Publication<'_, S> {
             {
                 purge.leave(self.store).await?;
             }
-            let mut confirmed = 0;
-            match items {
+            let confirmed = match items {
                 [pointer] if pointer.stage == Stage::Pointer => {
                     let pointed = point(self.store, pointer, self.release, self.live.as_ref()).await;
                     match all.iter().any(|item| matches!(item.stage, Stage::Root | Stage::RootPage)) {
@@ -83,9 +82,10 @@ impl<S: Store> Publication<'_, S> {
                         false => pointed?,
                     }
                     self.progress.moved(&pointer.key, pointer.object.length);
+                    0
                 }
-                items => confirmed = self.write_all(items, steps).await?,
-            }
+                items => self.write_all(items, steps).await?,
+            };
             match items.first().map(|item| item.stage) {
                 Some(Stage::Asset) if confirmed < items.len() => self.verify(items).await?,
                 Some(Stage::Record) => {

@@ -2,14 +2,13 @@
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
-use super::stored::{Identity, Standing, Stored, Verified, changed};
+use super::stored::{Identity, Standing, Stored, Verified};
 
 /// Bytes that are sent, or a part of them.
 #[derive(Debug, Clone)]
@@ -136,21 +135,12 @@ impl Segment {
         self.stored.is_unchanged().then(|| Ok(bytes.into()))
     }
 
-    /// Reads it; blocks meanwhile, for as long as it takes to read the whole file if there is a doubt about it.
+    /// Reads it; may block meanwhile, for as long as it takes to read the whole file if there is a doubt about it.
     ///
     /// Fails with [`io::ErrorKind::UnexpectedEof`] if the file has become shorter, and with [`io::ErrorKind::InvalidData`] if it
-    /// is not what was verified. That is asked after reading, so what is given is right whatever happens to the file meanwhile.
+    /// is not what was verified.
     pub fn read(&self) -> io::Result<Bytes> {
-        if let Some(bytes) = self.stored.copy(self.range()) {
-            return Ok(bytes);
-        }
-        let mut bytes = vec![0; usize::try_from(self.length()).map_err(io::Error::other)?];
-        self.stored.file().read_exact_at(&mut bytes, self.range.start)?;
-        match self.stored.standing() {
-            Standing::Same => Ok(bytes.into()),
-            Standing::Doubtful if self.stored.verify() => Ok(bytes.into()),
-            Standing::Doubtful | Standing::Changed => Err(changed()),
-        }
+        self.stored.copy(self.range()).map_or_else(|| self.stored.read(self.range()), Ok)
     }
 }
 

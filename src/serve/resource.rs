@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::content::Content;
@@ -118,11 +119,8 @@ impl Resource {
     }
 
     /// Adds the same content in a coding; its headers are those of the identity, but for what follows from the coding.
-    pub fn variant(mut self, encoding: Encoding, body: impl Into<Content>) -> Self {
-        let content = body.into();
-        // What can't be read is no answer either.
-        let digest = Digest::of(&content.read().unwrap_or_default());
-        let part = Part::new(&digest, content, 0);
+    pub fn variant(mut self, encoding: Encoding, body: Bytes) -> Self {
+        let part = Part::new(&Digest::of(&body), body.into(), 0);
         let others = self.bodies.encoded.iter().filter(|(other, _)| *other != encoding).cloned();
         let encoded = others.chain([(encoding, part)]).collect();
         self.bodies = Arc::new(Bodies::new(self.bodies.identity.clone(), encoded));
@@ -214,7 +212,7 @@ impl Representation<'_> {
 
     fn tag(&self) -> Option<HeaderValue> {
         // Of just that capacity, it becomes the value without another allocation. Digits and a token are always one.
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(self.etag?.as_bytes().to_vec())).ok()
+        HeaderValue::from_maybe_shared(Bytes::from(self.etag?.as_bytes().to_vec())).ok()
     }
 
     /// Its fields as they are written, but for its validator and its length; those of a 304, or else those of a 200.
@@ -273,7 +271,6 @@ const HEX: [[u8; 2]; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use http::header::{
         CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, STRICT_TRANSPORT_SECURITY,
         VARY,

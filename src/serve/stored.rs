@@ -220,7 +220,8 @@ pub struct Stored {
 impl Stored {
     /// Opens a file again that was verified.
     pub(super) fn open(verified: Arc<Verified>) -> io::Result<Self> {
-        Ok(Stored::new(Arc::clone(&verified), File::open(verified.path())?))
+        let file = File::open(verified.path())?;
+        Ok(Stored::new(verified, file))
     }
 
     pub(super) fn new(verified: Arc<Verified>, file: File) -> Self {
@@ -234,15 +235,7 @@ impl Stored {
 
     /// The same file, held in memory as well. Fails as [`Segment::read`] does.
     pub(super) fn copied(self) -> io::Result<Self> {
-        let Stored { verified, file, .. } = &self;
-        let length = verified.as_ref().map_or(0, |verified| verified.length());
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, 0)?;
-        // Asked after reading, as ever.
-        if !self.verify() {
-            return Err(changed());
-        }
-        Ok(Stored { copy: Some(bytes.into()), ..self })
+        Ok(Stored { copy: Some(self.read(0..self.length())?), ..self })
     }
 
     pub(super) fn is_copied(&self) -> bool {
@@ -294,6 +287,23 @@ impl Stored {
         }
     }
 
+    /// Reads a part of the file, as [`Segment::read`] does. Whether it is what was verified is asked after reading, so what is given is right
+    /// whatever happens to the file meanwhile.
+    pub(super) fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, range.start)?;
+        match self.standing() {
+            Standing::Same => Ok(bytes.into()),
+            Standing::Doubtful if self.verify() => Ok(bytes.into()),
+            Standing::Doubtful | Standing::Changed => Err(changed()),
+        }
+    }
+
+    /// Bytes of a file that was verified.
+    fn length(&self) -> u64 {
+        self.verified.as_ref().map_or(0, |verified| verified.length())
+    }
+
     /// Whether that path leads to it.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         let (Ok(there), Ok(own)) = (std::fs::metadata(path), self.file.metadata()) else { return false };
@@ -302,7 +312,7 @@ impl Stored {
 
     /// All of a file that was verified.
     pub(super) fn segment(self: Arc<Self>) -> Segment {
-        let range = 0..self.verified.as_ref().map_or(0, |verified| verified.length());
+        let range = 0..self.length();
         Segment::new(self, range)
     }
 }

@@ -29,25 +29,23 @@ impl HttpClient for Lazy {
 /// The SDK's own client, but for the time when it is made.
 pub fn any() -> impl HttpClient + 'static {
     Lazy(Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        connector.build()
+        let connector = connector(settings, components).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        connector.proxy_config(ProxyConfig::from_env()).build()
     }))
 }
 
 /// One that can't speak TLS, for a store that is spoken to in the clear; none for others, or behind a proxy.
 pub fn clear(endpoint: &str) -> Option<impl HttpClient + 'static> {
     let is_clear = endpoint.starts_with("http://") && PROXIES.iter().all(|name| std::env::var_os(name).is_none());
-    is_clear.then(|| {
-        Builder::new().build_with_connector_fn(|settings, components| {
-            let mut connector = ConnectorBuilder::default();
-            connector.set_connector_settings(settings.cloned());
-            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-            connector.build_http()
-        })
-    })
+    let make = |settings: Option<&_>, components: Option<&_>| connector(settings, components).build_http();
+    is_clear.then(|| Builder::new().build_with_connector_fn(make))
+}
+
+fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>) -> ConnectorBuilder {
+    let mut connector = ConnectorBuilder::default();
+    connector.set_connector_settings(settings.cloned());
+    connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+    connector
 }
 
 #[cfg(test)]
