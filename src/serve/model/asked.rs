@@ -57,7 +57,7 @@ pub enum Spec {
 }
 
 impl Asked {
-    pub fn request(&self) -> Request<()> {
+    pub fn request(&self) -> http::Result<Request<()>> {
         let mut request = Request::builder()
             .method(if self.is_head { "HEAD" } else { "GET" })
             .uri(if self.is_empty { "/empty" } else { "/a" })
@@ -85,7 +85,7 @@ impl Asked {
             let specs: Vec<String> = ranges.specs.iter().map(Spec::text).collect();
             request = request.header("range", format!("{}={}", ranges.unit, specs.join(", ")));
         }
-        request.body(()).unwrap()
+        request.body(())
     }
 
     fn tag(&self, tag: &Tag) -> String {
