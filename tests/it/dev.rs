@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         a_stylesheet_that_a_module_imports_is_swapped,
         an_image_is_swapped_wherever_it_is_shown,
         a_script_reloads_the_page,
+        a_large_graph_in_several_files_runs_as_if_it_were_one,
         only_tabs_that_use_a_file_hear_of_it,
         errors_are_shown_until_they_are_mended,
         a_first_build_that_fails_is_shown_too,
@@ -136,6 +137,71 @@ fn a_script_reloads_the_page() {
         assert!(line.contains("built 1 of ") && line.contains("1 of 1 tab told"), "{line}");
         site.write("templates/index.html", html("", "three"));
         page.until("document.body.textContent === 'three'").await;
+    });
+}
+
+/// Each module notes that it runs, and is long enough that some of them make a file.
+fn long_module(name: &str, imports: &[String], rest: &str) -> String {
+    let imports: String = imports.iter().map(|name| format!("import {{ f{name} }} from './{name}.js';\n")).collect();
+    let calls = "// filling\n".repeat(4000);
+    format!("{imports}export function f{name}() {{ return '{name}' }}\nwindow.ran.push('{name}');\n{rest}\n{calls}")
+}
+
+fn a_large_graph_in_several_files_runs_as_if_it_were_one() {
+    const COUNT: usize = 60;
+    // A tree with two branches at each module; some import one that imports them, and one that others import, too.
+    let imports = |index: usize| -> Vec<usize> {
+        let mut all: Vec<usize> =
+            [2 * index + 1, 2 * index + 2, index + 7].into_iter().filter(|at| *at < COUNT).collect();
+        all.extend((index % 9 == 4).then(|| (index - 1) / 2));
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    fn run(index: usize, imports: &dyn Fn(usize) -> Vec<usize>, order: &mut Vec<usize>, seen: &mut Vec<usize>) {
+        if !seen.contains(&index) {
+            seen.push(index);
+            imports(index).into_iter().for_each(|import| run(import, imports, order, seen));
+            order.push(index);
+        }
+    }
+    let mut order = Vec::new();
+    run(0, &imports, &mut order, &mut Vec::new());
+    let wanted: Vec<String> = ["first".to_owned()]
+        .into_iter()
+        .chain(order.iter().map(|index| format!("m{index}")))
+        .chain(["last".to_owned(), "app".to_owned(), "lazy".to_owned()])
+        .collect();
+    let site = Site::new()
+        .asset("js/first.js", "window.ran = ['first'];\n")
+        .asset("js/last.js", "window.ran.push('last');\n")
+        .asset(
+            "js/app.js",
+            "import './first.js';\nimport { fm0 } from './m0.js';\nimport './last.js';\nwindow.ran.push('app');\n\
+             import('./lazy.js').then(({ said }) => (window.said = said + fm0()));\n",
+        )
+        .asset("js/lazy.js", "import { fm5 } from './m5.js';\nwindow.ran.push('lazy');\nexport const said = fm5();\n")
+        .template("index.html", html("<script type=module src=/static/js/app.js></script>", ""));
+    let write = |index: usize, rest: &str| {
+        let imports: Vec<String> = imports(index).iter().map(|import| format!("m{import}")).collect();
+        site.write(&format!("assets/js/m{index}.js"), long_module(&format!("m{index}"), &imports, rest));
+    };
+    (0..COUNT).for_each(|index| write(index, ""));
+    let server = site.serve(&DEV);
+    browse(async |page| {
+        open(page, &server, "/").await;
+        page.until("window.said === 'm5m0'").await;
+        assert_eq!(page.run("return window.ran").await, serde_json::json!(wanted));
+        let files =
+            "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/chunks/part~')).length";
+        assert_eq!(page.run(&format!("return {files} > 2")).await, true, "{files}");
+        // What is left is as it was, and what changes is one file.
+        write(40, "window.edited = true;");
+        page.until("window.edited && window.said === 'm5m0'").await;
+        assert_eq!(page.run("return window.ran").await, serde_json::json!(wanted));
+        let line = server.wait_for("m40.js changed");
+        assert!(line.contains("built 1 of "), "{line}");
+        assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
 

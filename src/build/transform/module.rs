@@ -26,6 +26,7 @@ use crate::manifest::Mode;
 mod ahead;
 mod bundler;
 mod closed;
+mod division;
 mod edits;
 mod effects;
 mod faults;

@@ -11,7 +11,7 @@ use rolldown::{
     Bundle, BundleFactory, BundleFactoryOptions, BundleOutput, CodeSplittingMode, ExperimentalOptions, InputItem,
     ManualCodeSplittingOptions, MatchGroup, MatchGroupName, MatchGroupTest,
 };
-use rolldown_common::{BundleMode, ScanMode};
+use rolldown_common::{BundleMode, ChunkingContext, ScanMode};
 use rolldown_error::{BuildDiagnostic, BuildResult, DiagnosticOptions, EventKind};
 
 use super::naming::{Naming, stem};
@@ -62,7 +62,7 @@ impl Bundler {
             import: id.clone(),
         };
         options.input = Some(entries.iter().zip(naming.ids()).map(input).collect());
-        options.code_splitting = Some(CodeSplittingMode::Advanced(packages_apart()));
+        options.code_splitting = Some(CodeSplittingMode::Advanced(chunks(&hooks)));
         options.experimental =
             Some(ExperimentalOptions { incremental_build: Some(lasts), ..ExperimentalOptions::default() });
         effects::keep_lazy_sheets(&hooks, &mut options);
@@ -178,21 +178,37 @@ impl Bundler {
 }
 
 /// What comes from packages is in chunks of its own, so that an edit of the site's scripts doesn't rename it. A package is loaded
-/// only where it was before: what different entries need is kept apart.
-fn packages_apart() -> ManualCodeSplittingOptions {
+/// only where it was before: what different entries need is kept apart. What is large is divided while it is worked on.
+fn chunks(hooks: &Arc<Hooks>) -> ManualCodeSplittingOptions {
     let packages = |id: &str| {
-        let within = id.contains("/node_modules/");
+        let within = is_package(id);
         Box::pin(async move { Ok(Some(within)) }) as Pin<Box<dyn Future<Output = anyhow::Result<Option<bool>>> + Send>>
     };
-    ManualCodeSplittingOptions {
-        groups: Some(vec![MatchGroup {
-            name: MatchGroupName::Static("vendor".to_owned()),
-            test: Some(MatchGroupTest::Function(Arc::new(packages))),
-            // Bytes of source. Below that, another request costs more than it saves.
-            min_size: Some(20_000.0),
+    let mut groups = vec![MatchGroup {
+        name: MatchGroupName::Static("vendor".to_owned()),
+        test: Some(MatchGroupTest::Function(Arc::new(packages))),
+        // Bytes of source. Below that, another request costs more than it saves.
+        min_size: Some(20_000.0),
+        entries_aware: Some(true),
+        ..MatchGroup::default()
+    }];
+    if hooks.job.mode == Mode::Development {
+        let hooks = Arc::clone(hooks);
+        let part = move |id: &str, _: &ChunkingContext| {
+            let part = hooks.part(id);
+            Box::pin(async move { Ok(part) }) as Pin<Box<dyn Future<Output = anyhow::Result<Option<String>>> + Send>>
+        };
+        groups.push(MatchGroup {
+            name: MatchGroupName::Dynamic(Arc::new(part)),
             entries_aware: Some(true),
+            // A part holds what follows on itself, and imports what it needs from those before it.
+            include_dependencies_recursively: Some(false),
             ..MatchGroup::default()
-        }]),
-        ..ManualCodeSplittingOptions::default()
+        });
     }
+    ManualCodeSplittingOptions { groups: Some(groups), ..ManualCodeSplittingOptions::default() }
+}
+
+pub fn is_package(id: &str) -> bool {
+    id.contains("/node_modules/")
 }

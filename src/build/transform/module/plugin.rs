@@ -18,6 +18,8 @@ use rolldown::plugin::{
 use rolldown_common::side_effects::DeterminedSideEffects;
 use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, ResolvedExternal};
 
+use super::bundler::is_package;
+use super::division::divide;
 use super::edits::{dotted, edited, literal};
 use super::imports::{Import, javascript};
 use super::layout::Layout;
@@ -33,6 +35,7 @@ use crate::build::discover::{is_compiled_script, is_plain_script};
 use crate::build::transform::script;
 use crate::error::Fault;
 use crate::fs;
+use crate::manifest::Mode;
 
 /// Where the code will run.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct Hooks {
     /// The bundler's reference of each file that is referred to.
     emitted: Mutex<HashMap<String, ArcStr>>,
     begun: Mutex<HashMap<String, Begun>>,
+    /// By module: the part of its chunk that it is in, if that is divided.
+    parts: Mutex<HashMap<String, String>>,
     /// By chunk: the files that it refers to by URL.
     pub files: Mutex<BTreeMap<String, BTreeSet<String>>>,
     ways: Arc<Ways>,
@@ -77,6 +82,7 @@ impl Hooks {
             layout: Mutex::default(),
             emitted: Mutex::default(),
             begun: Mutex::default(),
+            parts: Mutex::default(),
             files: Mutex::default(),
             refused: Mutex::default(),
         }
@@ -93,6 +99,21 @@ impl Hooks {
         lock(&self.modules).included.clear();
         lock(&self.begun).clear();
         lock(&self.files).clear();
+    }
+
+    /// In which part of its chunk a module is, if that is divided; known once the chunks are about to be made.
+    pub fn part(&self, id: &str) -> Option<String> {
+        lock(&self.parts).get(id).cloned()
+    }
+
+    fn divide(&self) {
+        let Scope::Page(naming) = &self.scope else { return };
+        if self.job.mode == Mode::Development {
+            let loaded = lock(&self.job.loaded);
+            // Packages are in chunks of their own.
+            let size = |id: &str| loaded.get(Path::new(id)).filter(|_| !is_package(id)).map_or(0, ArcStr::len);
+            *lock(&self.parts) = divide(&lock(&self.modules), naming.ids(), size);
+        }
     }
 
     /// The stylesheets that modules import for their effect.
@@ -362,6 +383,7 @@ impl Plugin for Hooks {
 
     async fn render_start(&self, ctx: &PluginContext, _: &HookRenderStartArgs<'_>) -> HookNoopReturn {
         self.ways.record(&self.job, ctx).await;
+        self.divide();
         Ok(())
     }
 

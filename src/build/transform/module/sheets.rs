@@ -22,25 +22,36 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// The sheets of a root, in the order in which they cascade.
-    pub fn order(&self, root: &str) -> Vec<String> {
-        let mut order = Vec::new();
+    /// Goes through a module and all that it imports, in the order in which they run.
+    pub fn walk<'m>(&'m self, root: &'m str, run: impl FnMut(&'m str)) {
+        self.walk_wanted(root, |_, _| true, run);
+    }
+
+    fn walk_wanted<'m>(&'m self, root: &'m str, is_wanted: impl Fn(&str, &str) -> bool, mut run: impl FnMut(&'m str)) {
         let mut seen = HashSet::from([root]);
         // Depth first, without recursion: what is imported comes before what imports it.
         let mut stack = vec![(root, 0)];
         while let Some((id, at)) = stack.pop() {
             let Some(import) = self.imports.get(id).and_then(|imports| imports.get(at)) else {
-                if self.sheets.contains(id) {
-                    order.push(id.to_owned());
-                }
+                run(id);
                 continue;
             };
             stack.push((id, at + 1));
-            let wanted = !self.sheets.contains(import) || self.is_live(id);
-            if wanted && seen.insert(import) {
+            if is_wanted(id, import) && seen.insert(import) {
                 stack.push((import, 0));
             }
         }
+    }
+
+    /// The sheets of a root, in the order in which they cascade.
+    pub fn order(&self, root: &str) -> Vec<String> {
+        let mut order = Vec::new();
+        let is_wanted = |id: &str, import: &str| !self.sheets.contains(import) || self.is_live(id);
+        self.walk_wanted(root, is_wanted, |id| {
+            if self.sheets.contains(id) {
+                order.push(id.to_owned());
+            }
+        });
         order
     }
 
