@@ -471,6 +471,30 @@ mod tests {
         site.check(&[package], "a package");
     }
 
+    /// Which module is in which file follows from their sizes.
+    #[test]
+    fn a_graph_that_is_divided_is_divided_alike_by_a_clean_build() {
+        let module = |index: usize, length: usize| {
+            let import = if index < 29 { format!("import './m{}.js';\n", index + 1) } else { String::new() };
+            format!("{import}console.log({index});\n{}", "// filling\n".repeat(length / 11))
+        };
+        let mut site = Site::of([
+            ("fingerpost.toml", "[build]\ncache = \"none\"\n"),
+            ("templates/index.html", "{{ asset_tags('js/app.js') }}"),
+            ("assets/js/app.js", "import './m0.js';"),
+        ]);
+        let root = site.folder.path().to_owned();
+        (0..30).for_each(|index| write(&root, &format!("assets/js/m{index}.js"), &module(index, 40_000)));
+        site.check(&[], "the first build");
+        for (index, length) in [(20, 40_100), (20, 300_000), (3, 100), (20, 100)] {
+            let path = format!("assets/js/m{index}.js");
+            write(&root, &path, &module(index, length));
+            site.check(&[&path], &path);
+            let files = site.session.build(&BTreeSet::new(), &Silent).unwrap().files;
+            assert!(files.keys().filter(|path| path.starts_with("assets/chunks/part~")).count() > 1, "{files:?}");
+        }
+    }
+
     #[test]
     fn a_script_that_changes_is_all_that_is_bundled_anew() {
         let mut site = Site::new();
