@@ -182,8 +182,9 @@ fn memory(edits: usize) {
         if edition % 10 == 0 {
             site.edit_script(edition);
             let wanted = format!("window.edition = {edition};");
-            let entry = entry(&server);
-            while server.get(&entry).is_none_or(|script| !script.contains(&wanted)) {
+            let scripts = scripts(&server);
+            let has = |script: &String| server.get(script).is_some_and(|script| script.contains(&wanted));
+            while !scripts.iter().any(has) {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -195,10 +196,9 @@ fn memory(edits: usize) {
     println!("MiB after each 100 of {edits} edits: {}\n", held.join(", "));
 }
 
-/// The script of the page, as the page names it.
-fn entry(server: &Server) -> String {
+/// The scripts that the page names.
+fn scripts(server: &Server) -> Vec<String> {
     let page = server.get("/").unwrap_or_default();
-    let script =
-        page.split("type=module src=").nth(1).or(page.split("type=\"module\" src=\"").nth(1)).unwrap_or_default();
-    script.split(['"', '>', ' ']).next().unwrap_or_default().to_owned()
+    let words = page.split(['"', '=', '>', ' ']);
+    words.filter(|word| word.starts_with('/') && word.ends_with(".js")).map(str::to_owned).collect()
 }

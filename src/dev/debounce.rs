@@ -16,7 +16,7 @@ pub enum FileEvent {
 }
 
 /// After a change that is over, others of the same go often by within this time.
-const SHORT: Duration = Duration::from_millis(4);
+const SHORT: Duration = Duration::from_millis(2);
 /// When a file was removed: editors put another in its place.
 const GONE: Duration = Duration::from_millis(40);
 /// When many files change, more will.
