@@ -178,13 +178,12 @@ fn memory(edits: usize) {
     let server = Server::start(Who::Fingerpost, &site);
     let mut held = Vec::new();
     for edition in 1..=edits {
-        // One in ten is a script, which shows when the page's script has it.
-        if edition % 10 == 0 {
+        // One in ten is a script, which shows when the page's script has it. A round number would be printed as `1e3`.
+        if edition % 10 == 5 {
             site.edit_script(edition);
             let wanted = format!("window.edition = {edition};");
-            let scripts = scripts(&server);
             let has = |script: &String| server.get(script).is_some_and(|script| script.contains(&wanted));
-            while !scripts.iter().any(has) {
+            while !scripts(&server).iter().any(has) {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
