@@ -44,6 +44,7 @@ mod sheets;
 mod ways;
 
 pub use bundler::Bundler;
+use division::import_in_order;
 use faults::faults;
 pub use glob::files as glob_files;
 pub use imports::{ClassNames, Piece};
@@ -176,13 +177,16 @@ impl Job {
 /// All that was made, in an order that doesn't depend on which thread was first.
 fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Result<Bundled> {
     let layout = hooks.layout();
-    let chunks: Vec<OutputChunk> = assets
+    let mut chunks: Vec<OutputChunk> = assets
         .into_iter()
         .filter_map(|asset| match asset {
             Output::Chunk(chunk) => Some(Arc::unwrap_or_clone(chunk)),
             Output::Asset(_) => None,
         })
         .collect();
+    if job.mode == Mode::Development {
+        import_in_order(&mut chunks);
+    }
     let ids = chunks.iter().flat_map(|chunk| &chunk.module_ids).map(|id| PathBuf::from(id.as_str()));
     let closed = lock(&job.closed);
     let in_workers = closed.values().flat_map(|closed| &closed.modules);

@@ -6,6 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rolldown_common::OutputChunk;
+
+use super::edits::{dotted, literal};
 use super::sheets::Modules;
 
 /// Bytes of source that make a file. A smaller one takes the browser less time to read again, more of them more to ask for.
@@ -60,6 +63,47 @@ fn by_size(
         }
     }
     found
+}
+
+/// Has what is loaded by itself import its parts in the order in which they run, after packages. The bundler's own order is another:
+/// it imports what it takes names from before what only has to have run.
+pub fn import_in_order(chunks: &mut [OutputChunk]) {
+    let places: HashMap<&str, usize> =
+        chunks.iter().filter_map(|chunk| Some((chunk.filename.as_str(), place(&chunk.name)?))).collect();
+    let imports: HashMap<&str, Vec<&str>> = chunks
+        .iter()
+        .map(|chunk| (chunk.filename.as_str(), chunk.imports.iter().map(|file| file.as_str()).collect()))
+        .collect();
+    let statements = |chunk: &OutputChunk| {
+        let root = chunk.filename.as_str();
+        let (mut seen, mut stack) = (HashSet::from([root]), vec![root]);
+        while let Some(file) = stack.pop() {
+            stack.extend(imports.get(file).into_iter().flatten().copied().filter(|file| seen.insert(file)));
+        }
+        let mut parts: Vec<(usize, &str)> =
+            seen.into_iter().filter_map(|file| Some((*places.get(file)?, file))).collect();
+        parts.sort_unstable();
+        parts.iter().map(|(_, file)| format!("import {}; ", literal(&dotted(root, file)))).collect::<String>()
+    };
+    let is_root = |chunk: &OutputChunk| chunk.is_entry || chunk.is_dynamic_entry;
+    let all: Vec<String> =
+        chunks.iter().map(|chunk| if is_root(chunk) { statements(chunk) } else { String::new() }).collect();
+    for (chunk, statements) in chunks.iter_mut().zip(all) {
+        // On the line of another import, which no source map speaks of.
+        let line =
+            if chunk.code.starts_with("import ") { Some(0) } else { chunk.code.find("\nimport ").map(|at| at + 1) };
+        if let Some(line) = line {
+            chunk.code.insert_str(line, &statements);
+        }
+    }
+}
+
+/// When a chunk runs that is a part, or holds packages, by its name.
+fn place(name: &str) -> Option<usize> {
+    match name.split_once('/') {
+        Some((place, part)) if part.starts_with("part") => place.parse().ok().map(|place: usize| place + 1),
+        _ => name.starts_with("vendor").then_some(0),
+    }
 }
 
 #[cfg(test)]
