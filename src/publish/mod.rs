@@ -39,7 +39,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::task::JoinHandle;
 
 pub use self::contents::{Build, Stage};
 use self::contents::{Item, bookkeeping, contents, expected, pointer, record_key};
@@ -164,11 +163,10 @@ impl<'a, S: Store> Prepared<'a, S> {
         let release = &build.manifest.release;
         let website = build.environment.website.unwrap_or_else(|| store.is_website());
         let expected = expected(&build);
-        let items = made(build, website);
         let surveyed = beside(store, survey(store, release, &expected)).await?;
         let noted = surveyed.held.listing.contains_key(PENDING);
         let mut purge = Purge::prepare(store, noted, build.environment, options.purge, options.dry_run).await?;
-        let mut items = items.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let mut items = contents(&build, website)?;
         let documents = bookkeeping(&build, &items, parent(release, &surveyed.held));
         items.extend(documents);
         items.push(pointer(release));
@@ -211,15 +209,6 @@ impl<'a, S: Store> Prepared<'a, S> {
         }
         Ok(report)
     }
-}
-
-/// Makes what is to be in the store, while that is asked what it holds.
-fn made(build: Build<'_>, website: bool) -> JoinHandle<Result<Vec<Item>>> {
-    let (out, manifest, environment) = (build.out.to_owned(), build.manifest.clone(), build.environment.clone());
-    tokio::task::spawn_blocking(move || {
-        let (out, manifest, environment) = (out.as_path(), &manifest, &environment);
-        contents(&Build { out, manifest, environment }, website)
-    })
 }
 
 /// A record that is there already is written again before its release goes live: prunes go by its date.

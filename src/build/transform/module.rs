@@ -184,9 +184,7 @@ fn collect(job: &Job, hooks: &Hooks, naming: &Naming, assets: Vec<Output>) -> Re
             Output::Asset(_) => None,
         })
         .collect();
-    if job.mode == Mode::Development {
-        import_in_order(&mut chunks);
-    }
+    import_in_order(&mut chunks);
     let ids = chunks.iter().flat_map(|chunk| &chunk.module_ids).map(|id| PathBuf::from(id.as_str()));
     let closed = lock(&job.closed);
     let in_workers = closed.values().flat_map(|closed| &closed.modules);

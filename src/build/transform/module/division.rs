@@ -5,18 +5,23 @@
 //! and all runs in the order in which it would as one file.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
+use arcstr::ArcStr;
 use rolldown_common::OutputChunk;
 
+use super::bundler::is_package;
 use super::edits::{dotted, literal};
+use super::plugin::{Hooks, Scope, lock};
 use super::sheets::Modules;
+use crate::manifest::Mode;
 
 /// Bytes of source that make a file. A smaller one takes the browser less time to read again, more of them more to ask for.
 const LEAST: usize = 512 * 1024;
 
 /// In which file each module is, given the modules of the entries and the size of each. One that isn't named is with its entry, or
 /// with what loads it later.
-pub fn divide(modules: &Modules, entries: &[String], size: impl Fn(&str) -> usize) -> HashMap<String, String> {
+fn divide(modules: &Modules, entries: &[String], size: impl Fn(&str) -> usize) -> HashMap<String, String> {
     by_size(modules, entries, LEAST, size)
 }
 
@@ -65,11 +70,31 @@ fn by_size(
     found
 }
 
+impl Hooks {
+    /// In which part of its chunk a module is, if that is divided; known once the chunks are about to be made.
+    pub fn part(&self, id: &str) -> Option<String> {
+        lock(&self.parts).get(id).cloned()
+    }
+
+    pub fn divide(&self) {
+        let Scope::Page(naming) = &self.scope else { return };
+        if self.job.mode == Mode::Development {
+            let loaded = lock(&self.job.loaded);
+            // Packages are in chunks of their own.
+            let size = |id: &str| loaded.get(Path::new(id)).filter(|_| !is_package(id)).map_or(0, ArcStr::len);
+            *lock(&self.parts) = divide(&lock(&self.modules), naming.ids(), size);
+        }
+    }
+}
+
 /// Has what is loaded by itself import its parts in the order in which they run, after packages. The bundler's own order is another:
 /// it imports what it takes names from before what only has to have run.
 pub fn import_in_order(chunks: &mut [OutputChunk]) {
+    if !chunks.iter().any(|chunk| part_place(&chunk.name).is_some()) {
+        return;
+    }
     let places: HashMap<&str, usize> =
-        chunks.iter().filter_map(|chunk| Some((chunk.filename.as_str(), place(&chunk.name)?))).collect();
+        chunks.iter().filter_map(|chunk| Some((chunk.filename.as_str(), place(chunk)?))).collect();
     let imports: HashMap<&str, Vec<&str>> = chunks
         .iter()
         .map(|chunk| (chunk.filename.as_str(), chunk.imports.iter().map(|file| file.as_str()).collect()))
@@ -85,25 +110,30 @@ pub fn import_in_order(chunks: &mut [OutputChunk]) {
         parts.sort_unstable();
         parts.iter().map(|(_, file)| format!("import {}; ", literal(&dotted(root, file)))).collect::<String>()
     };
-    let is_root = |chunk: &OutputChunk| chunk.is_entry || chunk.is_dynamic_entry;
     let all: Vec<String> =
         chunks.iter().map(|chunk| if is_root(chunk) { statements(chunk) } else { String::new() }).collect();
     for (chunk, statements) in chunks.iter_mut().zip(all) {
-        // On the line of another import, which no source map speaks of.
-        let line =
-            if chunk.code.starts_with("import ") { Some(0) } else { chunk.code.find("\nimport ").map(|at| at + 1) };
-        if let Some(line) = line {
-            chunk.code.insert_str(line, &statements);
+        // On the line of the first import, which no source map speaks of; after a hashbang, if there is one.
+        let start = if chunk.code.starts_with("#!") { chunk.code.find('\n').map(|end| end + 1) } else { Some(0) };
+        if let Some(start) = start {
+            chunk.code.insert_str(start, &statements);
         }
     }
 }
 
-/// When a chunk runs that is a part, or holds packages, by its name.
-fn place(name: &str) -> Option<usize> {
-    match name.split_once('/') {
-        Some((place, part)) if part.starts_with("part") => place.parse().ok().map(|place: usize| place + 1),
-        _ => name.starts_with("vendor").then_some(0),
-    }
+fn is_root(chunk: &OutputChunk) -> bool {
+    chunk.is_entry || chunk.is_dynamic_entry
+}
+
+/// When a chunk runs that is a part, or holds packages.
+fn place(chunk: &OutputChunk) -> Option<usize> {
+    let has_packages = || !is_root(chunk) && chunk.module_ids.iter().any(|id| is_package(id.as_str()));
+    part_place(&chunk.name).or_else(|| has_packages().then_some(0))
+}
+
+fn part_place(name: &str) -> Option<usize> {
+    let (place, _) = name.split_once('/').filter(|(_, part)| part.starts_with("part"))?;
+    place.parse().ok().map(|place: usize| place + 1)
 }
 
 #[cfg(test)]

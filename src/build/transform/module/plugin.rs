@@ -18,8 +18,6 @@ use rolldown::plugin::{
 use rolldown_common::side_effects::DeterminedSideEffects;
 use rolldown_common::{EmittedAsset, ModuleId, ModuleInfo, NormalModule, ResolvedExternal};
 
-use super::bundler::is_package;
-use super::division::divide;
 use super::edits::{dotted, edited, literal};
 use super::imports::{Import, javascript};
 use super::layout::Layout;
@@ -35,7 +33,6 @@ use crate::build::discover::{is_compiled_script, is_plain_script};
 use crate::build::transform::script;
 use crate::error::Fault;
 use crate::fs;
-use crate::manifest::Mode;
 
 /// Where the code will run.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ pub struct Hooks {
     emitted: Mutex<HashMap<String, ArcStr>>,
     begun: Mutex<HashMap<String, Begun>>,
     /// By module: the part of its chunk that it is in, if that is divided.
-    parts: Mutex<HashMap<String, String>>,
+    pub parts: Mutex<HashMap<String, String>>,
     /// By chunk: the files that it refers to by URL.
     pub files: Mutex<BTreeMap<String, BTreeSet<String>>>,
     ways: Arc<Ways>,
@@ -99,21 +96,6 @@ impl Hooks {
         lock(&self.modules).included.clear();
         lock(&self.begun).clear();
         lock(&self.files).clear();
-    }
-
-    /// In which part of its chunk a module is, if that is divided; known once the chunks are about to be made.
-    pub fn part(&self, id: &str) -> Option<String> {
-        lock(&self.parts).get(id).cloned()
-    }
-
-    fn divide(&self) {
-        let Scope::Page(naming) = &self.scope else { return };
-        if self.job.mode == Mode::Development {
-            let loaded = lock(&self.job.loaded);
-            // Packages are in chunks of their own.
-            let size = |id: &str| loaded.get(Path::new(id)).filter(|_| !is_package(id)).map_or(0, ArcStr::len);
-            *lock(&self.parts) = divide(&lock(&self.modules), naming.ids(), size);
-        }
     }
 
     /// The stylesheets that modules import for their effect.
