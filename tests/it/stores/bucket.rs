@@ -99,11 +99,17 @@ pub struct Place {
 impl Place {
     /// A site that is published here.
     pub fn site(&self) -> Site {
-        let Bucket { address, name, .. } = self.bucket;
-        let prefix = &self.prefix;
-        Site::new().config(&format!(
-            "[env.production]\nasset_base = '/'\nstore = 's3://{name}/{prefix}'\nendpoint = 'http://{address}'\n"
-        ))
+        Site::new().config(&self.config(self.address()))
+    }
+
+    /// What a site says that is published here by way of an address.
+    pub fn config(&self, address: &str) -> String {
+        let (name, prefix) = (&self.bucket.name, &self.prefix);
+        format!("[env.production]\nasset_base = '/'\nstore = 's3://{name}/{prefix}'\nendpoint = 'http://{address}'\n")
+    }
+
+    pub fn address(&self) -> &'static str {
+        &self.bucket.address
     }
 
     pub fn command(&self, site: &Site, arguments: &[&str]) -> Command {
