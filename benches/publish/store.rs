@@ -1,5 +1,6 @@
 //! The stores that are published to: an S3 server over a folder in memory, which is this program started again, and a Ceph cluster.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -104,6 +105,41 @@ impl Store {
     }
 }
 
+/// `USER_HZ`, which is the same wherever this runs.
+const TICKS: f64 = 100.0;
+
+impl Store {
+    /// Seconds on a core so far, of all its processes.
+    pub fn cpu(&self) -> f64 {
+        let stat = |id: u32| std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
+        let ids = std::fs::read_dir("/proc")
+            .expect("proc")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let told: HashMap<u32, Stat> = ids.filter_map(|id| Some((id, Stat::parse(&stat(id)?)?))).collect();
+        let is_its = |id: &u32| {
+            std::iter::successors(Some(*id), |id| Some(told.get(id)?.parent)).any(|id| id == self.server.id())
+        };
+        let ticks: u64 = told.iter().filter(|(id, _)| is_its(id)).map(|(_, stat)| stat.ticks).sum();
+        ticks as f64 / TICKS
+    }
+}
+
+/// `/proc/PID/stat`: <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
+struct Stat {
+    parent: u32,
+    /// In user mode and in the kernel's.
+    ticks: u64,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks: number(11)? + number(12)? })
+    }
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
         drop(self.input.take());
@@ -114,7 +150,10 @@ impl Drop for Store {
 /// Serves a bucket in that folder until standard input ends; for each line there, tells how many requests there were.
 pub fn serve(folder: &Path) {
     std::fs::create_dir_all(folder).expect("a folder");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    // What it does with files blocks a thread each; more of them than cores would only take turns, and the cores from who is measured.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(cores).enable_all().build();
+    let runtime = runtime.expect("a runtime");
     let requests = Arc::new(AtomicU64::new(0));
     let seen = requests.clone();
     let count = move |_: &http::Method, _: &str| {

@@ -97,15 +97,11 @@ pub fn expected(build: &Build<'_>) -> Vec<String> {
 ///
 /// Pages are bound to the environment here, and compressed anew if that changed them.
 pub fn contents(build: &Build<'_>, website: bool) -> Result<Vec<Item>> {
-    let items: Vec<Vec<Item>> = build
-        .manifest
-        .files
-        .par_iter()
-        .filter(|(path, _)| !is_hidden(path))
-        .map(|(path, file)| items_of(build, website, path, file))
-        .collect::<Result<_>>()?;
-    let mut items: Vec<Item> = items.into_iter().flatten().collect();
-    items.push(archive_item(build)?);
+    let files = build.manifest.files.par_iter().filter(|(path, _)| !is_hidden(path));
+    let of_files = || files.map(|(path, file)| items_of(build, website, path, file)).collect::<Result<Vec<_>>>();
+    let (items, archive) = rayon::join(of_files, || archive_item(build));
+    let mut items: Vec<Item> = items?.into_iter().flatten().collect();
+    items.push(archive?);
     items.sort_by(|a, b| (a.stage, &a.key).cmp(&(b.stage, &b.key)));
     Ok(items)
 }

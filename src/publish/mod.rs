@@ -50,7 +50,7 @@ pub use self::maps::{MapStep, Maps};
 pub use self::open::{AnyStore, open};
 pub use self::patient::Patient;
 pub use self::plan::{Action, Step};
-use self::plan::{Held, plan};
+use self::plan::{Document, Held, plan};
 use self::pointer::Pointer;
 use self::preflight::{beside, keeps_conditions};
 pub use self::promote::promote;
@@ -66,6 +66,7 @@ use self::store::{Room, tidy};
 use self::survey::{Surveyed, survey};
 use crate::environment::StoreUrl;
 use crate::error::{Error, Result};
+use crate::fingerprint::Digest;
 use crate::fs;
 use crate::manifest::Mode;
 use crate::progress::Progress;
@@ -242,13 +243,20 @@ fn holds_no<S: Store>(store: &S, what: &str) -> Error {
 
 /// One of the program's own documents; what can't be read is as good as missing, and is written anew.
 async fn document<S: Store, T: DeserializeOwned>(store: &S, key: &str) -> Result<Option<T>> {
-    Ok(store.get(key).await?.and_then(|stored| serde_json::from_slice(&stored.body).ok()))
+    Ok(document_as_it_is(store, key).await?.map(|document| document.content))
+}
+
+/// As [`document`], with the digest of what lies there.
+async fn document_as_it_is<S: Store, T: DeserializeOwned>(store: &S, key: &str) -> Result<Option<Document<T>>> {
+    let Some(stored) = store.get(key).await? else { return Ok(None) };
+    let content = serde_json::from_slice(&stored.body).ok();
+    Ok(content.map(|content| Document { content, digest: Digest::of(&stored.body) }))
 }
 
 /// The release that this one follows; publishing it again doesn't change that.
 fn parent(release: &ReleaseId, held: &Held) -> Option<ReleaseId> {
     match &held.current {
-        Some(current) if current == release => held.records.get(release)?.parent.clone(),
+        Some(current) if current == release => held.records.get(release)?.content.parent.clone(),
         current => current.clone(),
     }
 }

@@ -18,11 +18,19 @@ pub struct Held {
     /// The release that `current.json` names.
     pub current: Option<ReleaseId>,
     /// The records of that release and of the one to be published, as far as they are there.
-    pub records: BTreeMap<ReleaseId, Record>,
+    pub records: BTreeMap<ReleaseId, Document<Record>>,
     /// What the last publish set out to make true.
     pub attempt: Option<Attempt>,
     /// The keys that were written after that was said.
     pub since_attempt: BTreeSet<String>,
+}
+
+/// One of the program's own documents, as a store holds it.
+#[derive(Debug, Clone)]
+pub struct Document<T> {
+    pub content: T,
+    /// Of the bytes that it is written with.
+    pub digest: Digest,
 }
 
 pub type Reason = Cow<'static, str>;
@@ -134,14 +142,15 @@ impl<'a> Known<'a> {
     fn of(release: &ReleaseId, items: &[Item], held: &'a Held) -> Self {
         let this = held.records.get(release);
         let current = held.current.as_ref().and_then(|current| held.records.get(current));
-        let digest = |record: Option<&Record>| record.map(|record| Digest::of(&json(record)));
+        let digest = |record: Option<&Document<Record>>| record.map(|record| record.digest);
         let (this_digest, current_digest) = (digest(this), digest(current));
+        let content = |record: Option<&'a Document<Record>>| record.map(|record| &record.content);
         let last = held.attempt.as_ref().map(|attempt| attempt.record);
         let wanted = items.iter().find(|item| item.stage == Stage::Record).map(|item| item.object.digest);
         Known {
             resumed: Some(&held.since_attempt).filter(|_| last.is_some() && wanted == last),
-            this,
-            current,
+            this: content(this),
+            current: content(current),
             this_digest,
             attempt: held.attempt.as_ref(),
             this_vouches: last.is_some() && this_digest == last,
@@ -196,7 +205,8 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let record = serde_json::from_slice(&body(&record_key(built.release()))).unwrap();
+        let record = body(&record_key(built.release()));
+        let record = Document { content: serde_json::from_slice(&record).unwrap(), digest: Digest::of(&record) };
         Held {
             listing: items.iter().map(|item| (item.key.clone(), item.object.length)).collect(),
             current: Some(built.release().clone()),
@@ -316,10 +326,10 @@ mod tests {
             let step = &plan(built.release(), &items, held)[0];
             format!("{:?}: {}", step.action, step.reason)
         };
-        let object = held.records.get_mut(built.release()).unwrap().objects.get_mut(&asset).unwrap();
+        let object = held.records.get_mut(built.release()).unwrap().content.objects.get_mut(&asset).unwrap();
         object.headers.insert("cache-control".to_owned(), "no-cache".to_owned());
         assert_eq!(reason(&held), "Replace: differs: other headers (cache-control)");
-        let object = held.records.get_mut(built.release()).unwrap().objects.get_mut(&asset).unwrap();
+        let object = held.records.get_mut(built.release()).unwrap().content.objects.get_mut(&asset).unwrap();
         object.digest = Digest::of(b"");
         assert_eq!(reason(&held), "Replace: differs: other content");
         held.listing.insert(asset.clone(), 3);

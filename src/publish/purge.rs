@@ -141,7 +141,7 @@ impl<'a> Purge<'a> {
     /// Of a publish.
     pub fn of_publish(&mut self, held: &Held, release: &ReleaseId, items: &[Item], steps: &[Step]) {
         let live = held.current.as_ref();
-        let before = live.and_then(|live| held.records.get(live));
+        let before = live.and_then(|live| held.records.get(live)).map(|record| &record.content);
         let after = items.iter().map(|item| (item.key.as_str(), &item.object)).collect();
         self.compare(before, release, &after);
         self.due.add(Files::rewritten(items, steps, release, live == Some(release)));

@@ -70,6 +70,7 @@ pub struct S3 {
     prefix: String,
     credentials: Option<Found>,
     direct: Direct,
+    signing: SignedDigest,
     /// Whether the store is not known to lack conditional writes.
     conditional: AtomicBool,
 }
@@ -128,9 +129,9 @@ impl S3 {
         }
         // What is found once is for both.
         client = client.identity_cache(IdentityCache::lazy().build());
-        let direct = Direct::default();
+        let (direct, signing) = (Direct::default(), SignedDigest::default());
         let sender =
-            client.clone().timeout_config(sending(SHORT)).interceptor(SignedDigest).interceptor(direct.clone());
+            client.clone().timeout_config(sending(SHORT)).interceptor(signing.clone()).interceptor(direct.clone());
         S3 {
             client: ArcSwap::from_pointee(Client::from_conf(client.build())),
             sender: ArcSwap::from_pointee(Client::from_conf(sender.build())),
@@ -139,6 +140,7 @@ impl S3 {
             prefix: prefix.trim_matches('/').to_owned(),
             credentials,
             direct,
+            signing,
             conditional: AtomicBool::new(true),
         }
     }

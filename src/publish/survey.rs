@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::try_join;
 
 use super::contents::{ATTEMPT, CURRENT, record_key};
-use super::document;
 use super::guard::Guard;
 use super::plan::Held;
 use super::pointer::Pointer;
 use super::store::{Entry, Store};
+use super::{document, document_as_it_is};
 use crate::error::Result;
 use crate::release::ReleaseId;
 
@@ -37,8 +37,8 @@ pub async fn survey<S: Store>(store: &S, release: &ReleaseId, expected: &[String
     let mut held = Held { listing, since_attempt, ..Held::default() };
     let listed = |key: &str| held.listing.contains_key(key);
     let live = async { if listed(CURRENT) { Pointer::read(store).await } else { Ok(None) } };
-    let own =
-        async { if listed(&record_key(release)) { document(store, &record_key(release)).await } else { Ok(None) } };
+    let record = record_key(release);
+    let own = async { if listed(&record) { document_as_it_is(store, &record).await } else { Ok(None) } };
     let attempt = async { if listed(ATTEMPT) { document(store, ATTEMPT).await } else { Ok(None) } };
     let (pointer, own, attempt) = try_join!(live, own, attempt)?;
     held.attempt = attempt;
@@ -47,7 +47,7 @@ pub async fn survey<S: Store>(store: &S, release: &ReleaseId, expected: &[String
     if let Some(current) = held.current.clone().filter(|current| current != release)
         && held.listing.contains_key(&record_key(&current))
     {
-        let record = document(store, &record_key(&current)).await?;
+        let record = document_as_it_is(store, &record_key(&current)).await?;
         held.records.extend(record.map(|record| (current, record)));
     }
     Ok(Surveyed { held, pointer, guard })
