@@ -19,10 +19,11 @@ use super::upload::SHORT;
 /// header that it is, and the store hashes them once and not twice, and need not hold them back until it knows who sent them
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>). Clones are of the same.
 #[derive(Debug, Clone, Default)]
-pub struct SignedDigest(Arc<Store>);
+pub struct SignedDigest(Arc<Known>);
 
+/// What is known of the store.
 #[derive(Debug, Default)]
-struct Store {
+struct Known {
     works_out_digests: AtomicBool,
     wants_signatures: AtomicBool,
 }
@@ -40,7 +41,7 @@ impl SignedDigest {
 
     /// Whether a body of that length is signed.
     pub fn covers(&self, length: u64) -> bool {
-        let Store { works_out_digests, wants_signatures } = &*self.0;
+        let Known { works_out_digests, wants_signatures } = &*self.0;
         length <= SHORT || !works_out_digests.load(Ordering::Relaxed) || wants_signatures.load(Ordering::Relaxed)
     }
 }
@@ -84,7 +85,7 @@ mod tests {
     use crate::fingerprint::Digest;
     use crate::preview::bucket::{Bucket, Fate, Reply};
     use crate::publish::s3::{Credentials, S3};
-    use crate::publish::store::{Body, Condition, Put, Store as _};
+    use crate::publish::store::{Body, Condition, Put, Store};
     use crate::release::Object;
 
     async fn open(bucket: &Bucket, endpoint: &str) -> S3 {
@@ -120,6 +121,16 @@ mod tests {
             is_signed
         }
 
+        /// A bucket in a folder, where all are noted.
+        async fn bucket(&self, folder: &Path) -> Bucket {
+            let seen = self.clone();
+            let fate = move |request: &request::Parts| {
+                seen.note(request);
+                ready(Fate::Served)
+            };
+            Bucket::start_unreliable(folder, fate).await.unwrap()
+        }
+
         fn take(&self) -> Vec<bool> {
             std::mem::take(&mut self.0.lock().unwrap())
         }
@@ -129,12 +140,7 @@ mod tests {
     async fn long_bodies_go_unsigned_once_the_store_has_shown_that_it_works_out_digests() {
         let folder = tempfile::tempdir().unwrap();
         let seen = Seen::default();
-        let noting = seen.clone();
-        let fate = move |request: &request::Parts| {
-            noting.note(request);
-            ready(Fate::Served)
-        };
-        let bucket = Bucket::start_unreliable(folder.path(), fate).await.unwrap();
+        let bucket = seen.bucket(folder.path()).await;
         let store = open(&bucket, &bucket.endpoint).await;
         for (key, length) in [("a", LONG), ("b", LONG), ("c", SHORT), ("d", 10), ("e", SHORT + 1)] {
             assert_eq!(put(&store, key, length).await.unwrap(), Put::Confirmed);
@@ -213,12 +219,7 @@ mod tests {
     async fn one_that_is_damaged_on_the_way_is_sent_again() {
         let folder = tempfile::tempdir().unwrap();
         let seen = Seen::default();
-        let noting = seen.clone();
-        let fate = move |request: &request::Parts| {
-            noting.note(request);
-            ready(Fate::Served)
-        };
-        let bucket = Bucket::start_unreliable(folder.path(), fate).await.unwrap();
+        let bucket = seen.bucket(folder.path()).await;
         let store = open(&bucket, &damaging(&bucket).await).await;
         for key in ["a", "b", "c"] {
             assert_eq!(put(&store, key, LONG).await.unwrap(), Put::Confirmed);

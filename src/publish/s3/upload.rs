@@ -118,9 +118,11 @@ impl S3 {
         let is_signed = self.signing.covers(object.length);
         let sent = self.send_once(key, body, object, condition).await?;
         let Err(error) = &sent else { return Ok(sent) };
+        if is_signed {
+            return Ok(sent);
+        }
         let status = error.raw_response().map(|response| response.status().as_u16());
         let condition = match (outlook(error), error.code(), status) {
-            _ if is_signed => return Ok(sent),
             // What lies there now may be that: s3s-fs 0.14 keeps what it finds damaged. There was nothing before, or else it would
             // not have come to that.
             (_, Some("BadDigest"), _) if *condition == Condition::IfAbsent => &Condition::Always,
