@@ -7,6 +7,8 @@
 mod browser;
 #[path = "../build/peers.rs"]
 mod peers;
+#[path = "../processes.rs"]
+mod processes;
 mod sites;
 mod who;
 

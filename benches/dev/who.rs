@@ -2,13 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::peers;
 use crate::program;
 use crate::sites::Site;
+use crate::{peers, processes};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -115,26 +114,17 @@ impl Server {
 
     /// Hundredths of a second that it has worked, and what it has started.
     pub fn ticks(&self) -> u64 {
-        let id = self.child.id();
-        let of = |id: &str| {
-            let text = std::fs::read_to_string(Path::new("/proc").join(id).join("stat")).unwrap_or_default();
-            let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-            fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>()
-        };
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        of(&id.to_string()) + children.split_whitespace().map(of).sum::<u64>()
+        processes::ticks(self.child.id())
     }
 
     /// MiB that it holds now, and what it has started.
     pub fn memory(&self) -> f64 {
-        let id = self.child.id();
-        let of = |id: &str| {
-            let text = std::fs::read_to_string(Path::new("/proc").join(id).join("status")).unwrap_or_default();
+        let of = |id: u32| {
+            let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
             line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0)
         };
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        (of(&id.to_string()) + children.split_whitespace().map(of).sum::<f64>()) / 1024.0
+        processes::family(self.child.id()).into_iter().map(of).sum::<f64>() / 1024.0
     }
 }
 

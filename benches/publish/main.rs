@@ -6,6 +6,8 @@
 //! same cores, so on two of them no wall time is less than half of what both take.
 
 mod peers;
+#[path = "../processes.rs"]
+mod processes;
 mod site;
 mod store;
 #[path = "../time.rs"]

@@ -1,6 +1,5 @@
 //! The stores that are published to: an S3 server over a folder in memory, which is this program started again, and a Ceph cluster.
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fingerpost::preview::bucket::Bucket;
 use tempfile::TempDir;
+
+use super::processes;
 
 /// It is gone when it is dropped.
 pub struct Store {
@@ -105,38 +106,10 @@ impl Store {
     }
 }
 
-/// `USER_HZ`, which is the same wherever this runs.
-const TICKS: f64 = 100.0;
-
 impl Store {
     /// Seconds on a core so far, of all its processes.
     pub fn cpu(&self) -> f64 {
-        let stat = |id: u32| std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
-        let ids = std::fs::read_dir("/proc")
-            .expect("proc")
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let told: HashMap<u32, Stat> = ids.filter_map(|id| Some((id, Stat::parse(&stat(id)?)?))).collect();
-        let is_its = |id: &u32| {
-            std::iter::successors(Some(*id), |id| Some(told.get(id)?.parent)).any(|id| id == self.server.id())
-        };
-        let ticks: u64 = told.iter().filter(|(id, _)| is_its(id)).map(|(_, stat)| stat.ticks).sum();
-        ticks as f64 / TICKS
-    }
-}
-
-/// `/proc/PID/stat`: <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
-struct Stat {
-    parent: u32,
-    /// In user mode and in the kernel's.
-    ticks: u64,
-}
-
-impl Stat {
-    fn parse(text: &str) -> Option<Self> {
-        let (_, fields) = text.rsplit_once(')')?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks: number(11)? + number(12)? })
+        processes::ticks(self.server.id()) as f64 / 100.0
     }
 }
 

@@ -8,6 +8,8 @@
 mod latency;
 mod load;
 mod peers;
+#[path = "../processes.rs"]
+mod processes;
 mod proxy;
 mod site;
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::processes;
+
 /// The core of the servers, and that of who asks them.
 pub const SERVER: &str = "0";
 pub const CLIENT: &str = "1";
@@ -210,7 +212,7 @@ impl Running {
 
     /// Nanoseconds on a core so far: of all threads of all its processes, by the scheduler's own count.
     pub fn cpu(&self) -> u64 {
-        let threads = self.processes().into_iter().flat_map(|id| entries(&format!("/proc/{id}/task")));
+        let threads = processes::family(self.child.id()).into_iter().flat_map(processes::threads);
         threads
             .filter_map(|thread| {
                 fs::read_to_string(thread.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok()
@@ -220,27 +222,15 @@ impl Running {
 
     /// Bytes of memory, shared ones by halves (the proportional set size).
     pub fn memory(&self) -> u64 {
-        let rollups =
-            self.processes().into_iter().filter_map(|id| fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok());
+        let rollups = processes::family(self.child.id())
+            .into_iter()
+            .filter_map(|id| fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok());
         let pss = |text: String| {
             let line =
                 text.lines().find_map(|line| line.strip_prefix("Pss:"))?.trim().trim_end_matches(" kB").parse::<u64>();
             Some(line.ok()? << 10)
         };
         rollups.filter_map(pss).sum()
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        let mut found = vec![self.child.id()];
-        let mut at = 0;
-        while let Some(id) = found.get(at) {
-            for thread in entries(&format!("/proc/{id}/task")) {
-                let children = fs::read_to_string(thread.join("children")).unwrap_or_default();
-                found.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
-            }
-            at += 1;
-        }
-        found
     }
 }
 
@@ -256,8 +246,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn entries(folder: &str) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
