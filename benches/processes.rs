@@ -1,7 +1,7 @@
 //! Programs that have started others, as the kernel tells of them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A process and all that it has started.
 pub fn family(id: u32) -> Vec<u32> {
@@ -28,7 +28,7 @@ pub fn threads(id: u32) -> Vec<PathBuf> {
 #[allow(dead_code, reason = "not every bench asks")]
 pub fn ticks(id: u32) -> u64 {
     let of = |id: u32| {
-        let text = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).unwrap_or_default();
+        let text = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>()
     };

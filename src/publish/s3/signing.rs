@@ -175,6 +175,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_store_does_not_vouch_for_is_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = Seen::default();
+        let noting = seen.clone();
+        let silent = Fate::Done(Reply::Answer(StatusCode::OK, ""));
+        let fate = move |request: &request::Parts| ready(if noting.note(request) { Fate::Served } else { silent });
+        let bucket = Bucket::start_unreliable(folder.path(), fate).await.unwrap();
+        let store = open(&bucket, &bucket.endpoint).await;
+        for key in ["a", "b", "c"] {
+            assert_eq!(put(&store, key, LONG).await.unwrap(), Put::Confirmed);
+        }
+        assert_eq!(seen.take(), [true, false, true, true], "`b` went twice");
+    }
+
+    #[tokio::test]
     async fn a_condition_that_does_not_hold_is_no_reason_to_sign() {
         let folder = tempfile::tempdir().unwrap();
         let bucket = Bucket::start(folder.path()).await.unwrap();

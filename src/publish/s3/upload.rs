@@ -33,6 +33,13 @@ const LONGEST: u64 = 5 << 30;
 /// The answer to a precondition that does not hold, and to two conditional writes at once.
 const REFUSED: [u16; 2] = [412, 409];
 
+/// What became of a request: the digest that the store tells, if it does.
+type Sent = std::result::Result<Option<String>, SdkError<PutObjectError>>;
+
+fn is_digest(told: Option<&str>, object: &Object) -> bool {
+    told.is_some_and(|told| told == object.digest.base64())
+}
+
 impl S3 {
     pub(super) async fn upload(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Put> {
         if object.length > LONGEST {
@@ -84,10 +91,9 @@ impl S3 {
         };
         let error = match sent {
             Ok(told) => {
-                let is_confirmed = told.is_some_and(|told| told == object.digest.base64());
-                match is_confirmed {
-                    true => self.signing.confirmed(),
-                    false => self.signing.insist(),
+                let is_confirmed = is_digest(told.as_deref(), object);
+                if is_confirmed {
+                    self.signing.confirmed();
                 }
                 return Ok(if is_confirmed { Put::Confirmed } else { Put::Written });
             }
@@ -107,41 +113,32 @@ impl S3 {
         }
     }
 
-    /// Sends it once more where the store, or a bucket's policy, may want it signed.
-    async fn send(
-        &self,
-        key: &str,
-        body: &Body,
-        object: &Object,
-        condition: &Condition,
-    ) -> Result<Result<Option<String>, SdkError<PutObjectError>>> {
+    /// Sends it once more, signed, if it went unsigned and the store does not vouch for it, or it or a bucket's policy doesn't let it in.
+    async fn send(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Sent> {
         let is_signed = self.signing.covers(object.length);
         let sent = self.send_once(key, body, object, condition).await?;
-        let Err(error) = &sent else { return Ok(sent) };
         if is_signed {
             return Ok(sent);
         }
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let condition = match (outlook(error), error.code(), status) {
-            // What lies there now may be that: s3s-fs 0.14 keeps what it finds damaged. There was nothing before, or else it would
-            // not have come to that.
-            (_, Some("BadDigest"), _) if *condition == Condition::IfAbsent => &Condition::Always,
-            (_, Some("BadDigest" | "XAmzContentSHA256Mismatch"), _) => condition,
-            (Outlook::Lasting, _, Some(status)) if !REFUSED.contains(&status) => condition,
-            _ => return Ok(sent),
+        // What lies there now may be from here, right or not: s3s-fs 0.14 keeps also what it finds damaged. There was nothing before, or else
+        // it would not have come to that.
+        let over = if *condition == Condition::IfAbsent { &Condition::Always } else { condition };
+        let condition = match &sent {
+            Ok(told) if is_digest(told.as_deref(), object) => return Ok(sent),
+            Ok(_) => over,
+            Err(error) => match (error.code(), error.raw_response().map(|response| response.status().as_u16())) {
+                (Some("BadDigest"), _) => over,
+                (Some("XAmzContentSHA256Mismatch"), _) => condition,
+                (_, Some(status)) if !REFUSED.contains(&status) && outlook(error) == Outlook::Lasting => condition,
+                _ => return Ok(sent),
+            },
         };
         self.signing.insist();
         self.send_once(key, body, object, condition).await
     }
 
     /// By the SDK, of which nothing has to be known for that. Gives the digest that the store tells.
-    async fn send_once(
-        &self,
-        key: &str,
-        body: &Body,
-        object: &Object,
-        condition: &Condition,
-    ) -> Result<Result<Option<String>, SdkError<PutObjectError>>> {
+    async fn send_once(&self, key: &str, body: &Body, object: &Object, condition: &Condition) -> Result<Sent> {
         let bytes = match body {
             Body::Bytes(bytes) if bytes.len() as u64 > SHORT => {
                 ByteStream::new(SdkBody::from_body_1_x(Exact::from(bytes.clone())))
